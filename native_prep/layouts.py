@@ -1,0 +1,157 @@
+"""Skeleton layouts: joint names, edges, bone pairs, centre. The one source of topology for the whole project.
+
+Joints are counted from 0 everywhere in this project; the tables of NTU RGB+D and NW-UCLA count from 1 in their papers.
+"""
+
+from dataclasses import dataclass
+
+Edge = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The topology of one kind of skeleton.
+
+    Attributes:
+        name: the name used on the command line and in manifests.
+        joints: the V joint names, in the order of the recordings.
+        edges: (child, parent) pairs, pointing inwards to the centre; the adaptive graph's fixed part comes from them.
+        bones: (child, parent) pairs of the bone stream; a joint paired with itself has a zero bone.
+            A joint without a pair would keep its coordinates, so every joint has one.
+        centre: the joint that a recording is centred on.
+        spine: (bottom, top) joints turned parallel to the z axis, or None where the recording is not turned.
+        shoulders: (right, left) joints turned parallel to the x axis, or None.
+
+    Raises:
+        ValueError: an edge or a bone names a joint that does not exist, or a joint has no bone or two.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    bones: tuple[Edge, ...]
+    centre: int = 0
+    spine: Edge | None = None
+    shoulders: Edge | None = None
+
+    def __post_init__(self) -> None:
+        for child, parent in self.edges + self.bones:
+            if not (0 <= child < self.num_joints and 0 <= parent < self.num_joints):
+                raise ValueError(
+                    f"layout {self.name}: edge ({child}, {parent}) is outside its {self.num_joints} joints: "
+                    "count joints from 0"
+                )
+        if sorted(child for child, _ in self.bones) != list(range(self.num_joints)):
+            raise ValueError(f"layout {self.name}: every joint needs exactly one bone: pair the centre with itself")
+        if not 0 <= self.centre < self.num_joints:
+            raise ValueError(f"layout {self.name}: centre {self.centre} is outside its {self.num_joints} joints")
+
+    @property
+    def num_joints(self) -> int:
+        """V."""
+        return len(self.joints)
+
+    @property
+    def bone_parents(self) -> tuple[int, ...]:
+        """For each joint, the joint that its bone starts from (itself: a zero bone)."""
+        parents = dict(self.bones)
+        return tuple(parents[joint] for joint in range(self.num_joints))
+
+
+def _from_one(pairs: tuple[Edge, ...]) -> tuple[Edge, ...]:
+    return tuple((child - 1, parent - 1) for child, parent in pairs)
+
+
+def layout_from_edges(
+    edges: list[Edge] | tuple[Edge, ...], num_joints: int | None = None, centre: int = 0, name: str = "custom"
+) -> Layout:
+    """Layout for any skeleton given as (child, parent) pairs, counted from 0.
+
+    Bones are the first edge that names a joint as child; a joint that is nobody's child has a zero bone.
+
+    Raises:
+        ValueError: no edges, or an edge outside the joints.
+    """
+    pairs = tuple((int(child), int(parent)) for child, parent in edges)
+    if not pairs:
+        raise ValueError(f"layout {name}: no edges: give (child, parent) pairs")
+    count = num_joints if num_joints is not None else 1 + max(max(pair) for pair in pairs)
+    parents = {child: parent for child, parent in reversed(pairs)}
+    bones = tuple((joint, parents.get(joint, joint)) for joint in range(count))
+    return Layout(name, tuple(f"joint{joint}" for joint in range(count)), pairs, bones, centre)
+
+
+# Kinect v2. Bones: the edges and a zero bone at the spine's top (2s-AGCN, gen_bone_data).
+_NTU_EDGES = _from_one(
+    (
+        (1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11),
+        (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (22, 23), (23, 8), (24, 25),
+        (25, 12),
+    )
+)  # fmt: skip
+NTU = Layout(
+    name="ntu",
+    joints=(
+        "spine base", "spine middle", "neck", "head", "left shoulder", "left elbow", "left wrist", "left hand",
+        "right shoulder", "right elbow", "right wrist", "right hand", "left hip", "left knee", "left ankle",
+        "left foot", "right hip", "right knee", "right ankle", "right foot", "spine shoulder", "left hand tip",
+        "left thumb", "right hand tip", "right thumb",
+    ),
+    edges=_NTU_EDGES,
+    bones=tuple(sorted((*_NTU_EDGES, (20, 20)))),
+    centre=1,
+    spine=(0, 1),
+    shoulders=(8, 4),
+)  # fmt: skip
+
+# OpenPose's COCO model. The bones are the edges, but rooted at the nose, so the neck's bone points the other way
+# (2s-AGCN, gen_bone_data).
+KINETICS = Layout(
+    name="kinetics",
+    joints=(
+        "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
+        "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye", "left eye",
+        "right ear", "left ear",
+    ),
+    edges=(
+        (4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8), (11, 5), (8, 2), (5, 1), (2, 1), (0, 1),
+        (15, 0), (14, 0), (17, 15), (16, 14),
+    ),
+    bones=(
+        (0, 0), (1, 0), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (8, 2), (9, 8), (10, 9), (11, 5), (12, 11),
+        (13, 12), (14, 0), (15, 0), (16, 14), (17, 15),
+    ),
+    centre=1,
+)  # fmt: skip
+
+# Kinect v1, as Northwestern-UCLA Multiview Action 3D records it.
+_NW_UCLA_EDGES = _from_one(
+    (
+        (1, 2), (2, 3), (4, 3), (5, 3), (6, 5), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 11), (13, 1),
+        (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19),
+    )
+)  # fmt: skip
+NW_UCLA = Layout(
+    name="nw-ucla",
+    joints=(
+        "hip centre", "spine", "shoulder centre", "head", "left shoulder", "left elbow", "left wrist", "left hand",
+        "right shoulder", "right elbow", "right wrist", "right hand", "left hip", "left knee", "left ankle",
+        "left foot", "right hip", "right knee", "right ankle", "right foot",
+    ),
+    edges=_NW_UCLA_EDGES,
+    bones=tuple(sorted((*_NW_UCLA_EDGES, (2, 2)))),
+    centre=1,
+)  # fmt: skip
+
+LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA)}
+
+
+def get_layout(name: str) -> Layout:
+    """The layout called `name`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in LAYOUTS:
+        raise ValueError(f"no skeleton layout is called {name!r}: use one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
