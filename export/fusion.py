@@ -1,0 +1,262 @@
+"""Fused accuracy from score files: streams joined by sample name, weighted, added.
+
+Scores are raw logits, S streams of N clips and C classes: (S, N, C). Fused = joint + alpha * bone + further streams,
+each times its weight (2s-AGCN, ensemble.py, which joins by position instead).
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.files import load_pickle
+
+SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
+TEST_FOLDERS = ("agcn_test_{stream}", "agcn_{stream}")
+SCORE_FILE = "epoch1_test_score.pkl"
+
+
+def fuse_scores(
+    score_files: Mapping[str, str | os.PathLike[str]],
+    label: str | os.PathLike[str],
+    alpha: float = 1.0,
+    search_alpha: bool = False,
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Fuse the score files of `joint`, `bone` and any further streams, and count hits.
+
+    Args:
+        score_files: stream name -> pickle {sample name: (C,) scores}; `joint` and `bone` must be among them.
+        label: pickle (sample names, class numbers from 0).
+        alpha: weight of the bone stream.
+        search_alpha: try the bone weights of `SEARCH_GRID` and report the best. They are chosen on these very
+            labels, so the accuracy found is an optimistic one; the result says so.
+        weights: weight of each further stream, 1 where not given.
+
+    Returns:
+        clips, joint_top1, bone_top1, top1, top5 (fractions of 1), alpha; further streams add `streams`, a search
+        adds `alpha_search`.
+
+    Raises:
+        ValueError: not score files, names or class counts that differ, labels beyond the classes, a weight that is
+            no finite number.
+        OSError: a file cannot be read.
+    """
+    weights = dict(weights or {})
+    _check_streams(score_files, weights, alpha)
+    names, labels = read_labels(label)
+    scores = _join(score_files, names, label)
+    _check_classes(scores, score_files, labels, label)
+    return fuse_arrays(scores, labels, alpha, search_alpha, weights)
+
+
+def fuse_arrays(
+    scores: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    alpha: float = 1.0,
+    search_alpha: bool = False,
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """What `fuse_scores` does, from arrays: `scores` stream -> (N, C), `labels` (N,) in the same order."""
+    extra = {name: (weights or {}).get(name, 1.0) for name in scores if name not in ("joint", "bone")}
+    rest = np.zeros_like(scores["joint"])
+    for name, weight in extra.items():
+        rest = rest + weight * scores[name]
+    result: dict[str, Any] = {"clips": len(labels)}
+    result |= {f"{name}_top1": top_k(scores[name], labels, 1) for name in ("joint", "bone")}
+    if search_alpha:
+        given, alpha = alpha, _best_alpha(scores, rest, labels)
+        result["alpha_search"] = {
+            "tried": [SEARCH_GRID[0], SEARCH_GRID[-1], len(SEARCH_GRID)],
+            "given_alpha": given,
+            "given_alpha_top1": top_k(scores["joint"] + given * scores["bone"] + rest, labels, 1),
+            "note": "alpha was chosen on these very labels: its top1 is optimistic, confirm it on other clips",
+        }
+    fused = scores["joint"] + alpha * scores["bone"] + rest
+    result |= {"top1": top_k(fused, labels, 1), "top5": top_k(fused, labels, 5), "alpha": alpha}
+    if extra:
+        result["streams"] = {
+            name: {"weight": weight, "top1": top_k(scores[name], labels, 1)} for name, weight in extra.items()
+        }
+    return result
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Share of clips whose label is among the k best; ties as NumPy's argmax (k = 1) and argsort break them."""
+    if k == 1:
+        return float((scores.argmax(axis=1) == labels).mean())
+    best = scores.argsort(axis=1)[:, -k:]  # (N, k)
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def fuse_dataset(
+    name: str,
+    work_dir: str | os.PathLike[str] = "work_dir",
+    data: str | os.PathLike[str] = "data",
+    alpha: float = 1.0,
+    search_alpha: bool = False,
+) -> dict[str, Any]:
+    """`fuse_scores` on the usual places of a data set ("ntu/xsub", "kinetics", ...).
+
+    Raises:
+        ValueError: a score or label file is not there, and whatever `fuse_scores` raises.
+    """
+    folder = Path(work_dir) / name
+    files = {stream: _usual_score_file(folder, stream) for stream in ("joint", "bone")}
+    label = Path(data) / name / "val_label.pkl"
+    if not label.is_file():
+        raise ValueError(f"{label}: no such label file: run `prep` for {name} or give --label")
+    return fuse_scores(files, label, alpha, search_alpha)
+
+
+def parse_stream(text: str) -> tuple[str, str, float]:
+    """(name, path, weight) from `NAME=PKL` or `NAME=PKL:WEIGHT`; the weight is 1 where none is given.
+
+    Raises:
+        ValueError: no name, no path, or one of the two streams that have options of their own.
+    """
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ValueError(f"--scores {text}: not NAME=PKL: give a stream's name, =, its score file, and maybe :WEIGHT")
+    if name in ("joint", "bone"):
+        raise ValueError(f"--scores {text}: {name} has an option of its own: use --{name}-scores")
+    head, colon, tail = path.rpartition(":")
+    try:
+        return (name, head, float(tail)) if colon and head else (name, path, 1.0)
+    except ValueError:
+        return name, path, 1.0
+
+
+def read_scores(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """A score file: {sample name: (C,) finite numbers}, every clip with the same C.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    scores = load_pickle(path)
+    if _looks_like_labels(scores):
+        raise ValueError(f"{path}: is a label file, scores were asked for: give the pickle that `test` wrote")
+    if not isinstance(scores, dict):
+        raise ValueError(
+            f"{path}: not a score file but a {type(scores).__name__}: give {{sample name: scores}} as `test` writes it"
+        )
+    if not scores:
+        raise ValueError(f"{path}: no clip in it: run `test` again")
+    rows = {str(name): _score_row(row, name, path) for name, row in scores.items()}
+    counts = {len(row) for row in rows.values()}
+    if len(counts) > 1:
+        raise ValueError(f"{path}: clips with {' and '.join(map(str, sorted(counts)))} classes: run `test` again")
+    return rows
+
+
+def read_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
+    """(sample names, class numbers from 0 as (N,) int64) of a label file.
+
+    Raises:
+        ValueError: the file holds something else, no clip, or one name twice.
+    """
+    value = load_pickle(path)
+    if isinstance(value, dict):
+        raise ValueError(f"{path}: is a score file, labels were asked for: give the val_label.pkl that `prep` wrote")
+    if not _looks_like_labels(value):
+        raise ValueError(f"{path}: not a label file: give (sample names, labels) as `prep` writes them")
+    names = [str(name) for name in value[0]]
+    if not names:
+        raise ValueError(f"{path}: no clip in it: run `prep` again")
+    twice = len(names) - len(set(names))
+    if twice:
+        first = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"{path}: {twice} names stand twice, {first} first: scores are joined by name, make it again")
+    try:
+        return names, np.array([int(label) for label in value[1]], np.int64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: a label is no whole number ({error}): run `prep` again") from error
+
+
+def _looks_like_labels(value: Any) -> bool:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    names, labels = value
+    same = isinstance(names, list | tuple) and hasattr(labels, "__len__") and len(names) == len(labels)
+    return same and all(isinstance(name, str) for name in names)
+
+
+def _score_row(row: Any, name: Any, path: str | os.PathLike[str]) -> np.ndarray:
+    try:
+        array = np.asarray(row)
+        good = array.ndim == 1 and len(array) > 0 and bool(np.isfinite(array).all())
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"{path}: the scores of {name} are not a row of finite numbers: run `test` again")
+    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+
+
+def _check_streams(score_files: Mapping[str, Any], weights: Mapping[str, float], alpha: float) -> None:
+    for stream in ("joint", "bone"):
+        if stream not in score_files:
+            raise ValueError(f"no {stream} scores: give --{stream}-scores")
+    for name, value in {"alpha": alpha, **{f"the weight of {name}": value for name, value in weights.items()}}.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: give a finite number")
+
+
+def _join(
+    score_files: Mapping[str, str | os.PathLike[str]], names: list[str], label: str | os.PathLike[str]
+) -> dict[str, np.ndarray]:
+    """Each stream's scores in the order of `names`, (N, C)."""
+    wanted = set(names)
+    joined = {}
+    for stream, path in score_files.items():
+        rows = read_scores(path)
+        _check_names(wanted - rows.keys(), label, path)
+        _check_names(rows.keys() - wanted, path, label)
+        joined[stream] = np.stack([rows[name] for name in names])
+    return joined
+
+
+def _check_names(missing: set[str], there: str | os.PathLike[str], absent: str | os.PathLike[str]) -> None:
+    if missing:
+        raise ValueError(
+            f"{absent}: lacks {len(missing)} names that are in {there}, {min(missing)} first: "
+            "give files of the same split"
+        )
+
+
+def _check_classes(
+    scores: Mapping[str, np.ndarray],
+    files: Mapping[str, str | os.PathLike[str]],
+    labels: np.ndarray,
+    label: str | os.PathLike[str],
+) -> None:
+    count = scores["joint"].shape[1]
+    for stream, rows in scores.items():
+        if rows.shape[1] != count:
+            raise ValueError(
+                f"{files[stream]}: scores of {rows.shape[1]} classes, {files['joint']} has {count}: "
+                "give streams of one data set"
+            )
+    if labels.min() < 0 or labels.max() >= count:
+        wrong = labels.min() if labels.min() < 0 else labels.max()
+        raise ValueError(
+            f"{label}: label {wrong} is outside the {count} classes of {files['joint']} (counted from 0): "
+            "give labels and scores of one data set"
+        )
+
+
+def _best_alpha(scores: Mapping[str, np.ndarray], rest: np.ndarray, labels: np.ndarray) -> float:
+    """The bone weight of the grid with the highest top1; of equal ones the nearest to 1, the published weight."""
+    hits = [top_k(scores["joint"] + alpha * scores["bone"] + rest, labels, 1) for alpha in SEARCH_GRID]
+    best = max(hits)
+    return min((alpha for alpha, hit in zip(SEARCH_GRID, hits, strict=True) if hit == best), key=lambda a: abs(a - 1))
+
+
+def _usual_score_file(folder: Path, stream: str) -> Path:
+    places = [folder / part.format(stream=stream) / SCORE_FILE for part in TEST_FOLDERS]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ValueError(f"{places[-1]}: no such score file, nor {places[0]}: run `test` for the {stream} stream")
