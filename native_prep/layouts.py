@@ -76,7 +76,7 @@ def layout_from_edges(
     if not pairs:
         raise ValueError(f"layout {name}: no edges: give (child, parent) pairs")
     count = num_joints if num_joints is not None else 1 + max(max(pair) for pair in pairs)
-    parents = {child: parent for child, parent in reversed(pairs)}
+    parents = dict(reversed(pairs))
     bones = tuple((joint, parents.get(joint, joint)) for joint in range(count))
     return Layout(name, tuple(f"joint{joint}" for joint in range(count)), pairs, bones, centre)
 

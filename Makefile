@@ -1,0 +1,32 @@
+# make test   installs into .venv, then lints, checks types and tests
+# make demo   installs into .venv, then goes from made recordings to a fused answer and an engine
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= test,tensorrt-rtx
+BIN := $(VENV)/bin
+
+.PHONY: install test lint demo bench clean
+
+install: $(BIN)/.installed
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+demo: install
+	$(BIN)/python cli.py demo
+
+bench: install
+	$(BIN)/python cli.py bench all
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

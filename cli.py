@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+"""Command line of the two-stream AGCN toolkit: it turns options into calls and results into one JSON line.
+
+Everything heavy is imported inside the commands, so that `--help` answers at once.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import click
+
+__version__ = "0.1.0"
+
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+BENCHMARKS = ("xsub", "xview", "xset")
+DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
+TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla")
+DEVICES = ("auto", "cpu", "cuda")
+
+# What may follow an option that takes several values, so that `--stream joint bone` means what it says.
+FOLLOWERS = {
+    "--stream": "|".join(STREAMS),
+    "--benchmark": "xsub|xview|xset",
+    "--format": "npy|packed",
+    "--target": r"sm_\d+",
+    "--set": r"\w[\w.]*=.*",
+    "--scores": r"[^-/.][^=]*=.+",
+}
+
+
+class Several(click.Command):
+    """A command whose repeatable options also take their values in a row."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        several = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        spread: list[str] = []
+        last, filled = "", False
+        for arg in args:
+            if filled and re.fullmatch(FOLLOWERS.get(last, "(?!)"), arg, re.DOTALL):
+                spread += [last, arg]
+                continue
+            filled = last in several and spread[-1:] == [last]
+            if not filled:
+                last = arg if arg in several else ""
+            spread.append(arg)
+        return super().parse_args(ctx, spread)
+
+
+def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Prints what a command returns as the last line of stdout; a gate that was not met exits with 1."""
+
+    @wraps(function)
+    def command(*args: Any, **options: Any) -> None:
+        result = function(*args, **options)
+        if int(os.environ.get("RANK", "0")) == 0:
+            name = click.get_current_context().info_name
+            print(json.dumps({"command": name, **result}, default=str), flush=True)
+        if result.get("passed") is False:
+            raise SystemExit(1)
+
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, message="%(version)s")
+def cli() -> None:
+    """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
+
+
+@cli.command(cls=Several)
+@click.argument("dataset", type=click.Choice(DATASETS), default="ntu60")
+@click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
+@click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
+@click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")
+@click.option("--benchmark", "benchmarks", multiple=True, type=click.Choice(BENCHMARKS), help="All by default.")
+@click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), default=("joint", "bone"))
+@click.option("--format", "formats", multiple=True, type=click.Choice(("npy", "packed")), default=("npy",))
+@click.option("--max-frames", type=click.IntRange(min=1), help="T of the arrays (300; NW-UCLA: the longest clip).")
+@click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), help="Threads; all processors by default.")
+@click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
+@reports
+def prep(dataset: str, benchmarks: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Prepare raw recordings as arrays.
+
+    One float32 array (N, C, T, V, M) for each benchmark, split and stream, and the labels beside them.
+    """
+    from native_prep.prepare import prepare
+
+    return prepare(dataset, benchmarks=benchmarks or None, **options)
+
+
+@cli.command(cls=Several)
+@click.argument("dataset", type=click.Choice(DATASETS), default="ntu60")
+@click.option("--out", "folder", metavar="DIR", required=True, help="A new or empty folder.")
+@click.option("--clips", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--classes", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option("--frames", type=click.IntRange(min=8, max=300), default=90, show_default=True, help="Mean length.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@reports
+def synth(dataset: str, folder: str, **options: Any) -> dict[str, Any]:
+    """Make realistic raw recordings."""
+    from native_prep.synth import synth as write
+
+    return write(dataset, folder, **options)
+
+
+def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(
+        (
+            click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
+            click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
+            click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True),
+            click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
+            click.option(
+                "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(cls=Several)
+@_config_options
+@click.option("--amp", is_flag=True, help="Mixed precision.")
+@click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
+@click.option("--compile/--no-compile", default=None, help="torch.compile; on a GPU it is on by default.")
+@click.option("--resume", is_flag=True, help="Continues the run in the work folder as if it had not stopped.")
+@reports
+def train(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Train one stream."""
+    from agcn.config import load_config
+    from agcn.train import train as run
+
+    return run(load_config(config, stream=stream, overrides=overrides), **options)
+
+
+@cli.command(cls=Several)
+@_config_options
+@click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
+@reports
+def test(
+    config: str, stream: str | None, overrides: tuple[str, ...], weights: str | None, **options: Any
+) -> dict[str, Any]:
+    """Score the test split.
+
+    Writes the logits of every clip by name, for fuse-eval.
+    """
+    from agcn.config import load_config
+    from agcn.evaluate import test as run
+
+    return run(load_config(config, stream=stream, overrides=overrides), weights, **options)
+
+
+@cli.command("export-trt", cls=Several)
+@click.option("--joint-weights", metavar="PT", required=True)
+@click.option("--bone-weights", metavar="PT", required=True)
+@click.option("--config", metavar="FILE", required=True)
+@click.option("--out", metavar="DIR", required=True)
+@click.option("--precision", type=click.Choice(("fp32", "fp16", "bf16")), default="fp32", show_default=True)
+@click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
+@click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX).")
+@click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
+@click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
+@reports
+def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Export both streams as one graph.
+
+    Writes ONNX and TensorRT engines, and compares them with eager PyTorch.
+    """
+    from agcn.config import load_config
+    from export.build import export_engines
+
+    return export_engines(config=load_config(config, stream="joint", overrides=overrides), **options)
+
+
+@cli.command("fuse-eval", cls=Several)
+@click.option("--joint-scores", metavar="PKL")
+@click.option("--bone-scores", metavar="PKL")
+@click.option("--scores", "more", multiple=True, metavar="NAME=PKL", help="Another stream's scores.")
+@click.option("--label", metavar="PKL")
+@click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
+@click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
+@click.option("--config", metavar="FILE")
+@click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
+@click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
+@reports
+def fuse_eval(
+    dataset: str | None, engine: str | None, config: str | None, alpha: float | None, search_alpha: bool, **files: Any
+) -> dict[str, Any]:
+    """Measure the fused accuracy.
+
+    From score files, from the usual folders, or by running an engine.
+    """
+    if [any(files.values()), bool(dataset), bool(engine or config)].count(True) != 1:
+        raise click.UsageError("give scores and --label, or --dataset, or --engine and --config")
+    from export import fusion
+
+    weighing = {"alpha": 1.0 if alpha is None else alpha, "search_alpha": search_alpha}
+    if dataset:
+        return fusion.fuse_dataset(dataset, **weighing)
+    if engine or config:
+        return _fuse_engine(engine, config, alpha is not None or search_alpha)
+    if not (files["joint_scores"] and files["bone_scores"] and files["label"]):
+        raise click.UsageError("--joint-scores, --bone-scores and --label go together")
+    more = dict(_name_and_path(pair) for pair in files["more"])
+    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"], **more}
+    return fusion.fuse_scores(streams, files["label"], **weighing)
+
+
+def _fuse_engine(engine: str | None, config: str | None, weighs: bool) -> dict[str, Any]:
+    if not (engine and config):
+        raise click.UsageError("--engine and --config go together")
+    if weighs:
+        raise click.UsageError("an engine carries its own alpha: give --alpha to export-trt")
+    from agcn.config import load_config
+    from export.predict import fuse_engine
+
+    return fuse_engine(engine, load_config(config, stream="joint"))
+
+
+def _name_and_path(pair: str) -> tuple[str, str]:
+    name, equals, path = pair.partition("=")
+    if not (name and equals and path) or name in ("joint", "bone"):
+        raise click.UsageError(f"--scores {pair}: give NAME=PKL, with a name other than joint and bone")
+    return name, path
+
+
+@cli.command()
+@click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
+@click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
+@reports
+def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
+    """Name the actions in recordings."""
+    from export.predict import predict as run
+
+    return run(engine, clips, top=top)
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(("prep", "train", "infer", "all")), default="all")
+@click.option("--out", metavar="DIR", default="bench_out", show_default=True)
+@reports
+def bench(what: str, out: str) -> dict[str, Any]:
+    """Check parity, then measure speed.
+
+    The fast ways must give the plain ways' answers before any is timed.
+    """
+    from bench.run import run
+
+    return run(what, out)
+
+
+@cli.command()
+@click.option("--out", metavar="DIR", default="demo_out", show_default=True, help="A new or empty folder.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@reports
+def demo(out: str, seed: int) -> dict[str, Any]:
+    """Run everything on made recordings.
+
+    From raw files to a fused answer and an engine, in minutes on two cores.
+    """
+    from bench.demo import demo as run
+
+    return run(out, seed=seed)
+
+
+def _fail(message: str, status: int = 2) -> NoReturn:
+    if os.environ.get("AGCN_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    raise SystemExit(status)
+
+
+def _stop(signum: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Runs the command line; every failure that a user can cause is one line on stderr.
+
+    `AGCN_TRACEBACK=1` in the environment shows where an error came from.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        cli.main(args=args, prog_name="cli.py", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        raise SystemExit(2) from None
+    except click.ClickException as error:
+        _fail(f"{error.format_message()}: see --help")
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted: nothing half-written was left", 130)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except ValueError as error:
+        _fail(str(error))
+    except MemoryError as error:
+        _fail(f"out of memory: {error}: ask for less at a time")
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The rooms import one another only in the direction that the data flows, read from the source itself."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_IMPORT = {
+    "native_prep": set(),
+    "agcn": {"native_prep"},
+    "export": {"native_prep", "agcn"},
+    "bench": {"native_prep", "agcn", "export"},
+    "cli": {"native_prep", "agcn", "export", "bench"},
+}
+OURS = {*MAY_IMPORT, "tests"}
+ONE_DOOR = {"tensorrt", "tensorrt_rtx_bindings", "tensorrt_rtx_libs", "openvino"}
+HEAVY_IN_CLI = {"torch", "numpy", "numba", "onnx", "onnxruntime", "matplotlib"}
+LONGEST_MODULE = 300
+SOURCES = sorted(path for room in MAY_IMPORT for path in (*ROOT.glob(f"{room}/**/*.py"), *ROOT.glob(f"{room}.py")))
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the room they come from"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_room_imports_only_what_it_may(path: Path) -> None:
+    imported = _imports(ast.parse(path.read_text()))
+    room = _room(path)
+    assert imported & OURS <= MAY_IMPORT[room] | {room}
+    if room == "native_prep":
+        assert "torch" not in imported
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_MODULE
+
+
+def test_each_optional_package_has_one_door() -> None:
+    doors: dict[str, set[str]] = {}
+    for path in SOURCES:
+        for package in _imports(ast.parse(path.read_text())) & ONE_DOOR:
+            doors.setdefault(package, set()).add(path.name)
+    assert all(len(modules) == 1 for modules in doors.values()), doors
+
+
+def test_cli_imports_nothing_heavy_at_its_top() -> None:
+    top = ast.Module([node for node in ast.parse((ROOT / "cli.py").read_text()).body if _is_import(node)], [])
+    imported = _imports(top)
+    assert not imported & (HEAVY_IN_CLI | set(MAY_IMPORT))
+    assert imported <= {"click", *sys.stdlib_module_names}
+
+
+def _is_import(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
