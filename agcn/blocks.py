@@ -1,0 +1,196 @@
+"""The layers of AGCN and AAGCN.
+
+Letters: N clips times bodies, C channels, T frames, V joints, K subsets of the graph (self, inward, outward).
+The names of modules and parameters are those of the original's checkpoints.
+
+Source: Shi et al., Two-Stream Adaptive Graph Convolutional Networks, CVPR 2019 (AGCN), and Skeleton-Based Action
+Recognition with Multi-Stream Adaptive Graph Convolutional Networks, TIP 2020 (AAGCN).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+NUM_SUBSETS = 3
+# Of the out_channels of a graph convolution, the share that theta and phi compare joints in.
+EMBEDDING_SHARE = 4
+
+
+class TemporalConv(nn.Module):
+    """Convolution over time and a batch norm: (N, C, T, V) -> (N, out, T / stride, V)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 9, stride: int = 1) -> None:
+        super().__init__()
+        pad = (kernel_size - 1) // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, (kernel_size, 1), (stride, 1), (pad, 0))
+        self.bn = nn.BatchNorm2d(out_channels)
+        init_conv(self.conv)
+        init_bn(self.bn, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.conv(x))
+
+
+class GraphConv(nn.Module):
+    """Graph convolution whose graph is partly fixed, partly learned, partly computed from each clip.
+
+    The graph of subset k is, in AGCN, `A + PA + softmax(theta' phi / size)` (paper, equation 3), in AAGCN
+    `PA + alpha tanh(theta' phi / size)` where PA starts as A. Not adaptive, it is A alone.
+
+    Args:
+        in_channels, out_channels: C before and after.
+        fixed_graph: A, (K, V, V).
+        variant: "agcn" or "aagcn".
+        adaptive: with the learned and the computed part.
+        attention: over joints, then frames, then channels (AAGCN only).
+    """
+
+    A: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, fixed_graph: Tensor, variant: str, adaptive: bool, attention: bool
+    ) -> None:
+        super().__init__()
+        self.variant, self.adaptive = variant, adaptive
+        self.register_buffer("A", fixed_graph.clone(), persistent=False)
+        embedding = out_channels // EMBEDDING_SHARE
+        if adaptive:
+            start = fixed_graph.clone() if variant == "aagcn" else torch.full_like(fixed_graph, 1e-6)
+            self.PA = nn.Parameter(start)
+            if variant == "aagcn":
+                self.alpha = nn.Parameter(torch.zeros(1))
+            self.conv_a = nn.ModuleList(nn.Conv2d(in_channels, embedding, 1) for _ in range(NUM_SUBSETS))
+            self.conv_b = nn.ModuleList(nn.Conv2d(in_channels, embedding, 1) for _ in range(NUM_SUBSETS))
+        self.conv_d = nn.ModuleList(nn.Conv2d(in_channels, out_channels, 1) for _ in range(NUM_SUBSETS))
+        self.down: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.down = nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))
+        self.bn = nn.BatchNorm2d(out_channels)
+        self._initialise()
+        self.attention = attention
+        if attention:
+            self._add_attention(out_channels, fixed_graph.shape[-1])
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                init_conv(module)
+            elif isinstance(module, nn.BatchNorm2d):
+                init_bn(module, 1.0)
+        # The convolution starts as nothing beside its shortcut.
+        init_bn(self.bn, 1e-6)
+        for conv in self.conv_d:
+            init_branch(conv, NUM_SUBSETS)
+
+    def _add_attention(self, channels: int, num_joints: int) -> None:
+        joint_kernel = num_joints - 1 + num_joints % 2  # the largest odd number up to V
+        self.conv_ta = nn.Conv1d(channels, 1, 9, padding=4)
+        self.conv_sa = nn.Conv1d(channels, 1, joint_kernel, padding=(joint_kernel - 1) // 2)
+        self.fc1c = nn.Linear(channels, channels // 2)
+        self.fc2c = nn.Linear(channels // 2, channels)
+        nn.init.xavier_normal_(self.conv_sa.weight)
+        nn.init.kaiming_normal_(self.fc1c.weight)
+        for tensor in (self.conv_ta.weight, self.fc2c.weight):
+            nn.init.zeros_(tensor)
+        for bias in (self.conv_ta.bias, self.conv_sa.bias, self.fc1c.bias, self.fc2c.bias):
+            if bias is not None:
+                nn.init.zeros_(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn(self.convolve(x)) + self.down(x)
+        y = torch.relu(y)
+        return self.attend(y) if self.attention else y
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The sum over subsets: (N, C, T, V) -> (N, out, T, V)."""
+        _, channels, frames, joints = x.shape
+        flat = x.reshape(-1, channels * frames, joints)  # (N, C*T, V)
+        total = None
+        for subset, conv in enumerate(self.conv_d):
+            mixed = torch.matmul(flat, self.subset_graph(x, subset))  # (N, C*T, V)
+            part = conv(mixed.view(-1, channels, frames, joints))  # (N, out, T, V)
+            total = part if total is None else part + total
+        assert total is not None
+        return total
+
+    def subset_graph(self, x: Tensor, subset: int) -> Tensor:
+        """The graph of one subset: (N, C, T, V) -> (N, V, V), or (V, V) where it is the same for all clips."""
+        if not self.adaptive:
+            return self.A[subset]
+        similar = self.similarity(x, subset)  # (N, V, V)
+        if self.variant == "aagcn":
+            return self.PA[subset] + torch.tanh(similar) * self.alpha
+        return torch.softmax(similar, dim=-2) + (self.A[subset] + self.PA[subset])
+
+    def similarity(self, x: Tensor, subset: int) -> Tensor:
+        """theta' phi over channels and frames, divided by their number: (N, C, T, V) -> (N, V, V)."""
+        theta = self.conv_a[subset](x)  # (N, C, T, V)
+        phi = self.conv_b[subset](x)
+        size, joints = theta.shape[1] * theta.shape[2], theta.shape[3]
+        # Each factor is scaled before the product: its sum over C*T would pass half precision's largest number.
+        scale = 1.0 / math.sqrt(size)
+        theta = (theta * scale).reshape(-1, size, joints)  # (N, C*T, V)
+        phi = (phi * scale).reshape(-1, size, joints)
+        return torch.matmul(theta.transpose(1, 2), phi)
+
+    def attend(self, y: Tensor) -> Tensor:
+        """Weighs joints, then frames, then channels, each by 1 plus a share: (N, C, T, V) -> (N, C, T, V)."""
+        joint = torch.sigmoid(self.conv_sa(y.mean(dim=2)))  # (N, 1, V)
+        y = y * joint.unsqueeze(2) + y
+        frame = torch.sigmoid(self.conv_ta(y.mean(dim=3)))  # (N, 1, T)
+        y = y * frame.unsqueeze(3) + y
+        hidden = torch.relu(self.fc1c(y.mean(dim=(2, 3))))  # (N, C / 2)
+        channel = torch.sigmoid(self.fc2c(hidden))  # (N, C)
+        return y * channel[:, :, None, None] + y
+
+
+class Block(nn.Module):
+    """Graph convolution, then temporal convolution, with a shortcut: (N, C, T, V) -> (N, out, T / stride, V)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        fixed_graph: Tensor,
+        *,
+        stride: int = 1,
+        shortcut: bool = True,
+        variant: str = "agcn",
+        adaptive: bool = True,
+        attention: bool = False,
+    ) -> None:
+        super().__init__()
+        self.gcn1 = GraphConv(in_channels, out_channels, fixed_graph, variant, adaptive, attention)
+        self.tcn1 = TemporalConv(out_channels, out_channels, stride=stride)
+        self.residual: nn.Module | None = None
+        if shortcut:
+            same = in_channels == out_channels and stride == 1
+            self.residual = nn.Identity() if same else TemporalConv(in_channels, out_channels, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.tcn1(self.gcn1(x))
+        if self.residual is not None:
+            y = y + self.residual(x)
+        return torch.relu(y)
+
+
+def init_conv(conv: nn.Conv2d) -> None:
+    """He's initialisation by fan-out, bias 0."""
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def init_branch(conv: nn.Module, branches: int) -> None:
+    """A normal distribution narrower the more branches are added up."""
+    assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+    out_channels, in_channels, kernel = conv.weight.shape[:3]
+    nn.init.normal_(conv.weight, 0.0, math.sqrt(2.0 / (out_channels * in_channels * kernel * branches)))
+    nn.init.zeros_(conv.bias)
+
+
+def init_bn(bn: nn.modules.batchnorm._BatchNorm, scale: float) -> None:
+    """Weight `scale`, bias 0."""
+    nn.init.constant_(bn.weight, scale)
+    nn.init.zeros_(bn.bias)
