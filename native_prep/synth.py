@@ -1,0 +1,298 @@
+"""Made raw files in the exact formats of NTU RGB+D, Kinetics-skeleton and NW-UCLA, and made prepared clips.
+
+The same arguments give the same bytes. Every clip is drawn from (seed, its number), so a longer run begins with the
+clips of a shorter one.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from native_prep import synth_names
+from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
+from native_prep.progress import Progress
+from native_prep.synth_motion import END_JOINTS, as_layout, before_camera, in_picture, performance
+
+MEAN_FRAMES = {"ntu60": 90, "ntu120": 90, "kinetics": 290, "nw-ucla": 40}
+MOST_CLASSES = {"ntu60": 60, "ntu120": 120, "kinetics": 400, "nw-ucla": 10}
+_TWO_BODIES = 0.2
+_YAWS = (0.8, 0.0, -0.8)  # of the three cameras, radians
+
+
+def synth(
+    dataset: str,
+    folder: str | Path,
+    clips: int = 1000,
+    classes: int | None = None,
+    seed: int = 0,
+    frames: int | None = None,
+) -> dict:
+    """Write `clips` made raw files of `dataset` into `folder`, evenly over the first `classes` classes.
+
+    Args:
+        dataset: ntu60, ntu120, kinetics or nw-ucla.
+        folder: where the files go; made if it is missing.
+        clips: how many.
+        classes: how many classes; by default all of the data set, or as many as there are clips.
+        seed: other seeds, other performances of the same classes.
+        frames: mean number of frames of a clip; by default about what the real ones have.
+
+    Returns:
+        dataset, clips, classes, folder, bytes, seconds.
+
+    Raises:
+        ValueError: the folder is not empty, or a number is out of range.
+    """
+    if dataset not in MEAN_FRAMES:
+        raise ValueError(f"no data set is called {dataset!r}: use one of {', '.join(MEAN_FRAMES)}")
+    most = MOST_CLASSES[dataset]
+    classes = min(most, max(clips, 1)) if classes is None else classes
+    frames = MEAN_FRAMES[dataset] if frames is None else frames
+    _check_numbers(dataset, clips, classes, frames, seed)
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder}: is not an empty folder: name a new one or empty it first")
+    start = time.monotonic()
+    part = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
+    part.mkdir(parents=True)
+    try:
+        written = _WRITERS[dataset](dataset, part, clips, classes, seed, frames)
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return {
+        "dataset": dataset,
+        "clips": clips,
+        "classes": classes,
+        "folder": str(folder),
+        "bytes": written,
+        "seconds": time.monotonic() - start,
+    }
+
+
+def write_ntu(folder: str | Path, clips: int, classes: int = 10, seed: int = 0, frames: int = 90) -> dict:
+    """`synth` for NTU RGB+D 60."""
+    return synth("ntu60", folder, clips, classes, seed, frames)
+
+
+def write_kinetics(folder: str | Path, clips: int, classes: int = 10, seed: int = 0, frames: int = 290) -> dict:
+    """`synth` for Kinetics-skeleton."""
+    return synth("kinetics", folder, clips, classes, seed, frames)
+
+
+def _check_numbers(dataset: str, clips: int, classes: int, frames: int, seed: int) -> None:
+    if clips < 1 or seed < 0:
+        raise ValueError(f"synth: {clips} clips of seed {seed}: ask for at least one clip and a seed from 0")
+    if not 1 <= classes <= MOST_CLASSES[dataset]:
+        raise ValueError(f"synth: {dataset} has {MOST_CLASSES[dataset]} classes, not {classes}: ask for fewer")
+    if not 2 <= frames <= 300:
+        raise ValueError(f"synth: a mean of {frames} frames: ask for 2 to 300")
+
+
+def _length(frames: int, rng: np.random.Generator) -> int:
+    return int(np.clip(rng.normal(frames, 0.2 * frames), 2, 300))
+
+
+def _place(rng: np.random.Generator, second: bool) -> tuple[float, float, float]:
+    side = 0.9 if second else 0.0
+    return (float(rng.uniform(-0.5, 0.5) + side), -0.85, float(rng.uniform(2.4, 3.8)))
+
+
+def _ntu(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
+    written = 0
+    with Progress(clips, "synth", "clip") as progress:
+        for index, name in enumerate(synth_names.ntu_names(dataset, clips, classes)):
+            rng = np.random.default_rng([seed, index])
+            text = _ntu_clip(name, _length(frames, rng), rng)
+            written += (folder / f"{name}.skeleton").write_bytes(text)
+            progress.update(1)
+    return written
+
+
+def _ntu_clip(name: str, length: int, rng: np.random.Generator) -> bytes:
+    """One `.skeleton` file: bodies, and the frames of each, as the sensor might have reported them."""
+    parts = synth_names.ntu_numbers(name)
+    size = synth_names.body_size(parts["P"])
+    bodies = 2 if rng.random() < _TWO_BODIES else 1
+    rows, present = [], np.ones((bodies, length), bool)
+    for body in range(bodies):
+        points, angles = performance(parts["A"] - 1, length, size if body == 0 else rng.uniform(0.85, 1.1), rng)
+        yaw = _YAWS[parts["C"] - 1] + rng.normal(0.0, 0.2) + (np.pi / 2 if body else 0.0)
+        rows.append(_sensor_rows(before_camera(points, yaw, _place(rng, body == 1), rng), angles, rng))
+    if bodies == 2 and rng.random() < 0.5:  # the second one comes later or leaves
+        cut = rng.integers(length)
+        present[1, :cut] = rng.random() < 0.5
+        present[1, cut:] = not present[1, 0]
+    _absences(present, rng)
+    return _ntu_text(np.stack(rows), present, 72057594037927936 + int(rng.integers(10**6)), rng)
+
+
+def _absences(present: np.ndarray, rng: np.random.Generator) -> None:
+    """Late starts, gaps and early ends, in about one clip of thirty each; `present` is (M, T)."""
+    length = present.shape[1]
+    some = 1 + int(rng.integers(max(length // 8, 1)))
+    draw = rng.random()
+    if length <= 2 * some:
+        return
+    if draw < 0.03:
+        present[:, :some] = False
+    elif draw < 0.06:
+        start = int(rng.integers(1, length - some))
+        present[:, start : start + some] = False
+    elif draw < 0.09:
+        present[:, length - some :] = False
+
+
+def _sensor_rows(points: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The twelve numbers of each joint: (T, V, 12): x y z, depth x y, colour x y, quaternion, tracking state."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    half = np.sqrt((angles * angles).sum(-1)) / 2
+    quaternion = np.concatenate((np.cos(half)[..., None], angles / 2 * np.sinc(half / np.pi)[..., None]), -1)
+    quaternion[:, END_JOINTS] = 0.0
+    state = np.where(rng.random(x.shape) < 0.03, 1, 2)
+    picture = (256 + 366 * x / z, 208 - 366 * y / z, 960 + 1060 * x / z, 540 - 1060 * y / z)
+    return np.concatenate((points, np.stack(picture, -1), quaternion, state[..., None]), -1)
+
+
+_JOINT_LINES = ("%.7g " * 11 + "%d\n") * NTU.num_joints
+_BODY_TEXT = "%d 0 %d %d %d %d 0 %.7g %.7g 2\n25\n" + _JOINT_LINES
+
+
+def _ntu_text(rows: np.ndarray, present: np.ndarray, first_id: int, rng: np.random.Generator) -> bytes:
+    """The file of rows (M, T, V, 12) where `present` (M, T) says who is there."""
+    bodies, length = present.shape
+    hands = rng.integers(0, 2, (bodies, 4)).tolist()
+    lean = (0.05 * rng.standard_normal((bodies, length, 2))).tolist()
+    numbers = rows.reshape(bodies, length, -1).tolist()
+    lines = [f"{length}\n"]
+    for frame in range(length):
+        there = [body for body in range(bodies) if present[body, frame]]
+        lines.append(f"{len(there)}\n")
+        for body in there:
+            head = (first_id + 91 * body, *hands[body], *lean[body][frame])
+            lines.append(_BODY_TEXT % (*head, *numbers[body][frame]))
+    return "".join(lines).replace("e-", "E-").encode("ascii")  # the recordings write 8.1E-05
+
+
+def _kinetics(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
+    tables: dict[str, dict] = {"train": {}, "val": {}}
+    written = 0
+    titles = synth_names.class_titles("kinetics")
+    with Progress(clips, "synth", "clip") as progress:
+        for part in tables:
+            (folder / f"kinetics_{part}").mkdir()
+        for index in range(clips):
+            rng = np.random.default_rng([seed, index])
+            label = index % classes
+            part = "val" if (index // classes) % 4 == 1 else "train"
+            name = synth_names.video_id(seed, index)
+            people = _kinetics_people(label, min(_length(frames, rng), 300), rng)
+            text = _kinetics_text(people, titles[label], label)
+            written += (folder / f"kinetics_{part}" / f"{name}.json").write_bytes(text)
+            tables[part][name] = {"has_skeleton": len(people) > 0, "label": titles[label], "label_index": label}
+            progress.update(1)
+        for part, table in tables.items():
+            text = json.dumps(table, indent=4, sort_keys=True).encode()
+            written += (folder / f"kinetics_{part}_label.json").write_bytes(text)
+    return written
+
+
+def _kinetics_people(label: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """(T, people, V, 3) of x, y, score; no people at all in about one clip of fifty."""
+    if rng.random() < 0.02:
+        return np.zeros((0, 0, KINETICS.num_joints, 3))
+    people = []
+    for person in range(1 + int(rng.random() < _TWO_BODIES) + int(rng.random() < 0.05)):
+        body = as_layout(performance(label, length, rng.uniform(0.85, 1.1), rng)[0], KINETICS)
+        points = in_picture(before_camera(body, rng.normal(0.0, 0.5), _place(rng, person > 0), rng))
+        score = np.clip(rng.normal(0.6, 0.1, KINETICS.num_joints) + rng.normal(0, 0.08, points.shape[:2]), 0.05, 0.95)
+        seen = rng.random(points.shape[:2]) > rng.uniform(0.0, 0.15, KINETICS.num_joints)
+        people.append(np.concatenate((points, score[..., None]), -1) * seen[..., None])
+    return np.stack(people, 1)
+
+
+_PERSON_TEXT = (
+    '{"pose": [' + ", ".join(["%.3f"] * 36) + '], "score": [' + ", ".join(["%.3f"] * KINETICS.num_joints) + "]}"
+)
+
+
+def _kinetics_text(people: np.ndarray, title: str, label: int) -> bytes:
+    length, count = people.shape[:2]
+    poses = people[..., :2].reshape(length, count, -1)
+    numbers = np.concatenate((poses, people[..., 2]), -1).tolist()
+    frames = (
+        f'{{"frame_index": {index + 1}, "skeleton": [' + ", ".join(_PERSON_TEXT % tuple(one) for one in frame) + "]}"
+        for index, frame in enumerate(numbers)
+    )
+    tail = f'], "label": {json.dumps(title)}, "label_index": {label}}}'
+    return ('{"data": [' + ", ".join(frames) + tail).encode()
+
+
+def _nw_ucla(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
+    written = 0
+    with Progress(clips, "synth", "clip") as progress:
+        for index, name in enumerate(synth_names.nw_ucla_names(clips, classes)):
+            rng = np.random.default_rng([seed, index])
+            label, view = index % classes, int(name[-1]) - 1
+            size = synth_names.body_size(int(name[5:7]))
+            body = as_layout(performance(label, _length(frames, rng), size, rng)[0], NW_UCLA)
+            points = before_camera(body, _YAWS[view] / 2 + rng.normal(0.0, 0.2), _place(rng, False), rng)
+            rounded = [[[float(f"{value:.6g}") for value in joint] for joint in frame] for frame in points.tolist()]
+            text = json.dumps({"file_name": name, "skeletons": rounded, "label": label + 1}).encode()
+            written += (folder / f"{name}.json").write_bytes(text)
+            progress.update(1)
+    return written
+
+
+_WRITERS = {"ntu60": _ntu, "ntu120": _ntu, "kinetics": _kinetics, "nw-ucla": _nw_ucla}
+
+
+def joint_batch(
+    layout: Layout, clips: int, frames: int, persons: int, seed: int, one_body_share: float = 0.8
+) -> np.ndarray:
+    """Made clips as `prep` would leave them, float32 (N, 3, T, V, M), without a detour over files.
+
+    NTU: metres, centred on the spine, spine along z, shoulders along x. Kinetics: x, y about 0, and a score. NW-UCLA:
+    camera space in metres. Short clips repeat to T; the absent second bodies of `one_body_share` of the clips are zero.
+
+    Raises:
+        ValueError: there are no made people for this layout.
+    """
+    rng = np.random.default_rng([seed, clips, frames])
+    batch = np.zeros((clips, 3, frames, layout.num_joints, persons), np.float32)
+    alone = rng.permutation(clips) < round(one_body_share * clips)
+    prepared = {"kinetics": _prepared_kinetics, "nw-ucla": _prepared_nw_ucla}.get(layout.name, _prepared_ntu)
+    for clip in range(clips):
+        length = max(2, int(frames * rng.uniform(0.2, 1.0)))
+        label = int(rng.integers(60))
+        bodies = [prepared(layout, label, length, rng, body) for body in range(1 if alone[clip] else persons)]
+        points = np.stack(bodies, -1)  # (t, V, 3, M)
+        batch[clip, ..., : len(bodies)] = points[np.arange(frames) % length].transpose(2, 0, 1, 3)
+    return batch
+
+
+Prepared = Callable[[Layout, int, int, np.random.Generator, int], np.ndarray]
+
+
+def _prepared_ntu(layout: Layout, label: int, length: int, rng: np.random.Generator, body: int) -> np.ndarray:
+    points = as_layout(performance(label, length, rng.uniform(0.85, 1.1), rng)[0], layout)
+    points = points - points[:, layout.centre : layout.centre + 1] + (0.9 * body, 0.0, 0.0)
+    points += 0.006 * rng.standard_normal(points.shape)
+    return np.stack((points[..., 0], points[..., 2], points[..., 1]), -1)
+
+
+def _prepared_nw_ucla(layout: Layout, label: int, length: int, rng: np.random.Generator, body: int) -> np.ndarray:
+    points = as_layout(performance(label, length, rng.uniform(0.85, 1.1), rng)[0], layout)
+    return before_camera(points, rng.normal(0.0, 0.4), _place(rng, body > 0), rng)
+
+
+def _prepared_kinetics(layout: Layout, label: int, length: int, rng: np.random.Generator, body: int) -> np.ndarray:
+    picture = in_picture(_prepared_nw_ucla(layout, label, length, rng, body))
+    score = rng.uniform(0.3, 0.9, picture.shape[:2])
+    points = np.stack((picture[..., 0] - 0.5, 0.5 - picture[..., 1], score), -1)
+    return points * (rng.random(score.shape) > 0.05)[..., None]
