@@ -1,0 +1,100 @@
+"""The folded two-stream network gives what the two trained models give."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agcn.model import Model, build_model
+from export.inference import TwoStream
+from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
+
+
+def trained_looking(variant: str, layout: Layout, seed: int, persons: int = 2, **options: object) -> Model:
+    """A model whose batch norms and learned graphs are not what they start as."""
+    torch.manual_seed(seed)
+    arguments = {"num_class": 7, "num_point": layout.num_joints, "num_person": persons, "graph": layout.name, **options}
+    model = build_model(variant, arguments).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith("running_var"):
+                value.uniform_(0.5, 1.5, generator=generator)
+            elif name.endswith(("running_mean", "bias", ".alpha")):
+                value.normal_(0, 0.1, generator=generator)
+            elif name.endswith("PA"):
+                value.add_(0.05 * torch.randn(value.shape, generator=generator))
+            elif "bn" in name and name.endswith("weight"):
+                value.uniform_(0.5, 1.0, generator=generator)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("variant", "layout", "persons", "options"),
+    [
+        ("agcn", NTU, 2, {}),
+        ("agcn", KINETICS, 3, {}),
+        ("agcn", NW_UCLA, 1, {"adaptive": False}),
+        ("aagcn", NTU, 2, {}),
+        ("aagcn", KINETICS, 1, {"attention": False}),
+    ],
+)
+def test_equals_the_two_models(variant: str, layout: Layout, persons: int, options: dict) -> None:
+    joint = trained_looking(variant, layout, 1, persons, **options)
+    bone = trained_looking(variant, layout, 2, persons, **options)
+    fused = TwoStream(joint, bone, layout.bone_parents, 0.7, frames=13)
+    joints = torch.randn(3, 3, 13, layout.num_joints, persons, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        expected_joint = joint.double()(joints.double())
+        bones = joints - joints[:, :, :, list(layout.bone_parents)]
+        expected_bone = bone.double()(bones.double())
+        joint_logits, bone_logits, scores = fused(joints)
+    for got, expected in (
+        (joint_logits, expected_joint),
+        (bone_logits, expected_bone),
+        (scores, expected_joint + 0.7 * expected_bone),
+    ):
+        assert got.dtype == torch.float32
+        assert (got - expected).abs().max() < 3e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_near(dtype: torch.dtype) -> None:
+    joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
+    joints = torch.randn(2, 3, 16, 25, 2, generator=torch.Generator().manual_seed(3))
+    exact = TwoStream(joint, bone, NTU.bone_parents, frames=16)(joints)
+    near = TwoStream(joint, bone, NTU.bone_parents, frames=16, dtype=dtype)(joints)
+    for got, expected in zip(near, exact, strict=True):
+        assert got.dtype == torch.float32
+        assert 0 < (got - expected).abs().max() < 16 * torch.finfo(dtype).eps * expected.abs().max()
+
+
+def test_models_must_match() -> None:
+    joint = trained_looking("agcn", NTU, 1)
+    with pytest.raises(ValueError, match="joint model has num_class 7, the bone model 9"):
+        TwoStream(joint, trained_looking("agcn", NTU, 1, num_class=9), NTU.bone_parents, frames=16)
+    with pytest.raises(ValueError, match="bones for 18 joints, the model has 25"):
+        TwoStream(joint, joint, KINETICS.bone_parents, frames=16)
+
+
+@pytest.mark.parametrize(("variant", "data", "layout"), [("agcn", "ntu", NTU), ("agcn", "kinetics", KINETICS)])
+def test_golden_logits(shared: Path, variant: str, data: str, layout: Layout) -> None:
+    spec = importlib.util.spec_from_file_location("recipe", shared / "golden" / "recipe.py")
+    assert spec is not None and spec.loader is not None
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    golden = np.load(shared / "golden" / "models_expected.npz")
+    models = []
+    for seed in (1, 2):
+        classes = golden[f"{variant}/{data}/joint/logits_f64"].shape[1]
+        model = build_model(variant, {"num_class": classes, "num_point": layout.num_joints, "graph": layout.name})
+        drawn = recipe.weights({name: value.shape for name, value in model.state_dict().items()}, seed)
+        model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in drawn.items()})
+        models.append(model.eval())
+    joints = torch.from_numpy(golden[f"{data}/input"])
+    results = TwoStream(*models, layout.bone_parents, frames=joints.shape[2])(joints)
+    for stream, got in zip(("joint", "bone"), results[:2], strict=True):
+        expected = golden[f"{variant}/{data}/{stream}/logits_f64"]
+        assert np.abs(got.numpy() - expected).max() < 5e-6 * np.abs(expected).max()
