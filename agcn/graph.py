@@ -1,11 +1,11 @@
 """The fixed graph A of a skeleton, and which skeleton a configuration means."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from agcn.coerce import nearest
 from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Edge, Layout, layout_from_edges
 
 # The original's configurations name a Python class; NW-UCLA's name is the one that later forks agreed on.
@@ -73,9 +73,3 @@ def _own_layout(graph: str | None, args: dict[str, Any]) -> Layout:
     except (TypeError, ValueError) as error:
         raise ValueError("graph_args: edges is to be a list of [child, parent] pairs of whole numbers") from error
     return layout_from_edges(edges, args.get("num_joints"), args.get("centre", 0), graph or "custom")
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Advice for a name that is not known: the nearest one, or all of them."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"

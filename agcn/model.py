@@ -5,14 +5,15 @@ Letters: N clips, C channels, T frames, V joints, M bodies.
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from agcn.blocks import Block, init_bn
-from agcn.graph import adjacency, nearest, resolve_graph
+from agcn.coerce import coerce, nearest
+from agcn.graph import adjacency, resolve_graph
 
 FEATURES = 256
 # What a configuration may call each variant: the original's class names, or ours.
@@ -125,16 +126,29 @@ def model_variant(model: str) -> str:
         ValueError: no such model.
     """
     if model not in MODEL_NAMES:
-        raise ValueError(f"model: {model!r} is not known: {nearest(model, list(MODEL_NAMES))}")
+        raise ValueError(f"model {model!r} is not known: {nearest(model, list(MODEL_NAMES))}")
     return MODEL_NAMES[model]
 
 
-def check_model_args(model_args: Mapping[str, Any]) -> None:
-    """Raises ValueError for a key that `Model` does not take, naming the nearest one that it takes."""
-    known = [name for name in inspect.signature(Model).parameters if name != "variant"]
-    for key in model_args:
+def model_arguments(model_args: Mapping[str, Any], where: Callable[[str], str] = lambda key: "") -> dict[str, Any]:
+    """`model_args` as `Model` wants them.
+
+    Args:
+        model_args: as YAML gives them.
+        where: what to say before an error about the dotted key that it is called with.
+
+    Raises:
+        ValueError: a key that `Model` does not take, naming the nearest one; a value of another kind.
+    """
+    known = {key: item.annotation for key, item in inspect.signature(Model).parameters.items() if key != "variant"}
+    values = {}
+    for key, value in model_args.items():
+        name = f"model_args.{key}"
         if key not in known:
-            raise ValueError(f"model_args: unknown key {key!r}: {nearest(key, known)}")
+            raise ValueError(f"{where(name)}unknown key {name!r}: {nearest(str(key), list(known))}")
+        # The graph's own arguments are checked by the graph.
+        values[key] = value if key == "graph_args" else coerce(value, known[key], f"{where(name)}{name}")
+    return values
 
 
 def build_model(model: str, model_args: Mapping[str, Any]) -> Model:
@@ -147,5 +161,4 @@ def build_model(model: str, model_args: Mapping[str, Any]) -> Model:
     Raises:
         ValueError: an unknown model or argument, or arguments that disagree.
     """
-    check_model_args(model_args)
-    return Model(variant=model_variant(model), **model_args)
+    return Model(variant=model_variant(model), **model_arguments(model_args))

@@ -1,0 +1,177 @@
+"""Weights to and from files: plain state dicts with the original's names, and what older releases call them."""
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agcn.model import Model
+from native_prep.files import load_pickle, whole_file
+
+# Where a file holds more than weights, the weights are under one of these.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_SPLIT_LAYER = re.compile(r"^l(\d+)([ab])\.(.+)$")
+_MEMBERS = ("gcn1.", "tcn1.", "residual.")
+
+
+def save_weights(model: torch.nn.Module, path: str | Path) -> None:
+    """Write the state dict of `model`, on the CPU, whole or not at all."""
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    with whole_file(path) as part:
+        torch.save(state, part)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The weights in a file, under the names that `Model` gives them.
+
+    Undone are: wrappers ({"state_dict": ...}), `module.` of DataParallel, `_orig_mod.` of torch.compile, `conv_res`
+    for `down`, and layers split in two (`l1a.PA` or `l1a.gcn1.PA` for `l1.gcn1.PA`, `l1b.conv` for `l1.tcn1.conv`).
+
+    Raises:
+        ValueError: there is no such file, it is no checkpoint, or two of its names mean the same weights.
+    """
+    content = _unwrap(_load(Path(path)))
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"{path}: holds no weights: give a checkpoint that train wrote")
+    state: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if not isinstance(value, Tensor):
+            try:
+                value = torch.as_tensor(value)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(f"{path}: {name} is no array of numbers: give a checkpoint that train wrote") from error
+        ours = current_name(str(name))
+        if ours in state:
+            raise ValueError(f"{path}: holds {ours} twice (once as {name}): give a checkpoint of one model")
+        state[ours] = value
+    return state
+
+
+def current_name(name: str) -> str:
+    """What this project and the original's last release call the weights that an older file calls `name`."""
+    name = name.split("module.")[-1].removeprefix("_orig_mod.").replace(".conv_res.", ".down.")
+    split = _SPLIT_LAYER.match(name)
+    if not split:
+        return name
+    layer, half, rest = split.groups()
+    if rest.startswith(_MEMBERS):
+        return f"l{layer}.{rest}"
+    return f"l{layer}.{'gcn1' if half == 'a' else 'tcn1'}.{rest}"
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: give a checkpoint (NAME-EPOCH-STEP.pt)")
+    if path.suffix == ".pkl":
+        return load_pickle(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: not a checkpoint of weights alone ({reason[:100]}): give another") from error
+
+
+def _unwrap(content: Any) -> Any:
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            return content[key]
+    return content
+
+
+def load_weights(model: Model, path: str | Path, ignore: Sequence[str] = ()) -> None:
+    """Put the weights of a file into `model`.
+
+    Args:
+        ignore: parts of names; weights whose name holds one keep the model's own values.
+
+    Raises:
+        ValueError: the file is for another model; says which setting would fit where that can be told.
+    """
+    state = read_state_dict(path)
+    own = model.state_dict()
+    # Fixed graphs, which some forks store, are checked and dropped.
+    for name in [name for name in state if name.endswith(".A") and name not in own]:
+        _check_graph(model, state.pop(name), path)
+    state = {name: value for name, value in state.items() if not any(part in name for part in ignore)}
+    _check_kind(model, state, path, ignore)
+    for name, value in own.items():
+        # PyTorch before 0.4 did not count batches.
+        if any(part in name for part in ignore) or name.endswith("num_batches_tracked"):
+            state.setdefault(name, value)
+    _check_names(state, own, path)
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise ValueError(f"{path}: {_shape_advice(model, name, value)}")
+    model.load_state_dict(state)
+
+
+def _check_graph(model: Model, graph: Tensor, path: str | Path) -> None:
+    own = model.l1.gcn1.A.detach().cpu()
+    if graph.shape[-1] != own.shape[-1]:
+        raise ValueError(f"{path}: {_joints_advice(graph.shape[-1], own.shape[-1])}")
+    if graph.shape != own.shape or not torch.allclose(graph.cpu().float(), own, atol=1e-5):
+        raise ValueError(f"{path}: was trained on another graph of {own.shape[-1]} joints: set model_args.graph")
+
+
+def _check_kind(model: Model, state: Mapping[str, Tensor], path: str | Path, ignore: Sequence[str]) -> None:
+    """Another variant of the model shows in which names are there at all."""
+    if ignore or "l1.gcn1.conv_d.0.weight" not in state:
+        return
+    adaptive, alpha = "l1.gcn1.PA" in state, "l1.gcn1.alpha" in state
+    attention = "l1.gcn1.conv_ta.weight" in state
+    if attention != model.attention or (adaptive and model.adaptive and alpha != (model.variant == "aagcn")):
+        kind = "aagcn" if attention or alpha else "agcn"
+        raise ValueError(
+            f"{path}: is of {kind.upper()} {'with' if attention else 'without'} attention: "
+            f"set model: model.{kind}.Model and model_args.attention: {attention}"
+        )
+    if adaptive != model.adaptive:
+        raise ValueError(
+            f"{path}: was trained {'with' if adaptive else 'without'} the adaptive graph: "
+            f"set model_args.adaptive: {adaptive}"
+        )
+
+
+def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str | Path) -> None:
+    missing = [name for name in own if name not in state]
+    extra = [name for name in state if name not in own]
+    if missing or extra:
+        told = [_count("misses", missing), _count("has unknown", extra)]
+        raise ValueError(
+            f"{path}: is for another model, {' and '.join(filter(None, told))}: "
+            "set model and model_args as it was trained, or ignore_weights"
+        )
+
+
+def _count(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{what} {len(names)} weights ({shown})"
+
+
+def _joints_advice(theirs: int, ours: int) -> str:
+    return f"has {theirs} joints, the data has {ours}: set model_args.num_point and graph, or give another checkpoint"
+
+
+def _shape_advice(model: Model, name: str, value: Tensor) -> str:
+    own = model.state_dict()[name]
+    if name.endswith(".PA") and value.ndim == 3 and value.shape[-1] != own.shape[-1]:
+        return _joints_advice(value.shape[-1], own.shape[-1])
+    if name.startswith("fc."):
+        return (
+            f"has {value.shape[0]} classes, the config asks for {own.shape[0]}: "
+            "set model_args.num_class, or ignore_weights: [fc] to train a new classifier"
+        )
+    per_body = model.in_channels * model.num_point
+    if name.startswith("data_bn.") and value.ndim == 1:
+        if value.shape[0] % per_body == 0:
+            bodies = value.shape[0] // per_body
+            return f"has {bodies} bodies, the config asks for {model.num_person}: set model_args.num_person: {bodies}"
+        if value.shape[0] % (model.in_channels * model.num_person) == 0:
+            return _joints_advice(value.shape[0] // (model.in_channels * model.num_person), model.num_point)
+    return f"{name} is {tuple(value.shape)}, the model's is {tuple(own.shape)}: set model_args as it was trained"

@@ -1,0 +1,178 @@
+"""Reads a run's configuration from YAML: the original's files and this project's, with `{stream}` and overrides."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from agcn.coerce import coerce, nearest
+from agcn.model import model_arguments
+from agcn.settings import STREAMS, Config, FeederArgs
+
+__all__ = ["STREAMS", "Config", "FeederArgs", "load_config"]
+
+Settings = TypeVar("Settings", Config, FeederArgs)
+# The longer names first: joint_motion is not joint.
+_STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
+
+
+def load_config(path: str | Path, stream: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Args:
+        path: a YAML file with the original's keys; its strings may hold `{stream}`.
+        stream: replaces the stream in the names of data, work folder, model and weights.
+        overrides: `KEY=VALUE` pairs, VALUE in YAML, KEY dotted for nested ones (`train_feeder_args.window_size=52`).
+
+    Raises:
+        ValueError: not YAML, an unknown key, a value of the wrong kind, a contradiction; names file and line.
+        OSError: the file cannot be read.
+    """
+    raw, lines = _read_yaml(Path(path))
+    for pair in overrides:
+        _override(raw, lines, pair)
+    where = _Where(str(path), lines)
+    name = stream or raw.get("stream") or _stream_of(raw) or "joint"
+    if name not in STREAMS:
+        raise ValueError(f"{where('stream')}: stream {name!r} is not known: {nearest(str(name), STREAMS)}")
+    raw["stream"] = name
+    if stream is not None:
+        _rename_stream(raw, name, where)
+    raw = _fill_in(raw, name)
+    raw.setdefault("config", str(path))
+    values: dict[str, Any] = {}
+    for key in ("train_feeder_args", "test_feeder_args"):
+        values[key] = _feeder(raw.pop(key, None), key, name, where)
+    values |= _known(Config, raw, "", where)
+    values["model_args"] = model_arguments(values.get("model_args", {}), lambda key: where(key) + ": ")
+    return _build(Config, values, "", where)
+
+
+class _Where:
+    """Says where a key stands: `FILE:LINE`, or `--set KEY=VALUE`."""
+
+    def __init__(self, path: str, lines: dict[str, int | str]) -> None:
+        self.path, self.lines = path, lines
+
+    def __call__(self, key: str) -> str:
+        line = self.lines.get(key)
+        return line if isinstance(line, str) else f"{self.path}:{line}" if line else self.path
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: give a configuration, for example configs/ntu-xsub.yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file: give a configuration in YAML") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: holds no KEY: VALUE pairs: give a configuration")
+    lines: dict[str, int | str] = {}
+    _note_lines(tree, "", lines)
+    return raw, lines
+
+
+def _note_lines(tree: yaml.Node | None, prefix: str, lines: dict[str, int | str]) -> None:
+    if isinstance(tree, yaml.MappingNode):
+        for key, value in tree.value:
+            lines[prefix + str(key.value)] = key.start_mark.line + 1
+            _note_lines(value, f"{prefix}{key.value}.", lines)
+
+
+def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> None:
+    key, equals, text = pair.partition("=")
+    key = key.strip()
+    if not (key and equals):
+        raise ValueError(f"--set {pair}: give KEY=VALUE")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {pair}: the value is not YAML: quote it") from error
+    *parents, leaf = key.split(".")
+    place = raw
+    for parent in parents:
+        place[parent] = dict(place.get(parent) or {})
+        place = place[parent]
+    place[leaf] = value
+    lines[key] = f"--set {pair}"
+
+
+def _stream_of(raw: Mapping[str, Any]) -> str | None:
+    for key in ("train_feeder_args", "test_feeder_args"):
+        args = raw.get(key)
+        path = args.get("data_path") if isinstance(args, dict) else None
+        found = _STREAM_TOKEN.search(Path(str(path)).name) if path else None
+        if found:
+            return found[1]
+    return None
+
+
+def _rename_stream(raw: dict[str, Any], stream: str, where: _Where) -> None:
+    """Puts `stream` in the place of another in the last part of each path; only data must name one."""
+    for key in ("work_dir", "model_saved_name", "weights"):
+        if isinstance(raw.get(key), str):
+            raw[key] = _renamed(raw[key], stream)
+    for key in ("train_feeder_args", "test_feeder_args"):
+        args = raw.get(key)
+        if not isinstance(args, dict) or not isinstance(args.get("data_path"), str):
+            continue
+        path = args["data_path"]
+        if "{stream}" not in path and not _STREAM_TOKEN.search(Path(path).name):
+            raise ValueError(
+                f"{where(key + '.data_path')}: {path} names no stream: write {{stream}} where its name belongs"
+            )
+        raw[key] = {**args, "data_path": _renamed(path, stream)}
+
+
+def _renamed(path: str, stream: str) -> str:
+    head, slash, last = path.rpartition("/")
+    return head + slash + _STREAM_TOKEN.sub(stream, last)
+
+
+def _fill_in(value: Any, stream: str) -> Any:
+    """`value` with `{stream}` replaced in every string."""
+    if isinstance(value, str):
+        return value.replace("{stream}", stream)
+    if isinstance(value, dict):
+        return {key: _fill_in(inner, stream) for key, inner in value.items()}
+    return value
+
+
+def _feeder(args: Any, key: str, stream: str, where: _Where) -> FeederArgs:
+    if args is not None and not isinstance(args, dict):
+        raise ValueError(f"{where(key)}: {key} is to hold KEY: VALUE pairs")
+    values = _known(FeederArgs, args or {}, key + ".", where)
+    if stream != "joint":
+        values["centre"] = False
+    return _build(FeederArgs, values, key + ".", where)
+
+
+def _known(kind: type, raw: Mapping[str, Any], prefix: str, where: _Where) -> dict[str, Any]:
+    """The values of `raw` as the fields of the dataclass `kind` want them."""
+    fields = {item.name: item.type for item in dataclasses.fields(kind)}
+    values = {}
+    for key, value in raw.items():
+        if key not in fields:
+            name = prefix + str(key)
+            raise ValueError(f"{where(name)}: unknown key {name!r}: {nearest(str(key), list(fields))}")
+        values[key] = coerce(value, fields[key], f"{where(prefix + key)}: {prefix}{key}")
+    return values
+
+
+def _build(kind: type[Settings], values: dict[str, Any], prefix: str, where: _Where) -> Settings:
+    """`kind(**values)`; a contradiction is told with the place of the key that its text starts with."""
+    try:
+        return kind(**values)
+    except ValueError as error:
+        key = prefix + str(error).split(" ", 1)[0]
+        raise ValueError(f"{where(key)}: {prefix}{error}") from error

@@ -1,0 +1,144 @@
+"""Clips on disk: what prep wrote, checked and read a batch at a time.
+
+Letters: N clips, C channels, T frames, V joints, M bodies.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agcn.model import Model
+from agcn.settings import FeederArgs
+from native_prep.files import load_pickle
+
+DEBUG_CLIPS = 100
+# How many clips the statistics of `normalization` read at a time.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips, their labels and names.
+
+    Attributes:
+        path: the file, for messages.
+        data: (N, C, T, V, M), mapped from disk or in memory.
+        labels: int64 (N,).
+        names: N sample names.
+    """
+
+    path: str
+    data: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, T, V, M)."""
+        return self.data.shape
+
+    def batch(self, index: np.ndarray) -> np.ndarray:
+        """The clips at `index`, float32 (B, C, T, V, M)."""
+        return np.asarray(self.data[index], dtype=np.float32)
+
+    def check(self, model: Model) -> None:
+        """Raises ValueError where these clips do not fit `model`."""
+        _, channels, _, joints, persons = self.shape
+        for what, theirs, ours in (
+            ("joints", joints, model.num_point),
+            ("bodies", persons, model.num_person),
+            ("channels", channels, model.in_channels),
+        ):
+            if theirs != ours:
+                key = {"joints": "num_point and graph", "bodies": "num_person", "channels": "in_channels"}[what]
+                raise ValueError(f"{self.path}: has {theirs} {what}, the model {ours}: set model_args.{key}")
+        if self.labels.size and int(self.labels.max()) >= model.num_class:
+            worst = int(self.labels.argmax())
+            raise ValueError(
+                f"{self.path}: clip {self.names[worst]} has label {self.labels[worst]}, the model "
+                f"{model.num_class} classes (labels count from 0): set model_args.num_class"
+            )
+
+
+def open_clips(args: FeederArgs) -> Clips:
+    """Open what `args` names.
+
+    Raises:
+        ValueError: no path given, a file missing, damaged or of another kind, data and labels that disagree.
+    """
+    data = _open_array(args)
+    labels, names = read_labels(args.label_path)
+    if len(labels) != len(data):
+        raise ValueError(
+            f"{args.label_path}: has {len(labels)} labels, {args.data_path} has {len(data)} clips: run prep again"
+        )
+    if args.debug:
+        data, labels, names = data[:DEBUG_CLIPS], labels[:DEBUG_CLIPS], names[:DEBUG_CLIPS]
+    return Clips(args.data_path, data, labels, names)
+
+
+def _open_array(args: FeederArgs) -> np.ndarray:
+    path = _existing(args.data_path, "data_path")
+    try:
+        data = np.load(path, mmap_mode="r" if args.use_mmap else None, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not an .npy array, or cut off: run prep again") from error
+    if not isinstance(data, np.ndarray) or data.ndim != 5 or data.dtype.kind != "f":
+        shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else "several arrays"
+        raise ValueError(f"{path}: holds {shape}, not float32 (N, C, T, V, M): give what prep wrote")
+    return data
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, list[str]]:
+    """Labels int64 (N,) and sample names of a label file: a pickled (names, labels).
+
+    Raises:
+        ValueError: the file is missing, or holds something else.
+    """
+    content = load_pickle(_existing(path, "label_path"))
+    if isinstance(content, Mapping) or not hasattr(content, "__len__") or len(content) != 2:
+        raise ValueError(f"{path}: holds no (names, labels): give a label file that prep wrote")
+    names = [str(name) for name in content[0]]
+    try:
+        labels = np.asarray(content[1], dtype=np.int64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: has a label that is no whole number: run prep again") from error
+    if len(names) != len(labels):
+        raise ValueError(f"{path}: has {len(names)} names and {len(labels)} labels: run prep again")
+    if labels.size and labels.min() < 0:
+        worst = int(labels.argmin())
+        raise ValueError(f"{path}: clip {names[worst]} has label {labels[worst]}: labels count from 0")
+    return labels, names
+
+
+def _existing(path: str | Path, key: str) -> Path:
+    if not str(path):
+        raise ValueError(f"{key} is not set: name the file that prep wrote")
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such file: run prep first, or set {key}")
+    return Path(path)
+
+
+def normalisation(clips: Clips) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each coordinate of each joint, float32 (C, 1, V, 1), over clips, frames, bodies.
+
+    A coordinate that never changes gets a deviation of 1. Source: `get_mean_map` of the original's feeder.
+    """
+    _, channels, frames, joints, persons = clips.shape
+    total = np.zeros((channels, joints))
+    squares = np.zeros((channels, joints))
+    for start in range(0, len(clips), _CHUNK):
+        part = clips.data[start : start + _CHUNK].astype(np.float64)
+        total += part.sum(axis=(0, 2, 4))
+        squares += (part * part).sum(axis=(0, 2, 4))
+    count = max(1, len(clips) * frames * persons)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean * mean, 0.0))
+    deviation[deviation == 0] = 1.0
+    shape = (channels, 1, joints, 1)
+    return mean.reshape(shape).astype(np.float32), deviation.reshape(shape).astype(np.float32)

@@ -1,0 +1,34 @@
+"""Which device computes, and at which precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick_device(name: str = "auto", index: int = 0) -> torch.device:
+    """The device called `name`: "cpu", "cuda", or "auto" for a GPU where there is one.
+
+    Args:
+        index: which GPU; the first where there are fewer.
+
+    Raises:
+        ValueError: "cuda" where PyTorch sees no GPU, or another name.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device {name!r} is not known: use auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: PyTorch sees no GPU here: use --device cpu, or install PyTorch for CUDA")
+    if name == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", index if index < torch.cuda.device_count() else 0)
+
+
+def autocast(device: torch.device, amp_dtype: str | None) -> AbstractContextManager[object]:
+    """The block in which the forward pass runs: at `amp_dtype` ("bf16", "fp16"), or as it is (None)."""
+    if amp_dtype is None:
+        return nullcontext()
+    if amp_dtype not in AMP_DTYPES:
+        raise ValueError(f"amp dtype {amp_dtype!r} is not known: use bf16 or fp16")
+    return torch.autocast(device.type, dtype=AMP_DTYPES[amp_dtype])

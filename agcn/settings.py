@@ -1,0 +1,146 @@
+"""What a run is to do: the original's configuration keys as frozen dataclasses."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agcn.coerce import nearest
+from agcn.model import model_arguments, model_variant
+
+STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
+FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
+SAMPLINGS = ("", "linear", "crop", "uniform")
+
+
+@dataclass(frozen=True)
+class FeederArgs:
+    """How clips are read and changed before the model sees them.
+
+    The first nine are the original's (feeders/feeder.py); frames are counted, angles in degrees.
+
+    Attributes:
+        data_path, label_path: what prep wrote.
+        random_choose: a random part of `window_size` frames, or random padding to it.
+        random_shift: the valid part moves to a random place in time.
+        random_move: a rotation, scale and translation in the x-y plane that drifts over time.
+        window_size: T of the model's input; -1 leaves T; without random_choose or sample it only pads.
+        normalization: subtracts each joint's mean and divides by its standard deviation over the data set.
+        debug: only the first 100 clips.
+        use_mmap: read from disk as needed.
+        sample: "" as above; "linear" resizes the valid frames to window_size by interpolation; "crop" does so with a
+            random part of them, of a share within `crop`; "uniform" draws one frame from each of window_size parts.
+        crop: smallest and largest share of the valid frames for "crop".
+        centre: puts the layout's centre joint of body 0 in its first valid frame at the origin (joint stream only,
+            the other streams are differences already).
+        random_rotate: largest angle about the x, y and z axis.
+        random_scale: smallest and largest factor.
+
+    Raises:
+        ValueError: contradictions; the text starts with the key.
+    """
+
+    data_path: str = ""
+    label_path: str = ""
+    random_choose: bool = False
+    random_shift: bool = False
+    random_move: bool = False
+    window_size: int = -1
+    normalization: bool = False
+    debug: bool = False
+    use_mmap: bool = True
+    sample: str = ""
+    crop: tuple[float, ...] = (0.5, 1.0)
+    centre: bool = False
+    random_rotate: tuple[float, ...] = (0.0, 0.0, 0.0)
+    random_scale: tuple[float, ...] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.sample not in SAMPLINGS:
+            raise ValueError(f"sample {self.sample!r} is not known: {nearest(self.sample, SAMPLINGS[1:])}")
+        if self.window_size < 1 and (self.random_choose or self.sample):
+            needs = "random_choose" if self.random_choose else "sample"
+            raise ValueError(f"window_size is {self.window_size}, but {needs} needs a number of frames: set it")
+        if self.sample and (self.random_choose or self.random_shift):
+            raise ValueError(f"sample {self.sample} and random_choose or random_shift exclude each other: drop one")
+        if len(self.crop) != 2 or not 0.0 < self.crop[0] <= self.crop[1] <= 1.0:
+            raise ValueError(f"crop {list(self.crop)} is to be [smallest, largest] share, within 0 and 1")
+        if len(self.random_rotate) != 3:
+            raise ValueError("random_rotate is to be three angles in degrees, about x, y and z")
+        if len(self.random_scale) != 2 or not 0.0 < self.random_scale[0] <= self.random_scale[1]:
+            raise ValueError(f"random_scale {list(self.random_scale)} is to be [smallest, largest] factor")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The original's options (main.py) under their names, with their defaults, and the stream.
+
+    `device`, `num_worker` and `feeder` are taken so that the original's files work: which machine computes is the
+    command's `--device`, clips are read by one thread ahead of the model. `eval_interval` is honoured (the original
+    never read it and evaluated every epoch, hence the default of 1).
+
+    Raises:
+        ValueError: contradictions; the text starts with the key.
+    """
+
+    work_dir: str = "./work_dir/temp"
+    model_saved_name: str = ""
+    config: str = ""
+    phase: str = "train"
+    save_score: bool = False
+    seed: int = 1
+    log_interval: int = 100
+    save_interval: int = 2
+    eval_interval: int = 1
+    print_log: bool = True
+    show_topk: tuple[int, ...] = (1, 5)
+    feeder: str = FEEDERS[0]
+    num_worker: int = 32
+    train_feeder_args: FeederArgs = field(default_factory=FeederArgs)
+    test_feeder_args: FeederArgs = field(default_factory=FeederArgs)
+    model: str = "model.agcn.Model"
+    model_args: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    ignore_weights: tuple[str, ...] = ()
+    base_lr: float = 0.01
+    step: tuple[int, ...] = (20, 40, 60)
+    device: tuple[int, ...] = (0,)
+    optimizer: str = "SGD"
+    nesterov: bool = False
+    batch_size: int = 256
+    test_batch_size: int = 256
+    start_epoch: int = 0
+    num_epoch: int = 80
+    weight_decay: float = 0.0005
+    only_train_part: bool = False
+    only_train_epoch: int = 0
+    warm_up_epoch: int = 0
+    stream: str = "joint"
+
+    def __post_init__(self) -> None:
+        model_variant(self.model)
+        model_arguments(self.model_args)
+        for key, known in (
+            ("phase", ("train", "test")),
+            ("optimizer", ("SGD", "Adam")),
+            ("stream", STREAMS),
+            ("feeder", FEEDERS),
+        ):
+            if getattr(self, key) not in known:
+                raise ValueError(f"{key} {getattr(self, key)!r} is not known: {nearest(getattr(self, key), known)}")
+        for key in ("batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")
+        for key in ("start_epoch", "warm_up_epoch", "weight_decay"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} is {getattr(self, key)}: set it to 0 or more")
+        if self.base_lr <= 0:
+            raise ValueError(f"base_lr is {self.base_lr}: set it above 0")
+        if self.start_epoch >= self.num_epoch:
+            raise ValueError(f"start_epoch {self.start_epoch} leaves nothing of num_epoch {self.num_epoch}: raise it")
+        if self.optimizer == "Adam" and self.nesterov:
+            raise ValueError("optimizer Adam knows no nesterov: set nesterov: False or optimizer: SGD")
+
+    @property
+    def name(self) -> str:
+        """What checkpoints are called, the last part of `model_saved_name`."""
+        return Path(self.model_saved_name).name or Path(self.work_dir).name or "agcn"
