@@ -1,0 +1,83 @@
+"""The two-stream network as one ONNX file: input `joints`, outputs `joint_logits`, `bone_logits`, `scores`."""
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import onnx
+import torch
+
+from export.inference import TwoStream
+
+INPUT = "joints"
+OUTPUTS = ("joint_logits", "bone_logits", "scores")
+# 22 is the first whose convolution may be bfloat16.
+OPSET = 22
+
+
+def export_graph(
+    network: TwoStream, shape: tuple[int, int, int, int], path: str | os.PathLike[str], notes: Mapping[str, str]
+) -> onnx.ModelProto:
+    """Write `network` as ONNX with a free batch.
+
+    Args:
+        network: in the precision that the graph is to have.
+        shape: (C, T, V, M).
+        path: the file to write.
+        notes: kept as the file's metadata.
+
+    Returns:
+        The checked model.
+    """
+    # A batch of 1 would be taken for a constant.
+    example = torch.zeros(2, *shape)
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=OPSET,
+        )
+    assert program is not None
+    buffer = io.BytesIO()
+    program.save(buffer)
+    model = onnx.load_from_string(buffer.getvalue())
+    model.producer_name = "two-stream-agcn"
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, dict(notes))
+    strip_traces(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, os.fspath(path))
+    return model
+
+
+def strip_traces(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes on each node: source lines and paths of the machine that it ran on."""
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for tensor in model.graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on packages that it does without, and on its own deprecated calls."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
