@@ -18,11 +18,15 @@ _SPLIT_LAYER = re.compile(r"^l(\d+)([ab])\.(.+)$")
 _MEMBERS = ("gcn1.", "tcn1.", "residual.")
 
 
+def plain_state(model: torch.nn.Module) -> dict[str, Tensor]:
+    """The state dict of `model` on the CPU, as checkpoints hold it."""
+    return {name: value.detach().cpu() for name, value in model.state_dict().items()}
+
+
 def save_weights(model: torch.nn.Module, path: str | Path) -> None:
-    """Write the state dict of `model`, on the CPU, whole or not at all."""
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    """Write the state dict of `model`, whole or not at all."""
     with whole_file(path) as part:
-        torch.save(state, part)
+        torch.save(plain_state(model), part)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -43,7 +47,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             try:
                 value = torch.as_tensor(value)
             except (TypeError, ValueError, RuntimeError) as error:
-                raise ValueError(f"{path}: {name} is no array of numbers: give a checkpoint that train wrote") from error
+                raise ValueError(f"{path}: {name} is no array of numbers: give a checkpoint of weights") from error
         ours = current_name(str(name))
         if ours in state:
             raise ValueError(f"{path}: holds {ours} twice (once as {name}): give a checkpoint of one model")

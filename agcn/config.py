@@ -10,9 +10,10 @@ import yaml
 
 from agcn.coerce import coerce, nearest
 from agcn.model import model_arguments
-from agcn.settings import STREAMS, Config, FeederArgs
+from agcn.settings import Config, FeederArgs
+from native_prep.streams import STREAMS
 
-__all__ = ["STREAMS", "Config", "FeederArgs", "load_config"]
+__all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 
 Settings = TypeVar("Settings", Config, FeederArgs)
 # The longer names first: joint_motion is not joint.
@@ -49,6 +50,17 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
     values |= _known(Config, raw, "", where)
     values["model_args"] = model_arguments(values.get("model_args", {}), lambda key: where(key) + ": ")
     return _build(Config, values, "", where)
+
+
+def to_yaml(config: Config) -> str:
+    """`config` as a file that `load_config` reads back."""
+    return yaml.safe_dump(_without_tuples(dataclasses.asdict(config)), sort_keys=False)
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_tuples(inner) for key, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 class _Where:

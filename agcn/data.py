@@ -65,14 +65,14 @@ class Clips:
             )
 
 
-def open_clips(args: FeederArgs) -> Clips:
-    """Open what `args` names.
+def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
+    """Open what `args` names; `key` is what the configuration calls them.
 
     Raises:
         ValueError: no path given, a file missing, damaged or of another kind, data and labels that disagree.
     """
-    data = _open_array(args)
-    labels, names = read_labels(args.label_path)
+    data = _open_array(args, key)
+    labels, names = read_labels(args.label_path, f"{key}.label_path")
     if len(labels) != len(data):
         raise ValueError(
             f"{args.label_path}: has {len(labels)} labels, {args.data_path} has {len(data)} clips: run prep again"
@@ -82,8 +82,8 @@ def open_clips(args: FeederArgs) -> Clips:
     return Clips(args.data_path, data, labels, names)
 
 
-def _open_array(args: FeederArgs) -> np.ndarray:
-    path = _existing(args.data_path, "data_path")
+def _open_array(args: FeederArgs, key: str) -> np.ndarray:
+    path = _existing(args.data_path, f"{key}.data_path")
     try:
         data = np.load(path, mmap_mode="r" if args.use_mmap else None, allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -94,13 +94,13 @@ def _open_array(args: FeederArgs) -> np.ndarray:
     return data
 
 
-def read_labels(path: str | Path) -> tuple[np.ndarray, list[str]]:
+def read_labels(path: str | Path, key: str = "label_path") -> tuple[np.ndarray, list[str]]:
     """Labels int64 (N,) and sample names of a label file: a pickled (names, labels).
 
     Raises:
         ValueError: the file is missing, or holds something else.
     """
-    content = load_pickle(_existing(path, "label_path"))
+    content = load_pickle(_existing(path, key))
     if isinstance(content, Mapping) or not hasattr(content, "__len__") or len(content) != 2:
         raise ValueError(f"{path}: holds no (names, labels): give a label file that prep wrote")
     names = [str(name) for name in content[0]]

@@ -6,8 +6,8 @@ from typing import Any
 
 from agcn.coerce import nearest
 from agcn.model import model_arguments, model_variant
+from native_prep.streams import STREAMS
 
-STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
 SAMPLINGS = ("", "linear", "crop", "uniform")
 
@@ -130,7 +130,7 @@ class Config:
         for key in ("batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")
-        for key in ("start_epoch", "warm_up_epoch", "weight_decay"):
+        for key in ("seed", "start_epoch", "warm_up_epoch", "weight_decay"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to 0 or more")
         if self.base_lr <= 0:

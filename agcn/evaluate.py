@@ -1,0 +1,129 @@
+"""Scores of a test split, and how many of them are right."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from agcn.checkpoint import load_weights
+from agcn.data import Clips, open_clips
+from agcn.device import autocast, pick_device
+from agcn.feed import Feed, testing_chunks
+from agcn.model import build_model
+from agcn.settings import Config
+from native_prep.files import save_pickle, whole_file
+from native_prep.progress import Progress
+
+SCORES = "epoch1_test_score.pkl"
+
+
+def score_clips(
+    model: nn.Module,
+    feed: Feed,
+    batch_size: int,
+    *,
+    amp_dtype: str | None = None,
+    index: np.ndarray | None = None,
+    quiet: bool = False,
+) -> np.ndarray:
+    """Raw logits of clips, float32 (len(index), num_class).
+
+    Args:
+        model: is put into evaluation mode.
+        feed: the clips, on the model's device.
+        batch_size: clips at a time.
+        amp_dtype: "bf16" or "fp16" for mixed precision.
+        index: which clips; all of them by default.
+        quiet: shows no progress.
+    """
+    model.eval()
+    chosen = np.arange(len(feed.clips)) if index is None else index
+    scores = []
+    with torch.inference_mode(), Progress(len(chosen), "test", "clip", every=1e9 if quiet else 10.0) as progress:
+        for clips, _ in feed.batches(testing_chunks(chosen, batch_size)):
+            with autocast(feed.device, amp_dtype):
+                logits = model(clips)  # (B, num_class)
+            scores.append(logits.float().cpu().numpy())
+            progress.update(len(clips))
+    return np.concatenate(scores) if scores else np.zeros((0, 0), np.float32)
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The share of clips whose label is among the k highest scores, as the original's feeder counts it."""
+    if not len(labels):
+        return 0.0
+    best = scores.argsort(axis=1)[:, -k:]  # all classes where there are fewer than k
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def mean_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross entropy over clips."""
+    return float(nn.functional.cross_entropy(torch.from_numpy(scores), torch.from_numpy(labels)))
+
+
+def test(
+    config: Config, weights: str | Path | None = None, *, device: str = "auto", work_dir: str | Path | None = None
+) -> dict[str, Any]:
+    """Score the test split of `config`.
+
+    Writes WORK_DIR/epoch1_test_score.pkl, {sample name: float32[num_class]} of raw logits, and WORK_DIR/per_class.csv.
+
+    Args:
+        weights: a checkpoint; the configuration's `weights` by default.
+        device: see `agcn.device.pick_device`.
+        work_dir: replaces the configuration's.
+
+    Returns:
+        top1, top5, clips, loss, scores (the file), weights, device.
+
+    Raises:
+        ValueError: no weights given, or weights and data that do not fit the model.
+    """
+    chosen = weights or config.weights
+    if not chosen:
+        raise ValueError(f"{config.config}: no weights to test: give --weights FILE.pt, or set weights")
+    if work_dir is not None:
+        config = dataclasses.replace(config, work_dir=str(work_dir))
+    place = pick_device(device, config.device[0] if config.device else 0)
+    model = build_model(config.model, config.model_args)
+    load_weights(model, chosen, config.ignore_weights)
+    clips = open_test_clips(config)
+    clips.check(model)
+    feed = Feed(clips, config.test_feeder_args, model.layout.centre, place, config.seed)
+    scores = score_clips(model.to(place), feed, config.test_batch_size)
+    path = Path(config.work_dir) / SCORES
+    save_pickle(path, dict(zip(clips.names, scores, strict=True)))
+    _write_per_class(Path(config.work_dir) / "per_class.csv", scores, clips.labels)
+    return {
+        "top1": top_k(scores, clips.labels, 1),
+        "top5": top_k(scores, clips.labels, 5),
+        "clips": len(clips),
+        "loss": mean_loss(scores, clips.labels),
+        "scores": str(path),
+        "weights": str(chosen),
+        "stream": config.stream,
+        "device": str(place),
+    }
+
+
+def open_test_clips(config: Config) -> Clips:
+    """The test split; raises ValueError where it has no clips."""
+    clips = open_clips(config.test_feeder_args, "test_feeder_args")
+    if not len(clips):
+        raise ValueError(f"{clips.path}: has no clips: run prep on a folder with some of the test split")
+    return clips
+
+
+def _write_per_class(path: Path, scores: np.ndarray, labels: np.ndarray) -> None:
+    right = scores.argmax(axis=1) == labels
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as out:
+        rows = csv.writer(out)
+        rows.writerow(("class", "clips", "right", "accuracy"))
+        for label in range(scores.shape[1]):
+            of_class = labels == label
+            count, correct = int(of_class.sum()), int(right[of_class].sum())
+            rows.writerow((label, count, correct, f"{correct / count:.4f}" if count else ""))

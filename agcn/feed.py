@@ -1,0 +1,89 @@
+"""Batches on the device: read ahead by a thread, changed there as the configuration asks."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agcn.augment import augment, draw, draws_per_clip
+from agcn.data import Clips, normalisation
+from agcn.settings import FeederArgs
+
+# Batches read before they are asked for.
+AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One batch to come: the clips' numbers, and the place of the first in the epoch (random numbers go by it)."""
+
+    first: int
+    index: np.ndarray
+
+
+def training_chunks(
+    clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+) -> list[Chunk]:
+    """One epoch in random order, incomplete batches dropped; a process gets its share of every batch."""
+    order = np.random.default_rng([seed, epoch]).permutation(clips)
+    share = batch_size // processes
+    starts = range(rank * share, clips - clips % batch_size, batch_size)
+    return [Chunk(start, order[start : start + share]) for start in starts]
+
+
+def testing_chunks(index: np.ndarray, batch_size: int) -> list[Chunk]:
+    """The clips of `index` in order."""
+    return [Chunk(start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]
+
+
+class Feed:
+    """Yields batches of one data set.
+
+    Args:
+        clips: where they come from.
+        args: what happens to them.
+        centre: the layout's centre joint.
+        device: where they go.
+        seed: random numbers are the same for the same seed, epoch and place in the epoch.
+    """
+
+    def __init__(self, clips: Clips, args: FeederArgs, centre: int, device: torch.device, seed: int = 0) -> None:
+        self.clips, self.args, self.centre, self.device, self.seed = clips, args, centre, device, seed
+        self._labels = torch.from_numpy(clips.labels).to(device)
+        self._scale: tuple[Tensor, Tensor] | None = None
+        if args.normalization:
+            mean, deviation = normalisation(clips)
+            self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
+
+    def batches(self, chunks: Sequence[Chunk], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """(B, C, T, V, M) float32 clips and (B,) int64 labels, for each chunk in order."""
+        with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
+            coming = iter(chunks)
+            waiting: deque[tuple[Chunk, Future[tuple[Tensor, Tensor]]]] = deque()
+            for chunk in islice(coming, AHEAD):
+                waiting.append((chunk, reader.submit(self._read, chunk, epoch)))
+            while waiting:
+                chunk, future = waiting.popleft()
+                x, uniform = future.result()
+                for following in islice(coming, 1):
+                    waiting.append((following, reader.submit(self._read, following, epoch)))
+                index = torch.from_numpy(np.ascontiguousarray(chunk.index)).to(self.device)
+                yield self._change(x, uniform), self._labels[index]
+
+    def _read(self, chunk: Chunk, epoch: int) -> tuple[Tensor, Tensor]:
+        x = torch.from_numpy(self.clips.batch(chunk.index))
+        uniform = draw(self.seed, epoch, chunk.first, len(chunk.index), draws_per_clip(self.args))
+        if self.device.type == "cuda":
+            return x.pin_memory(), torch.from_numpy(uniform).pin_memory()
+        return x, torch.from_numpy(uniform)
+
+    def _change(self, x: Tensor, uniform: Tensor) -> Tensor:
+        x = x.to(self.device, non_blocking=True)
+        if self._scale is not None:
+            x = (x - self._scale[0]) / self._scale[1]
+        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.centre)

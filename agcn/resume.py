@@ -1,0 +1,88 @@
+"""What a stopped run needs to go on as if it had not stopped: WORK_DIR/resume.pt."""
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agcn.settings import Config
+
+FILE = "resume.pt"
+# What may differ between a run and its continuation; anything else would make it another run.
+_FREE_KEYS = frozenset(
+    [
+        "config",
+        "device",
+        "eval_interval",
+        "log_interval",
+        "num_epoch",
+        "num_worker",
+        "phase",
+        "print_log",
+        "save_interval",
+        "save_score",
+        "show_topk",
+        "start_epoch",
+        "test_batch_size",
+        "test_feeder_args",
+        "weights",
+        "work_dir",
+        "ignore_weights",
+        "model_saved_name",
+    ]
+)
+
+
+@dataclasses.dataclass
+class Progressed:
+    """How far a run has come.
+
+    Attributes:
+        epoch: epochs finished; step: steps taken.
+        top1, top5, best_top1: of the last test, and the best so far; None before the first.
+        losses: mean training loss of each epoch finished.
+        checkpoint: the last numbered one.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    top1: float | None = None
+    top5: float | None = None
+    best_top1: float | None = None
+    losses: list[float] = dataclasses.field(default_factory=list)
+    checkpoint: str = ""
+
+
+def fingerprint(config: Config, amp_dtype: str | None) -> str:
+    """Every setting that a continuation has to share, as JSON."""
+    settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in _FREE_KEYS}
+    return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
+
+
+def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
+    """The state that `--resume` continues from.
+
+    Raises:
+        ValueError: there is none, it is damaged, or it is of a run with other settings (names them).
+    """
+    path = Path(config.work_dir) / FILE
+    if not path.is_file():
+        raise ValueError(f"{path}: there is nothing to resume from: train without --resume first")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = json.loads(state["settings"])
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({type(error).__name__}): train without --resume") from error
+    ours = json.loads(fingerprint(config, amp_dtype))
+    differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+    if differ:
+        key = differ[0]
+        raise ValueError(
+            f"{path}: was trained with {key} {theirs.get(key)!r}, not {ours.get(key)!r}"
+            f"{f' (and {len(differ) - 1} more keys differ)' if len(differ) > 1 else ''}: "
+            "resume with the same settings, or train without --resume"
+        )
+    return state

@@ -1,0 +1,247 @@
+"""One training run, from where it is to its last epoch."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agcn.checkpoint import load_weights, plain_state
+from agcn.config import to_yaml
+from agcn.data import Clips, open_clips
+from agcn.device import autocast
+from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
+from agcn.feed import Feed, training_chunks
+from agcn.meter import Meter
+from agcn.model import Model, build_model
+from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.parallel import World
+from agcn.resume import FILE, Progressed, fingerprint, read_state
+from agcn.runlog import RunLog
+from agcn.settings import Config
+from native_prep.files import OutputSet, whole_file
+from native_prep.progress import Progress
+
+# Steps between looks at the loss on a GPU: a look waits for the device.
+_LOOK_EVERY = 20
+
+
+class Run:
+    """A training run: its model, data, optimiser and how far it has come."""
+
+    def __init__(self, config: Config, world: World, amp_dtype: str | None, compile: bool | None, resume: bool) -> None:
+        self.config, self.world, self.amp_dtype = config, world, amp_dtype
+        self.folder = Path(config.work_dir)
+        state = read_state(config, amp_dtype) if resume else None
+        torch.manual_seed(config.seed)
+        self.model = build_model(config.model, config.model_args)
+        self.train_feed, self.test_feed = self._open_feeds(self.model)
+        self.steps = len(training_chunks(len(self.train_feed.clips), config.batch_size, config.seed, 0))
+        self.at = Progressed(epoch=config.start_epoch, step=config.start_epoch * self.steps)
+        if state is None and config.weights:
+            load_weights(self.model, config.weights, config.ignore_weights)
+        self.model.to(world.device)
+        self.network: Callable[[Tensor], Tensor] = world.wrap(self.model)
+        self.optimizer = make_optimizer(config, self.model)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=amp_dtype == "fp16")
+        if state is not None:
+            self._restore(state)
+        if world.device.type == "cuda" if compile is None else compile:
+            self.network = torch.compile(self.network)
+        self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
+        self.clips_trained, self.seconds = 0, 0.0
+        self._announce(resume)
+
+    def _open_feeds(self, model: Model) -> tuple[Feed, Feed]:
+        config, world = self.config, self.world
+        clips = open_clips(config.train_feeder_args, "train_feeder_args")
+        self._check_size(clips)
+        tested = open_test_clips(config)
+        clips.check(model)
+        tested.check(model)
+        centre = model.layout.centre
+        return (
+            Feed(clips, config.train_feeder_args, centre, world.device, config.seed),
+            Feed(tested, config.test_feeder_args, centre, world.device, config.seed),
+        )
+
+    def _check_size(self, clips: Clips) -> None:
+        batch_size, size = self.config.batch_size, self.world.size
+        if not len(clips):
+            raise ValueError(f"{clips.path}: has no clips: run prep on a folder with some of the training split")
+        if batch_size > len(clips):
+            raise ValueError(
+                f"{clips.path}: has {len(clips)} clips, fewer than batch_size {batch_size}, and incomplete batches "
+                f"are not trained on: set batch_size to {len(clips)} or less"
+            )
+        if batch_size % size:
+            raise ValueError(f"batch_size {batch_size} does not divide among {size} processes: set a multiple of it")
+
+    def _announce(self, resume: bool) -> None:
+        if not self.world.leads:
+            return
+        config = self.config
+        with whole_file(self.folder / "config.yaml") as part:
+            part.write_text(to_yaml(config), encoding="utf-8")
+        if (self.folder / FILE).exists() and not resume:
+            self.log.line(f"{self.folder} holds an earlier run: starting anew (--resume would continue it)")
+        clips, size = len(self.train_feed.clips), self.world.size
+        self.log.line(
+            f"{'resuming' if resume else 'training'} {config.name}: {config.stream}, {clips} clips, {self.steps} steps "
+            f"an epoch, epochs {self.at.epoch + 1} to {config.num_epoch}, {self.amp_dtype or 'fp32'} on "
+            f"{self.world.device}, {size} process{'es' if size > 1 else ''}"
+        )
+        if len(config.device) > 1 and self.world.size == 1:
+            self.log.line(f"the config names {len(config.device)} GPUs, this process uses one: use torchrun for more")
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.at = Progressed(**state["at"])
+
+    def go(self) -> None:
+        """Epochs from where the run is to the last; an interruption leaves the last finished one as a checkpoint."""
+        try:
+            while self.at.epoch < self.config.num_epoch:
+                epoch = self.at.epoch
+                loss, accuracy = self.train_epoch(epoch)
+                self.at.epoch = epoch + 1
+                self.at.losses.append(loss)
+                self.log.line(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.2%}")
+                best = self._is_tested(epoch) and self.evaluate()
+                self.save(epoch, best)
+        except KeyboardInterrupt:
+            self._keep_finished()
+            raise
+
+    def _is_tested(self, epoch: int) -> bool:
+        return (epoch + 1) % self.config.eval_interval == 0 or epoch + 1 == self.config.num_epoch
+
+    def train_epoch(self, epoch: int) -> tuple[float, float]:
+        """One pass over the data; returns the mean loss and accuracy of its steps."""
+        config, world = self.config, self.world
+        rate = learning_rate(config, epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # Dropout draws from here, so a resumed epoch is the same as an uninterrupted one.
+        torch.manual_seed(int(np.random.SeedSequence([config.seed, epoch, world.rank, 2]).generate_state(1)[0]))
+        held = held_back(config, self.model, epoch)
+        chunks = training_chunks(
+            len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size
+        )
+        self.model.train()
+        meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
+        start = time.perf_counter()
+        what = f"epoch {epoch + 1}/{config.num_epoch}"
+        with Progress(len(chunks) * config.batch_size, what, "clip", every=10.0 if world.leads else 1e9) as progress:
+            for clips, labels in self.train_feed.batches(chunks, epoch):
+                loss, right = self.train_step(clips, labels, held)
+                self.at.step += 1
+                if meter.add(loss, right, len(labels)):
+                    self._check(meter.loss)
+                    self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
+                progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
+        loss_of_epoch, accuracy = meter.whole()
+        self._check(loss_of_epoch)
+        self.seconds += time.perf_counter() - start
+        self.clips_trained += len(chunks) * config.batch_size
+        return loss_of_epoch, accuracy
+
+    def train_step(self, clips: Tensor, labels: Tensor, held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
+        """One step; returns the loss and the number of clips that were right, both on the device."""
+        with autocast(self.world.device, self.amp_dtype):
+            logits = self.network(clips)  # (B, num_class)
+        loss = nn.functional.cross_entropy(logits.float(), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        # Without a gradient the optimiser leaves a parameter alone, weight decay included.
+        for parameter in held:
+            parameter.grad = None
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+
+    def _check(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            kept = self.at.checkpoint or (str(self.folder / FILE) if self.at.losses else "none yet")
+            raise ValueError(
+                f"{self.config.config}: the loss is {loss} in epoch {self.at.epoch + 1}, step {self.at.step}: lower "
+                f"base_lr, or train without --amp (last good checkpoint: {kept})"
+            )
+
+    def evaluate(self) -> bool:
+        """Tests the model, each process its part; returns whether it is the best so far."""
+        clips = self.test_feed.clips
+        mine = np.array_split(np.arange(len(clips)), self.world.size)[self.world.rank]
+        part = score_clips(
+            self.model, self.test_feed, self.config.test_batch_size,
+            amp_dtype=self.amp_dtype, index=mine, quiet=not self.world.leads,
+        )  # fmt: skip
+        scores = self.world.join(part.reshape(len(mine), self.model.num_class))
+        loss, at = mean_loss(scores, clips.labels), self.at
+        at.top1, at.top5 = top_k(scores, clips.labels, 1), top_k(scores, clips.labels, 5)
+        self.log.curve("val", at.step, loss=loss, acc=at.top1, top5=at.top5)
+        shown = ", ".join(f"top{k} {top_k(scores, clips.labels, k):.2%}" for k in self.config.show_topk)
+        self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}, {shown}")
+        best = at.best_top1 is None or at.top1 > at.best_top1
+        if best:
+            at.best_top1 = at.top1
+        return best
+
+    def save(self, epoch: int, best: bool) -> None:
+        """What this epoch leaves behind, all of it or nothing."""
+        due = (epoch + 1) % self.config.save_interval == 0 or epoch + 1 == self.config.num_epoch
+        if due:
+            self.at.checkpoint = str(self._numbered())
+        if not self.world.leads:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "at": dataclasses.asdict(self.at),
+            "settings": fingerprint(self.config, self.amp_dtype),
+        }
+        with OutputSet() as outputs:
+            weights = plain_state(self.model)
+            if due:
+                torch.save(weights, outputs.part(self._numbered()))
+            if best:
+                torch.save(weights, outputs.part(self.folder / "best.pt"))
+            torch.save(state, outputs.part(self.folder / FILE))
+
+    def _numbered(self) -> Path:
+        return self.folder / f"{self.config.name}-{self.at.epoch - 1}-{self.at.step}.pt"
+
+    def _keep_finished(self) -> None:
+        """The last finished epoch as a numbered checkpoint, unless it is one already."""
+        if not self.world.leads or not (self.folder / FILE).is_file() or not self.at.losses:
+            return
+        state = torch.load(self.folder / FILE, map_location="cpu", weights_only=True)
+        self.at = Progressed(**state["at"])
+        if not self._numbered().exists():
+            with whole_file(self._numbered()) as part:
+                torch.save(state["model"], part)
+        self.log.line(f"stopped: epoch {self.at.epoch} is kept as {self._numbered()}; --resume goes on from there")
+
+    def result(self) -> dict[str, Any]:
+        """The numbers of the JSON line."""
+        at = self.at
+        return {
+            "epochs": at.epoch,
+            "top1": at.top1,
+            "top5": at.top5,
+            "best_top1": at.best_top1,
+            "checkpoint": at.checkpoint,
+            "clips_per_second": round(self.clips_trained / self.seconds, 2) if self.seconds else 0.0,
+            "loss": at.losses[-1] if at.losses else None,
+            "losses": at.losses,
+            "stream": self.config.stream,
+            "device": str(self.world.device),
+            "amp": self.amp_dtype,
+        }

@@ -1,0 +1,75 @@
+"""Batch norms whose statistics are those of the batches of all processes together."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def share_norms(model: nn.Module, device: torch.device) -> nn.Module:
+    """`model` with every batch norm shared; names, parameters and running statistics stay.
+
+    On a GPU this is PyTorch's SyncBatchNorm, which does not run on a CPU; there it is `SharedNorm`.
+    """
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                setattr(parent, name, SharedNorm(child))
+    return model
+
+
+class SharedNorm(nn.modules.batchnorm._BatchNorm):
+    """A batch norm over all processes; each has to bring as many values as the others."""
+
+    def __init__(self, own: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__(own.num_features, own.eps, own.momentum, device=own.weight.device, dtype=own.weight.dtype)
+        self.weight, self.bias = own.weight, own.bias
+        self.running_mean, self.running_var = own.running_mean, own.running_var
+        self.num_batches_tracked = own.num_batches_tracked
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Takes any number of dimensions; the base class asks."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        axes = [axis for axis in range(input.ndim) if axis != 1]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        x = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
+        mean = _mean_of_all(x.mean(axes))  # (C,)
+        centred = x - mean.view(shape)
+        variance = _mean_of_all((centred * centred).mean(axes))
+        self._track(mean.detach(), variance.detach(), input.numel() // input.shape[1] * dist.get_world_size())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        unbiased = variance * (count / max(count - 1, 1))
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+
+def _mean_of_all(part: Tensor) -> Tensor:
+    return _Sum.apply(part) / dist.get_world_size()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone()
+        dist.all_reduce(total)
+        return total

@@ -1,0 +1,54 @@
+"""Training one stream: the original's schedule, exact resumption, one process or several."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from agcn.device import AMP_DTYPES
+from agcn.parallel import open_world
+from agcn.run import Run
+from agcn.settings import Config
+
+
+def train(
+    config: Config,
+    *,
+    device: str = "auto",
+    amp: bool = False,
+    amp_dtype: str = "bf16",
+    compile: bool | None = None,
+    resume: bool = False,
+    work_dir: str | Path | None = None,
+) -> dict[str, Any]:
+    """Train what `config` describes; under torchrun, together with the other processes.
+
+    Writes WORK_DIR/NAME-EPOCH-STEP.pt every `save_interval` epochs and after the last (EPOCH counts from 0, STEP is
+    the number of steps taken), best.pt, resume.pt, config.yaml, log.txt and TensorBoard curves. `batch_size` is that of
+    all processes together.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+        amp: mixed precision of `amp_dtype`, "bf16" or "fp16" (with scaled gradients).
+        compile: torch.compile; None means on a GPU only.
+        resume: continue the run in the work folder after its last finished epoch.
+        work_dir: replaces the configuration's.
+
+    Returns:
+        epochs, top1, top5, best_top1, checkpoint, clips_per_second, loss, losses, stream, device, amp.
+
+    Raises:
+        ValueError: settings, data and model that do not fit, nothing to resume from, a loss that is not a number.
+    """
+    if work_dir is not None:
+        config = dataclasses.replace(config, work_dir=str(work_dir))
+    if config.phase != "train":
+        raise ValueError(f"{config.config}: phase is {config.phase}: use the command test, or set phase: train")
+    if amp and amp_dtype not in AMP_DTYPES:
+        raise ValueError(f"amp dtype {amp_dtype!r} is not known: use bf16 or fp16")
+    with open_world(device, config.device[0] if config.device else 0) as world:
+        run = Run(config, world, amp_dtype if amp else None, compile, resume)
+        try:
+            run.go()
+        finally:
+            run.log.close()
+        return run.result()
