@@ -21,12 +21,11 @@ STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 BENCHMARKS = ("xsub", "xview", "xset")
 DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
 TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla")
-DEVICES = ("auto", "cpu", "cuda")
 
 # What may follow an option that takes several values, so that `--stream joint bone` means what it says.
 FOLLOWERS = {
     "--stream": "|".join(STREAMS),
-    "--benchmark": "xsub|xview|xset",
+    "--benchmark": "|".join(BENCHMARKS),
     "--format": "npy|packed",
     "--target": r"sm_\d+",
     "--set": r"\w[\w.]*=.*",
@@ -58,9 +57,8 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     @wraps(function)
     def command(*args: Any, **options: Any) -> None:
         result = function(*args, **options)
-        if int(os.environ.get("RANK", "0")) == 0:
-            name = click.get_current_context().info_name
-            print(json.dumps({"command": name, **result}, default=str), flush=True)
+        if os.environ.get("RANK", "0") == "0":
+            print(json.dumps({"command": click.get_current_context().info_name, **result}, default=str), flush=True)
         if result.get("passed") is False:
             raise SystemExit(1)
 
@@ -116,7 +114,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
             click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
-            click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True),
+            click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
             click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
             click.option(
                 "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."
@@ -146,9 +144,7 @@ def train(config: str, stream: str | None, overrides: tuple[str, ...], **options
 @_config_options
 @click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
 @reports
-def test(
-    config: str, stream: str | None, overrides: tuple[str, ...], weights: str | None, **options: Any
-) -> dict[str, Any]:
+def test(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
     """Score the test split.
 
     Writes the logits of every clip by name, for fuse-eval.
@@ -156,7 +152,7 @@ def test(
     from agcn.config import load_config
     from agcn.evaluate import test as run
 
-    return run(load_config(config, stream=stream, overrides=overrides), weights, **options)
+    return run(load_config(config, stream=stream, overrides=overrides), **options)
 
 
 @cli.command("export-trt", cls=Several)
@@ -185,7 +181,7 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 @cli.command("fuse-eval", cls=Several)
 @click.option("--joint-scores", metavar="PKL")
 @click.option("--bone-scores", metavar="PKL")
-@click.option("--scores", "more", multiple=True, metavar="NAME=PKL", help="Another stream's scores.")
+@click.option("--scores", "more", multiple=True, metavar="NAME=PKL[:WEIGHT]", help="Another stream's scores.")
 @click.option("--label", metavar="PKL")
 @click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
 @click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
@@ -208,30 +204,23 @@ def fuse_eval(
     if dataset:
         return fusion.fuse_dataset(dataset, **weighing)
     if engine or config:
-        return _fuse_engine(engine, config, alpha is not None or search_alpha)
+        return _fuse_engine(engine, config, weighs=alpha is not None or search_alpha)
     if not (files["joint_scores"] and files["bone_scores"] and files["label"]):
         raise click.UsageError("--joint-scores, --bone-scores and --label go together")
-    more = dict(_name_and_path(pair) for pair in files["more"])
-    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"], **more}
-    return fusion.fuse_scores(streams, files["label"], **weighing)
+    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"]}
+    weights = {}
+    for name, path, weight in map(fusion.parse_stream, files["more"]):
+        streams[name], weights[name] = path, weight
+    return fusion.fuse_scores(streams, files["label"], weights=weights, **weighing)
 
 
 def _fuse_engine(engine: str | None, config: str | None, weighs: bool) -> dict[str, Any]:
-    if not (engine and config):
-        raise click.UsageError("--engine and --config go together")
-    if weighs:
-        raise click.UsageError("an engine carries its own alpha: give --alpha to export-trt")
+    if weighs or not (engine and config):
+        raise click.UsageError("--engine and --config go together, the engine carries its own alpha")
     from agcn.config import load_config
     from export.predict import fuse_engine
 
     return fuse_engine(engine, load_config(config, stream="joint"))
-
-
-def _name_and_path(pair: str) -> tuple[str, str]:
-    name, equals, path = pair.partition("=")
-    if not (name and equals and path) or name in ("joint", "bone"):
-        raise click.UsageError(f"--scores {pair}: give NAME=PKL, with a name other than joint and bone")
-    return name, path
 
 
 @cli.command()
@@ -283,16 +272,12 @@ def _fail(message: str, status: int = 2) -> NoReturn:
     raise SystemExit(status)
 
 
-def _stop(signum: int, frame: object) -> NoReturn:
-    raise SystemExit(128 + signum)
-
-
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs the command line; every failure that a user can cause is one line on stderr.
 
     `AGCN_TRACEBACK=1` in the environment shows where an error came from.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
     try:
         cli.main(args=args, prog_name="cli.py", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -304,10 +289,8 @@ def main(args: list[str] | None = None) -> NoReturn:
         _fail("interrupted: nothing half-written was left", 130)
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except ValueError as error:
-        _fail(str(error))
-    except MemoryError as error:
-        _fail(f"out of memory: {error}: ask for less at a time")
+    except (ValueError, MemoryError) as error:
+        _fail(str(error) or "out of memory: ask for less at a time")
     raise SystemExit(0)
 
 

@@ -1,0 +1,139 @@
+"""The command line: its options are a promise, its failures are one line, its last line is JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMISED = {
+    "prep": {
+        "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
+        "--device", "--workers", "--on-bad-file",
+    },
+    "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
+    "train": {
+        "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device", "--resume",
+        "--work-dir", "--set",
+    },
+    "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set"},
+    "export-trt": {
+        "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
+        "--max-batch", "--alpha", "--set",
+    },
+    "fuse-eval": {
+        "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
+        "--engine", "--config",
+    },
+    "predict": {"--engine", "--top"},
+    "bench": {"--out"},
+    "demo": {"--out", "--seed"},
+}  # fmt: skip
+
+
+def run(*args: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), *args],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_commands_and_options_are_as_promised() -> None:
+    found = {
+        name: {text for option in command.params if isinstance(option, click.Option) for text in _spellings(option)}
+        for name, command in cli.cli.commands.items()
+    }
+    assert found == PROMISED
+
+
+def _spellings(option: click.Option) -> list[str]:
+    return [*option.opts, *option.secondary_opts]
+
+
+def test_choices_are_the_rooms_own() -> None:
+    from native_prep.catalog import DATASETS
+    from native_prep.streams import STREAMS
+
+    assert tuple(STREAMS) == cli.STREAMS
+    assert tuple(DATASETS) == cli.DATASETS
+    assert {benchmark for dataset in DATASETS.values() for benchmark in dataset.benchmarks} == set(cli.BENCHMARKS)
+
+
+@pytest.mark.parametrize(
+    ("args", "spread"),
+    [
+        ("--stream joint bone ntu60", {"streams": ("joint", "bone"), "dataset": "ntu60"}),
+        ("ntu120 --benchmark xsub xset", {"benchmarks": ("xsub", "xset"), "dataset": "ntu120"}),
+        ("--stream joint --stream bone", {"streams": ("joint", "bone")}),
+        ("--format npy packed --stream bone", {"formats": ("npy", "packed"), "streams": ("bone",)}),
+        ("--stream=bone kinetics", {"streams": ("bone",), "dataset": "kinetics"}),
+    ],
+)
+def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
+    context = cli.cli.commands["prep"].make_context("prep", args.split())
+    assert {name: context.params[name] for name in spread} == spread
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["prep", "--strem", "joint"], "No such option '--strem'"),
+        (["prep", "ntu61"], "'ntu61' is not one of"),
+        (["nothing"], "No such command 'nothing'"),
+        (["train"], "Missing option '--config'"),
+        (["fuse-eval"], "give scores and --label"),
+        (["fuse-eval", "--engine", "x"], "--engine and --config go together"),
+        (["fuse-eval", "--joint-scores", "x", "--label", "y"], "go together"),
+        (["fuse-eval", "--engine", "x", "--config", "y", "--alpha", "2"], "the engine carries its own alpha"),
+        (["export-trt", "--precision", "fp8"], "'fp8' is not one of"),
+        (["predict", "--engine", "x"], "Missing argument 'CLIP...'"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
+        (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),
+    ],
+)
+def test_wrong_use_is_one_line(args: list[str], words: str, tmp_path: Path) -> None:
+    done = run(*args, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ") and len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = "import sys, cli; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'numba')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+    done = run("--help")
+    assert done.returncode == 0 and all(name in done.stdout for name in PROMISED)
+
+
+def test_the_last_line_is_json(tmp_path: Path) -> None:
+    done = run("synth", "ntu60", "--out", "raw", "--clips", "2", "--frames", "8", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["command"] == "synth" and result["clips"] == 2
+    assert len(list((tmp_path / "raw").rglob("*.skeleton"))) == 2
+
+
+def test_a_gate_that_is_not_met_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
+    command = click.Command("gate", callback=cli.reports(lambda: {"passed": False, "parity": 0.5}))
+    with pytest.raises(SystemExit) as stop:
+        command.main([], standalone_mode=False)
+    assert stop.value.code == 1
+    assert json.loads(capsys.readouterr().out) == {"command": "gate", "passed": False, "parity": 0.5}
+
+
+def test_only_the_first_process_reports(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    click.Command("any", callback=cli.reports(lambda: {"clips": 1})).main([], standalone_mode=False)
+    assert capsys.readouterr().out == ""
