@@ -6,7 +6,7 @@ each times its weight (2s-AGCN, ensemble.py, which joins by position instead).
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ def fuse_scores(
     Args:
         score_files: stream name -> pickle {sample name: (C,) scores}; `joint` and `bone` must be among them.
         label: pickle (sample names, class numbers from 0).
-        alpha: weight of the bone stream.
-        search_alpha: try the bone weights of `SEARCH_GRID` and report the best. They are chosen on these very
+        alpha: weight of the bone stream, and of each further one that `weights` does not name.
+        search_alpha: try the alphas of `SEARCH_GRID` and report the best. They are chosen on these very
             labels, so the accuracy found is an optimistic one; the result says so.
-        weights: weight of each further stream, 1 where not given.
+        weights: weights of further streams, by name.
 
     Returns:
         clips, joint_top1, bone_top1, top1, top5 (fractions of 1), alpha; further streams add `streams`, a search
@@ -61,25 +61,29 @@ def fuse_arrays(
     weights: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """What `fuse_scores` does, from arrays: `scores` stream -> (N, C), `labels` (N,) in the same order."""
-    extra = {name: (weights or {}).get(name, 1.0) for name in scores if name not in ("joint", "bone")}
-    rest = np.zeros_like(scores["joint"])
-    for name, weight in extra.items():
-        rest = rest + weight * scores[name]
+    weights = weights or {}
+    moving = sum(value for name, value in scores.items() if name != "joint" and name not in weights)
+    fixed = sum((weights[name] * scores[name] for name in scores if name in weights), scores["joint"])
+
+    def fuse(alpha: float) -> np.ndarray:
+        return fixed + alpha * moving
+
     result: dict[str, Any] = {"clips": len(labels)}
     result |= {f"{name}_top1": top_k(scores[name], labels, 1) for name in ("joint", "bone")}
     if search_alpha:
-        given, alpha = alpha, _best_alpha(scores, rest, labels)
+        given, alpha = alpha, _best_alpha(fuse, labels)
         result["alpha_search"] = {
             "tried": [SEARCH_GRID[0], SEARCH_GRID[-1], len(SEARCH_GRID)],
             "given_alpha": given,
-            "given_alpha_top1": top_k(scores["joint"] + given * scores["bone"] + rest, labels, 1),
+            "given_alpha_top1": top_k(fuse(given), labels, 1),
             "note": "alpha was chosen on these very labels: its top1 is optimistic, confirm it on other clips",
         }
-    fused = scores["joint"] + alpha * scores["bone"] + rest
+    fused = fuse(alpha)
     result |= {"top1": top_k(fused, labels, 1), "top5": top_k(fused, labels, 5), "alpha": alpha}
+    extra = [name for name in scores if name not in ("joint", "bone")]
     if extra:
         result["streams"] = {
-            name: {"weight": weight, "top1": top_k(scores[name], labels, 1)} for name, weight in extra.items()
+            name: {"weight": weights.get(name, alpha), "top1": top_k(scores[name], labels, 1)} for name in extra
         }
     return result
 
@@ -112,8 +116,8 @@ def fuse_dataset(
     return fuse_scores(files, label, alpha, search_alpha)
 
 
-def parse_stream(text: str) -> tuple[str, str, float]:
-    """(name, path, weight) from `NAME=PKL` or `NAME=PKL:WEIGHT`; the weight is 1 where none is given.
+def parse_stream(text: str) -> tuple[str, str, float | None]:
+    """(name, path, weight) from `NAME=PKL` or `NAME=PKL:WEIGHT`; the weight is None where none is given.
 
     Raises:
         ValueError: no name, no path, or one of the two streams that have options of their own.
@@ -125,9 +129,9 @@ def parse_stream(text: str) -> tuple[str, str, float]:
         raise ValueError(f"--scores {text}: {name} has an option of its own: use --{name}-scores")
     head, colon, tail = path.rpartition(":")
     try:
-        return (name, head, float(tail)) if colon and head else (name, path, 1.0)
+        return (name, head, float(tail)) if colon and head else (name, path, None)
     except ValueError:
-        return name, path, 1.0
+        return name, path, None
 
 
 def read_scores(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -247,9 +251,9 @@ def _check_classes(
         )
 
 
-def _best_alpha(scores: Mapping[str, np.ndarray], rest: np.ndarray, labels: np.ndarray) -> float:
-    """The bone weight of the grid with the highest top1; of equal ones the nearest to 1, the published weight."""
-    hits = [top_k(scores["joint"] + alpha * scores["bone"] + rest, labels, 1) for alpha in SEARCH_GRID]
+def _best_alpha(fuse: Callable[[float], np.ndarray], labels: np.ndarray) -> float:
+    """The alpha of the grid with the highest top1; of equal ones the nearest to 1, the published weight."""
+    hits = [top_k(fuse(alpha), labels, 1) for alpha in SEARCH_GRID]
     best = max(hits)
     return min((alpha for alpha, hit in zip(SEARCH_GRID, hits, strict=True) if hit == best), key=lambda a: abs(a - 1))
 

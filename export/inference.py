@@ -83,8 +83,7 @@ class Stream(nn.Module):
             blocks.append(FoldedBlock(block, frames))
             frames = blocks[-1].frames
         self.blocks = nn.Sequential(*blocks).to(dtype)
-        self.fc = nn.Linear(FEATURES, model.num_class)
-        self.fc.load_state_dict({name: value.float() for name, value in model.fc.state_dict().items()})
+        self.fc = _copy_linear(model.fc)
 
     def forward(self, x: Tensor) -> Tensor:
         x = (x * self.scale + self.shift).to(self.dtype)
@@ -92,7 +91,8 @@ class Stream(nn.Module):
         x = self.blocks(x)  # (B, 256, T / 4, V)
         # In float32: the mean of thousands of values, and the logits, are where half precision would lose most.
         x = x.float().mean(dim=(2, 3)).reshape(-1, self.persons, FEATURES)  # (N, M, 256)
-        return self.fc(x.mean(dim=1))
+        # Written out because TensorRT-RTX has no float32 matrix product for sm_75; it is 256 numbers a class.
+        return (x.mean(dim=1, keepdim=True) * self.fc.weight).sum(dim=-1) + self.fc.bias  # (N, num_class)
 
 
 class FoldedBlock(nn.Module):

@@ -1,6 +1,5 @@
 """The two-stream network as one ONNX file: input `joints`, outputs `joint_logits`, `bone_logits`, `scores`."""
 
-import io
 import logging
 import os
 import warnings
@@ -46,9 +45,7 @@ def export_graph(
             opset_version=OPSET,
         )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     model.producer_name = "two-stream-agcn"
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, dict(notes))

@@ -60,11 +60,12 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
 def _sweep(final: Path) -> None:
     for part in final.parent.glob(f".{final.name}.*.part"):
         owner = part.name.split(".")[-2]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        if owner.isdigit() and not is_alive(int(owner)):
             part.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

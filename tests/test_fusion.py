@@ -72,6 +72,11 @@ def test_more_streams_have_weights(files: dict[str, Path], tmp_path: Path) -> No
     assert fuse_scores(streams, files["label"], weights={"joint_motion": 0.0})["top1"] == _fuse(files)["top1"]
 
 
+def test_further_streams_share_alpha(files: dict[str, Path]) -> None:
+    streams = {"joint": files["joint"], "bone": files["bone"], "again": files["bone"]}
+    assert fuse_scores(streams, files["label"], alpha=0.5)["top1"] == _fuse(files, alpha=1.0)["top1"]
+
+
 def test_search_finds_the_best_of_its_grid_and_says_where(files: dict[str, Path]) -> None:
     result = _fuse(files, search_alpha=True)
     assert result["top1"] == max(_fuse(files, alpha=alpha)["top1"] for alpha in SEARCH_GRID)
@@ -143,9 +148,9 @@ def test_wrong_options(files: dict[str, Path]) -> None:
 
 
 def test_stream_option() -> None:
-    assert parse_stream("motion=a.pkl") == ("motion", "a.pkl", 1.0)
+    assert parse_stream("motion=a.pkl") == ("motion", "a.pkl", None)
     assert parse_stream("motion=a.pkl:0.4") == ("motion", "a.pkl", 0.4)
-    assert parse_stream("motion=C:/a.pkl") == ("motion", "C:/a.pkl", 1.0)
+    assert parse_stream("motion=C:/a.pkl") == ("motion", "C:/a.pkl", None)
     for wrong in ("a.pkl", "=a.pkl", "motion=", "joint=a.pkl"):
         with pytest.raises(ValueError, match="--scores"):
             parse_stream(wrong)

@@ -1,0 +1,120 @@
+"""Engines from the ONNX graph: one builder for TensorRT and TensorRT-RTX.
+
+Networks are strongly typed, so the graph alone says which layer computes in what; the layers are counted before the
+build, and again in the engine where it can be loaded, because an engine that is silently float32 is the known trap.
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from export.onnx_graph import INPUT
+from export.trt_flavors import Flavor, present_target
+
+TYPE_NAMES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
+# What the inspector calls them, in any version.
+_INSPECTOR_WORDS = {"fp32": ("float", "fp32"), "fp16": ("half", "fp16"), "bf16": ("bfloat16", "bf16")}
+TUNED_BATCH = 8
+
+
+def build_engine(
+    flavor: Flavor,
+    graph: str | os.PathLike[str],
+    shape: tuple[int, int, int, int],
+    max_batch: int,
+    precision: str,
+    target: str,
+) -> tuple[bytes, dict[str, Any]]:
+    """Build one engine.
+
+    Args:
+        flavor: from `choose_flavor`.
+        graph: the ONNX file.
+        shape: (C, T, V, M).
+        max_batch: the largest batch that the engine will take.
+        precision: what the graph's convolutions are in: fp32, fp16 or bf16.
+        target: "sm_86", ...; for TensorRT the GPU at hand.
+
+    Returns:
+        The engine, and {"convolutions": {type: count}, "checked": "network" or "engine"}.
+
+    Raises:
+        ValueError: the flavour refuses the graph, or its layers are not in `precision`.
+    """
+    api, logger = flavor.api, flavor.logger
+    logger.errors.clear()
+    builder = api.Builder(logger)
+    network = _parse(flavor, builder, graph)
+    layers = _check_layers(network, precision, graph)
+    config = _configure(flavor, builder, shape, max_batch, target)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.told()}")
+    engine = bytes(plan)
+    checked = "network"
+    # Without its GPU an engine cannot be loaded, so there the network's layers are all that can be checked.
+    if present_target() == target:
+        _inspect(flavor, engine, precision, graph)
+        checked = "engine"
+    return engine, {"convolutions": layers, "checked": checked}
+
+
+def _parse(flavor: Flavor, builder: Any, graph: str | os.PathLike[str]) -> Any:
+    api, logger = flavor.api, flavor.logger
+    # TensorRT 11 knows only strongly typed networks and has dropped the flag.
+    typed = getattr(api.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    network = builder.create_network(1 << int(typed) if typed is not None else 0)
+    parser = api.OnnxParser(network, logger)
+    if not parser.parse(Path(graph).read_bytes()):
+        reasons = "; ".join(parser.get_error(place).desc() for place in range(parser.num_errors))
+        logger.errors.clear()
+        raise ValueError(f"{graph}: {flavor.name} does not take this graph: {' '.join(reasons.split())}")
+    return network
+
+
+def _check_layers(network: Any, precision: str, graph: str | os.PathLike[str]) -> dict[str, int]:
+    """How many convolutions compute in which type."""
+    layers = [network.get_layer(place) for place in range(network.num_layers)]
+    found = Counter(layer.get_output(0).dtype.name for layer in layers if layer.type.name == "CONVOLUTION")
+    wanted = TYPE_NAMES[precision]
+    if set(found) != {wanted}:
+        raise ValueError(f"{graph}: convolutions in {dict(found)}, {precision} was asked for: export the graph again")
+    return dict(found)
+
+
+def _configure(flavor: Flavor, builder: Any, shape: tuple[int, int, int, int], max_batch: int, target: str) -> Any:
+    api = flavor.api
+    config = builder.create_builder_config()
+    # TF32 keeps ten bits of the mantissa: float32 means float32 here.
+    config.clear_flag(api.BuilderFlag.TF32)
+    config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
+    profile = builder.create_optimization_profile()
+    profile.set_shape(INPUT, (1, *shape), (min(TUNED_BATCH, max_batch), *shape), (max_batch, *shape))
+    config.add_optimization_profile(profile)
+    if flavor.name == "tensorrt-rtx":
+        config.num_compute_capabilities = 1
+        capability = getattr(api.ComputeCapability, target.replace("sm_", "SM"))
+        if not config.set_compute_capability(capability, 0):
+            raise ValueError(f"target {target}: TensorRT-RTX {flavor.version} refuses it: {flavor.logger.told()}")
+    return config
+
+
+def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.PathLike[str]) -> None:
+    """Raises ValueError where the built engine has no layer of the precision."""
+    api = flavor.api
+    loaded = api.Runtime(flavor.logger).deserialize_cuda_engine(engine)
+    if loaded is None:
+        raise ValueError(f"{graph}: the engine built from it does not load: {flavor.logger.told()}")
+    text = loaded.create_engine_inspector().get_engine_information(api.LayerInformationFormat.JSON)
+    kinds = Counter(
+        str(output.get("Format/Datatype", "")).lower()
+        for layer in json.loads(text).get("Layers", [])
+        if isinstance(layer, dict)
+        for output in layer.get("Outputs", [])
+    )
+    words = _INSPECTOR_WORDS[precision]
+    # An engine whose layers carry no types says nothing; the network was checked already.
+    if any(kinds) and not any(word in kind for kind in kinds for word in words):
+        raise ValueError(f"{graph}: the engine has layers in {dict(kinds)}, {precision} was asked for: build it again")

@@ -1,0 +1,103 @@
+"""What an exported network is fed: the input's size, how a clip becomes it, and clips to compare on.
+
+Letters: N clips, C channels, T frames, V joints, M bodies.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agcn.augment import augment, draw, draws_per_clip
+from agcn.data import Clips, open_clips
+from agcn.feed import Feed, testing_chunks
+from agcn.model import Model
+from agcn.settings import Config, FeederArgs
+from native_prep.catalog import DATASETS
+from native_prep.layouts import NTU, Layout
+from native_prep.synth import joint_batch
+
+DEFAULT_FRAMES = 300
+# Where the clips are and how they are read says nothing about the input.
+_PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap")
+
+
+def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
+    """(C, T, V, M) that the test split of `config` has when `model` sees it.
+
+    T is `window_size` where clips are resampled to it; else that of the test data, padded to `window_size`; else
+    `window_size`, or 300 where none is set.
+    """
+    args = config.test_feeder_args
+    frames = args.window_size if args.window_size > 0 else DEFAULT_FRAMES
+    if not (args.sample or args.random_choose) and Path(args.data_path).is_file():
+        frames = max(np.load(args.data_path, mmap_mode="r").shape[2], args.window_size)
+    return model.in_channels, frames, model.num_point, model.num_person
+
+
+def feeder_settings(config: Config) -> dict[str, Any]:
+    """The parts of the test feeder's arguments that change a clip, as plain values.
+
+    Raises:
+        ValueError: bones cannot be made from the input: each stream is normalised by statistics of its own.
+    """
+    if config.test_feeder_args.normalization:
+        raise ValueError(
+            f"{config.config}: test_feeder_args.normalization is on, but the engine makes bones from joints, which "
+            "then are no differences of joints any more: train without it to export"
+        )
+    return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
+
+
+def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
+    """The arguments that `feeder_settings` wrote, also after a detour over JSON."""
+    return FeederArgs(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+
+
+def to_input(clip: np.ndarray, args: FeederArgs, centre: int) -> np.ndarray:
+    """One prepared clip (C, T, V, M) as the network's input (1, C, W, V, M), as the test split's clips are changed."""
+    uniform = torch.from_numpy(draw(0, 0, 0, 1, draws_per_clip(args)))
+    return augment(torch.from_numpy(clip[None]), args, uniform, centre).numpy()
+
+
+def dataset_of(layout: Layout, num_class: int) -> str:
+    """The data set whose raw clips have this skeleton and at least so many classes, "" for a skeleton of one's own."""
+    fitting = [one for one in DATASETS.values() if one.layout == layout and one.num_class >= num_class]
+    return min(fitting, key=lambda one: one.num_class).name if fitting else ""
+
+
+def comparison_clips(
+    config: Config, model: Model, shape: tuple[int, int, int, int], count: int
+) -> tuple[np.ndarray, str]:
+    """Clips (N, C, T, V, M) float32 to compare on, and where they are from.
+
+    They are of the test data where that is at hand, spread over all of it, else made ones.
+
+    Raises:
+        ValueError: the test data does not fit the model.
+    """
+    args = config.test_feeder_args
+    if args.data_path and Path(args.data_path).is_file() and Path(args.label_path).is_file():
+        clips = open_clips(args, "test_feeder_args")
+        clips.check(model)
+        if len(clips):
+            index = np.unique(np.linspace(0, len(clips) - 1, count).astype(np.int64))
+            return np.concatenate([batch for batch, _ in input_batches(clips, args, model.layout, index)]), clips.path
+    channels, frames, joints, bodies = shape
+    layout = model.layout if dataset_of(model.layout, 1) else NTU
+    made = joint_batch(layout, count, frames, bodies, seed=0)  # (N, 3, T, V, M)
+    # A skeleton of one's own moves like some of NTU's joints.
+    made = made[:, :, :, np.arange(joints) % layout.num_joints][:, np.arange(channels) % made.shape[1]]
+    return np.ascontiguousarray(made), "made clips"
+
+
+def input_batches(
+    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batches of the clips at `index` as the model sees them when testing: arrays (B, C, T, V, M) and labels (B,)."""
+    feed = Feed(clips, args, layout.centre, torch.device("cpu"))
+    for batch, labels in feed.batches(testing_chunks(index, size)):
+        yield batch.numpy(), labels.numpy()

@@ -1,0 +1,120 @@
+"""`manifest.json`: what an exported folder holds and what it was made from, checked when the folder is opened."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "manifest.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class EngineFile:
+    """One engine: its file's name, flavour and version, GPU generation, size and hash, and how its layers compute."""
+
+    file: str
+    flavor: str
+    version: str
+    target: str
+    bytes: int
+    sha256: str
+    layers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was exported.
+
+    Attributes:
+        frames, joints, bodies, channels: T, V, M, C of the input.
+        layout: name of the skeleton; dataset: the one whose raw clips `predict` reads, "" for none.
+        num_class, class_names: the classes; names are empty where they are not known.
+        precision: fp32, fp16 or bf16.
+        alpha: weight of the bone stream in `scores`.
+        max_batch: the largest batch of the engines.
+        feeder_args: how a prepared clip becomes the input (test_feeder_args of the configuration).
+        onnx, onnx_sha256: the graph.
+        sources: stream -> {"file": name, "sha256": hash} of the checkpoints.
+        engines: the engines beside it.
+        parity: what the export measured, see `export.parity`.
+        versions: of the packages that wrote it.
+    """
+
+    frames: int
+    joints: int
+    bodies: int
+    channels: int
+    layout: str
+    dataset: str
+    num_class: int
+    class_names: list[str]
+    precision: str
+    alpha: float
+    max_batch: int
+    feeder_args: dict[str, Any]
+    onnx: str
+    onnx_sha256: str
+    sources: dict[str, dict[str, str]]
+    engines: list[EngineFile]
+    parity: dict[str, Any]
+    versions: dict[str, str]
+    version: int = VERSION
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(C, T, V, M)."""
+        return self.channels, self.frames, self.joints, self.bodies
+
+    def check_shape(self, shape: tuple[int, ...], what: str, place: str | os.PathLike[str]) -> None:
+        """Raises ValueError where (C, T, V, M) of `what` is not the engine's; `place` is the engine's folder."""
+        for letter, ours, theirs in zip("CTVM", self.shape, shape, strict=True):
+            if ours != theirs:
+                raise ValueError(
+                    f"{place}: engine for {letter}={ours}, {what} gives {letter}={theirs}: export again for it"
+                )
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:
+    """Write `manifest` into `folder` and return its path."""
+    path = Path(folder) / FILE_NAME
+    path.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """The manifest of an exported folder; the ONNX file beside it must be the one that was exported.
+
+    Raises:
+        ValueError: no exported folder, a manifest of another form, or an ONNX file that is missing or another one.
+    """
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        raise ValueError(f"{folder}: no {FILE_NAME} in it: give the folder that export-trt wrote")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = raw.pop("version")
+        engines = [EngineFile(**engine) for engine in raw.pop("engines")]
+        manifest = Manifest(engines=engines, **raw)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a manifest that this version reads ({error}): run export-trt again") from error
+    if version != VERSION:
+        raise ValueError(f"{path}: of form {version}, this program reads form {VERSION}: run export-trt again")
+    check_file(Path(folder) / manifest.onnx, manifest.onnx_sha256)
+    return manifest
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raises ValueError where a file of the export is missing or not the one that the manifest names."""
+    if not path.is_file():
+        raise ValueError(f"{path}: is missing, the manifest beside it names it: run export-trt again")
+    if sha256(path) != expected:
+        raise ValueError(f"{path}: is not the file that was exported (its SHA-256 differs): run export-trt again")

@@ -1,0 +1,122 @@
+"""The parity rule: when an exported network counts as equal to the trained models in plain PyTorch.
+
+Everything is compared with the two models in float64.
+- fp32: the largest error is at most 1e-5 of the largest value.
+- fp16, bf16: the largest error is at most twice that of plain PyTorch at that precision (autocast), the rule of
+  flash-attention's tests. Both errors are the largest of a few numbers, hence the factor.
+- Always: no other class on top, for clips whose lead over the second class exceeds the error.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from agcn.device import AMP_DTYPES
+from agcn.model import Model
+
+TOLERANCE = 1e-5
+HALF_FACTOR = 2.0
+OUTPUTS = ("joint_logits", "bone_logits", "scores")
+# Clips at a time: the reference is float64.
+_BATCH = 4
+
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def plain_answers(
+    joint_model: Model,
+    bone_model: Model,
+    bone_parents: Sequence[int],
+    alpha: float,
+    joints: np.ndarray,
+    precision: str = "fp64",
+) -> Answers:
+    """joint_logits, bone_logits, scores of the two models as trained, in eager PyTorch on the CPU.
+
+    Args:
+        joints: (N, C, T, V, M) float32.
+        precision: "fp64", "fp32", or autocast to "fp16" or "bf16".
+    """
+    dtype = torch.float64 if precision == "fp64" else torch.float32
+    models = [copy.deepcopy(model).cpu().eval().to(dtype) for model in (joint_model, bone_model)]
+    half = AMP_DTYPES.get(precision)
+    rows: list[list[np.ndarray]] = [[], []]
+    with torch.inference_mode(), torch.autocast("cpu", dtype=half, enabled=half is not None):
+        for start in range(0, len(joints), _BATCH):
+            clips = torch.from_numpy(np.ascontiguousarray(joints[start : start + _BATCH])).to(dtype)
+            # Bones from float32 joints, as prep makes them: the difference is exact in float64.
+            bones = clips - clips[:, :, :, list(bone_parents)]
+            for answers, model, x in zip(rows, models, (clips, bones), strict=True):
+                answers.append(model(x).to(dtype).numpy())
+    joint, bone = (np.concatenate(answers) for answers in rows)
+    return joint, bone, joint + alpha * bone
+
+
+def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None = None) -> dict[str, Any]:
+    """Apply the rule.
+
+    Args:
+        got: what the export computes.
+        exact: the models' answers in float64.
+        precision: fp32, fp16 or bf16, of the export.
+        plain: the models' answers in plain PyTorch at that precision; needed for the half precisions.
+
+    Returns:
+        passed, max_abs and max_rel (of the output that uses most of its tolerance, relative to the output's largest
+        value), tolerance (on max_rel), top1_agreement (share of all clips), clips, and `outputs` with the errors of
+        each.
+    """
+    outputs = {}
+    for place, name in enumerate(OUTPUTS):
+        scale = float(np.abs(exact[place]).max()) or 1.0
+        error = _largest_error(got[place], exact[place])
+        tolerance = TOLERANCE
+        if precision != "fp32":
+            assert plain is not None, "half precisions are measured against PyTorch's own error"
+            tolerance = HALF_FACTOR * _largest_error(plain[place], exact[place]) / scale
+        outputs[name] = {"max_abs": error, "max_rel": error / scale, "tolerance": tolerance}
+    worst = max(outputs.values(), key=lambda one: one["max_rel"] / max(one["tolerance"], 1e-30))
+    changed = _changed_tops(got[2], exact[2], outputs["scores"]["max_abs"])
+    same = float((got[2].argmax(axis=1) == exact[2].argmax(axis=1)).mean())
+    return {
+        # Not `>`: an error that is not a number must fail.
+        "passed": all(one["max_rel"] <= one["tolerance"] for one in outputs.values()) and changed == 0,
+        **worst,
+        "top1_agreement": same,
+        "changed_beyond_error": changed,
+        "clips": len(got[2]),
+        "outputs": outputs,
+    }
+
+
+def check(
+    got: Answers,
+    joint_model: Model,
+    bone_model: Model,
+    bone_parents: Sequence[int],
+    alpha: float,
+    joints: np.ndarray,
+    precision: str,
+) -> dict[str, Any]:
+    """`compare` with the answers that the two models give for `joints`."""
+    exact = plain_answers(joint_model, bone_model, bone_parents, alpha, joints)
+    plain = None
+    if precision != "fp32":
+        plain = plain_answers(joint_model, bone_model, bone_parents, alpha, joints, precision)
+    return compare(got, exact, precision, plain)
+
+
+def _largest_error(got: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.abs(got.astype(np.float64) - exact).max())
+
+
+def _changed_tops(got: np.ndarray, exact: np.ndarray, error: float) -> int:
+    """Clips with another class on top although their lead exceeds the error."""
+    if exact.shape[1] < 2:
+        return 0
+    ordered = np.sort(exact, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > error
+    return int((clear & (got.argmax(axis=1) != exact.argmax(axis=1))).sum())

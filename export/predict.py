@@ -1,0 +1,123 @@
+"""An exported folder at work: the actions in raw recordings, and the accuracy on a test split."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from agcn.evaluate import open_test_clips
+from agcn.model import build_model
+from agcn.settings import Config
+from export.fusion import fuse_arrays
+from export.inputs import feeder_from, feeder_settings, input_batches, input_shape, to_input
+from export.manifest import Manifest
+from export.runtime import Engine, open_engine
+from native_prep.catalog import get_dataset
+from native_prep.clips import read_clip
+from native_prep.progress import Progress
+
+# Clips prepared at a time.
+_BATCH = 32
+# Frames read of a clip of a data set that sets no limit.
+_LONGEST = 300
+
+
+def predict(
+    folder: str | os.PathLike[str], clips: Sequence[str | os.PathLike[str]], top: int = 5, runtime: str = "auto"
+) -> dict[str, Any]:
+    """The likeliest actions in raw recordings.
+
+    Args:
+        folder: what `export-trt` wrote.
+        clips: raw files of the data set that the engine is for.
+        top: how many actions of each.
+        runtime: see `open_engine`.
+
+    Returns:
+        clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
+        probability being the softmax of the fused scores; runtime: what ran.
+
+    Raises:
+        ValueError: a recording that cannot be read (file and line), no recording at all, an engine for a skeleton
+            without raw files.
+    """
+    if not clips:
+        raise ValueError("no clip to look at: name at least one raw file")
+    if top < 1:
+        raise ValueError(f"top is {top}: ask for at least 1")
+    engine = open_engine(folder, runtime)
+    manifest = engine.manifest
+    if not manifest.dataset:
+        raise ValueError(
+            f"{folder}: is for the skeleton {manifest.layout!r}, of which no raw files are known: use run()"
+        )
+    paths = [os.fspath(clip) for clip in clips]
+    found = []
+    for batch in _raw_batches(engine, paths):
+        for probabilities in _softmax(engine.run(batch)[2]):
+            found.append(_best(probabilities, manifest, top))
+    return {
+        "clips": [{"clip": path, "top": best} for path, best in zip(paths, found, strict=True)],
+        "runtime": f"{engine.runtime} on {engine.device}",
+    }
+
+
+def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
+    """The engine's accuracy on the test split of `config`, which is to be that of the joint stream.
+
+    Returns:
+        clips, joint_top1, bone_top1, top1, top5, alpha, runtime.
+
+    Raises:
+        ValueError: an engine for another shape, class count or feeding than the configuration's, no test data.
+    """
+    engine = open_engine(folder, runtime)
+    manifest = engine.manifest
+    model = build_model(config.model, config.model_args)
+    manifest.check_shape(input_shape(config, model), "the config", folder)
+    if model.num_class != manifest.num_class:
+        raise ValueError(
+            f"{folder}: engine for {manifest.num_class} classes, the config asks for {model.num_class}: "
+            "give the configuration that it was exported with"
+        )
+    args = config.test_feeder_args
+    if feeder_from(feeder_settings(config)) != feeder_from(manifest.feeder_args):
+        raise ValueError(f"{folder}: was exported for other test_feeder_args than {config.config} has: export it again")
+    clips = open_test_clips(config)
+    clips.check(model)
+    answers = []
+    with Progress(len(clips), "fuse-eval", "clip") as progress:
+        for batch, _ in input_batches(clips, args, model.layout, np.arange(len(clips)), min(64, manifest.max_batch)):
+            answers.append(engine.run(batch)[:2])
+            progress.update(len(batch))
+    joint, bone = (np.concatenate(part) for part in zip(*answers, strict=True))
+    result = fuse_arrays({"joint": joint, "bone": bone}, clips.labels, manifest.alpha)
+    return result | {"runtime": f"{engine.runtime} on {engine.device}"}
+
+
+def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
+    """Recordings as the engine's input (B, C, T, V, M)."""
+    manifest = engine.manifest
+    args = feeder_from(manifest.feeder_args)
+    dataset = get_dataset(manifest.dataset)
+    # What is sampled to the engine's T is read at full length; else prep's own padding gives T.
+    frames = dataset.max_frames or _LONGEST if args.sample else manifest.frames
+    for start in range(0, len(paths), _BATCH):
+        rows = []
+        for path in paths[start : start + _BATCH]:
+            clip = to_input(read_clip(path, dataset.name, frames), args, dataset.layout.centre)
+            manifest.check_shape(clip.shape[1:], path, engine.folder)
+            rows.append(clip)
+        yield np.concatenate(rows)
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _best(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
+    order = np.argsort(-probabilities, kind="stable")[:top]
+    names = manifest.class_names or [f"class {label}" for label in range(manifest.num_class)]
+    return [{"class": names[label], "label": int(label), "score": float(probabilities[label])} for label in order]

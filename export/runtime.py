@@ -1,0 +1,152 @@
+"""Runs an exported folder: ONNX Runtime anywhere, a TensorRT engine where one fits the GPU at hand."""
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from export.bfloat16 import has_bfloat16, with_rounding
+from export.manifest import EngineFile, Manifest, check_file, read_manifest
+from export.onnx_graph import INPUT, OUTPUTS
+from export.trt_flavors import is_installed, load_flavor, present_target
+
+Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
+RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+
+
+class Engine(ABC):
+    """An exported folder, ready to run.
+
+    Attributes:
+        folder, manifest: what was opened.
+        runtime: what runs it, "onnxruntime" or a flavour of TensorRT.
+        device: "cpu" or "cuda".
+    """
+
+    runtime = "onnxruntime"
+    device = "cpu"
+
+    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    def run(self, joints: np.ndarray) -> Answers:
+        """Prepared joints (N, C, T, V, M) -> joint_logits, bone_logits, scores, each float32 (N, num_class).
+
+        Batches above the engine's largest are run in parts.
+
+        Raises:
+            ValueError: the input is of another shape than the engine's.
+        """
+        if joints.ndim != 5 or not len(joints):
+            raise ValueError(f"input of shape {joints.shape}: give at least one clip as (N, C, T, V, M)")
+        self.manifest.check_shape(joints.shape[1:], "the input", self.folder)
+        joints = np.ascontiguousarray(joints, dtype=np.float32)
+        step = self.manifest.max_batch
+        parts = [self._run(joints[start : start + step]) for start in range(0, len(joints), step)]
+        first, second, third = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return first, second, third
+
+    @abstractmethod
+    def _run(self, joints: np.ndarray) -> Answers: ...
+
+
+class OnnxEngine(Engine):
+    """The ONNX graph under ONNX Runtime, on a GPU where its package has CUDA, else on the CPU."""
+
+    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, threads: int | None = None) -> None:
+        super().__init__(folder, manifest)
+        self._session = open_session(Path(folder) / manifest.onnx, threads)
+        self.device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
+
+    def _run(self, joints: np.ndarray) -> Answers:
+        first, second, third = self._session.run(list(OUTPUTS), {INPUT: joints})
+        return first, second, third
+
+
+class TensorRtEngine(Engine):
+    """An engine of TensorRT or TensorRT-RTX on the GPU at hand; PyTorch holds its memory."""
+
+    device = "cuda"
+
+    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, engine: EngineFile) -> None:
+        super().__init__(folder, manifest)
+        path = Path(folder) / engine.file
+        check_file(path, engine.sha256)
+        flavor = load_flavor(engine.flavor)
+        if flavor.version != engine.version:
+            raise ValueError(
+                f"{path}: built by {engine.flavor} {engine.version}, {flavor.version} is installed: "
+                "run export-trt again"
+            )
+        self.runtime = engine.flavor
+        self._logger = flavor.logger
+        # The runtime must outlive its engine.
+        self._runtime = flavor.api.Runtime(flavor.logger)
+        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        if self._engine is None:
+            raise ValueError(f"{path}: does not load: {flavor.logger.told()}")
+        self._context = self._engine.create_execution_context()
+        self._stream = torch.cuda.Stream()
+
+    def _run(self, joints: np.ndarray) -> Answers:
+        device = torch.device("cuda")
+        inputs = torch.from_numpy(joints).to(device)
+        outputs = [torch.empty(len(joints), self.manifest.num_class, device=device) for _ in OUTPUTS]
+        torch.cuda.current_stream().synchronize()
+        self._context.set_input_shape(INPUT, tuple(inputs.shape))
+        for name, tensor in zip((INPUT, *OUTPUTS), (inputs, *outputs), strict=True):
+            self._context.set_tensor_address(name, tensor.data_ptr())
+        if not self._context.execute_async_v3(self._stream.cuda_stream):
+            raise ValueError(f"{self.folder}: the engine failed: {self._logger.told()}")
+        self._stream.synchronize()
+        first, second, third = (tensor.cpu().numpy() for tensor in outputs)
+        return first, second, third
+
+
+def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: int | None = None) -> Engine:
+    """Open an exported folder.
+
+    Args:
+        folder: what `export-trt` wrote.
+        prefer: "auto": an engine for the GPU at hand, else ONNX Runtime; or one of `RUNTIMES`.
+        threads: of ONNX Runtime on the CPU; as many as PyTorch uses where not given.
+
+    Raises:
+        ValueError: not an exported folder, files that are not the manifest's, or no engine that fits `prefer`.
+    """
+    if prefer not in RUNTIMES:
+        raise ValueError(f"runtime {prefer!r} is not known: use one of {', '.join(RUNTIMES)}")
+    manifest = read_manifest(folder)
+    target = present_target()
+    flavors = ("tensorrt", "tensorrt-rtx") if prefer == "auto" else (prefer,)
+    for engine in manifest.engines:
+        if engine.target == target and engine.flavor in flavors and is_installed(engine.flavor):
+            return TensorRtEngine(folder, manifest, engine)
+    if prefer in ("auto", "onnxruntime"):
+        return OnnxEngine(folder, manifest, threads)
+    built = ", ".join(f"{engine.flavor} {engine.target}" for engine in manifest.engines) or "none"
+    raise ValueError(
+        f"{folder}: no {prefer} engine for {target or 'a machine without a GPU'} (it has: {built}): export one"
+    )
+
+
+def open_session(path: str | os.PathLike[str], threads: int | None = None) -> Any:
+    """An ONNX Runtime session for one of our graphs.
+
+    The CPU has no bfloat16 convolutions: there such a graph runs in float32 with bfloat16's rounding.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.log_severity_level = 3
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers() and torch.cuda.is_available():
+        return onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
+        )
+    model = onnx.load(path)
+    source = with_rounding(model).SerializeToString() if has_bfloat16(model) else os.fspath(path)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
