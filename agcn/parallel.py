@@ -48,7 +48,7 @@ class World:
             return model
         model = share_norms(model, self.device)
         index = [self.device.index] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=index, broadcast_buffers=False)
+        return nn.parallel.DistributedDataParallel(model, device_ids=index)
 
 
 @contextmanager

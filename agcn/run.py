@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from agcn.checkpoint import load_weights, plain_state
 from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
-from agcn.device import autocast
+from agcn.device import autocast, has_half
 from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
 from agcn.feed import Feed, training_chunks
 from agcn.meter import Meter
@@ -34,7 +34,8 @@ class Run:
     """A training run: its model, data, optimiser and how far it has come."""
 
     def __init__(self, config: Config, world: World, amp_dtype: str | None, compile: bool | None, resume: bool) -> None:
-        self.config, self.world, self.amp_dtype = config, world, amp_dtype
+        self.config, self.world, self.amp_asked = config, world, amp_dtype
+        self.amp_dtype = amp_dtype if amp_dtype and has_half(world.device, amp_dtype) else None
         self.folder = Path(config.work_dir)
         state = read_state(config, amp_dtype) if resume else None
         torch.manual_seed(config.seed)
@@ -47,7 +48,7 @@ class Run:
         self.model.to(world.device)
         self.network: Callable[[Tensor], Tensor] = world.wrap(self.model)
         self.optimizer = make_optimizer(config, self.model)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=amp_dtype == "fp16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.amp_dtype == "fp16")
         if state is not None:
             self._restore(state)
         if world.device.type == "cuda" if compile is None else compile:
@@ -95,6 +96,10 @@ class Run:
             f"an epoch, epochs {self.at.epoch + 1} to {config.num_epoch}, {self.amp_dtype or 'fp32'} on "
             f"{self.world.device}, {size} process{'es' if size > 1 else ''}"
         )
+        if self.amp_asked and self.amp_dtype is None:
+            self.log.line(
+                f"--amp: this device has no {self.amp_asked} instructions and would only emulate them: using fp32"
+            )
         if len(config.device) > 1 and self.world.size == 1:
             self.log.line(f"the config names {len(config.device)} GPUs, this process uses one: use torchrun for more")
 
@@ -205,7 +210,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "at": dataclasses.asdict(self.at),
-            "settings": fingerprint(self.config, self.amp_dtype),
+            "settings": fingerprint(self.config, self.amp_asked),
         }
         with OutputSet() as outputs:
             weights = plain_state(self.model)
