@@ -1,0 +1,112 @@
+"""results.json, report.md and a plot for each part, all of them whole or none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from native_prep.files import OutputSet
+
+RESULTS = "results.json"
+
+
+def read_results(out: str | Path) -> dict[str, Any]:
+    """The parts that an earlier run left in `out`; none where there is no such file.
+
+    Raises:
+        ValueError: the file is there and is not ours.
+    """
+    path = Path(out) / RESULTS
+    if not path.exists():
+        return {}
+    try:
+        parts = json.loads(path.read_text())["parts"]
+        return {name: dict(part) for name, part in parts.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not results of bench: give --out another folder") from error
+
+
+def write_report(out: str | Path, parts: dict[str, Any]) -> list[str]:
+    """Write what was found so far; returns the paths.
+
+    Args:
+        out: folder, made if missing.
+        parts: name -> `Part.as_dict()` with the `machine` that it ran on.
+    """
+    out = Path(out)
+    written = [out / RESULTS, out / "report.md"]
+    with OutputSet() as outputs:
+        outputs.part(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
+        outputs.part(out / "report.md").write_text(as_markdown(parts))
+        for name, part in parts.items():
+            if part["rates"]:
+                written.append(out / f"{name}.png")
+                _plot(outputs.part(written[-1]), name, part)
+    return [str(path) for path in written]
+
+
+def as_markdown(parts: dict[str, Any]) -> str:
+    """The report as text with tables."""
+    lines = ["# Measurements", "", "Each part first shows that the fast ways give the plain way's answers."]
+    for name, part in parts.items():
+        lines += ["", f"## {name}: {'passed' if part['passed'] else 'NOT PASSED'}", ""]
+        lines += [f"On {_machine_line(part['machine'])}.", ""]
+        lines += ["Sizes: " + ", ".join(f"{key} {value}" for key, value in part["sizes"].items()) + "."]
+        if part["error"]:
+            lines += ["", f"Broke off: {part['error']}"]
+        lines += _check_table(part["checks"]) + _rate_table(part["rates"])
+        lines += [f"- Not run: {what}: {why}" for what, why in part["left_out"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _machine_line(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    gpu = f", {machine['gpu']}" if machine["gpu"] else ", no GPU"
+    return (
+        f"{machine['processor']} ({machine['cores']} cores, {machine['vectors']}){gpu}, "
+        f"Python {machine['python']}, {versions}, {machine['date']}"
+    )
+
+
+def _check_table(checks: list[dict[str, Any]]) -> list[str]:
+    if not checks:
+        return []
+    rows = [
+        f"| {check['name']} | {check['what']} | {check['error']:.2e} | {check['tolerance']:.2e} | "
+        f"{'yes' if check['passed'] else 'NO'} |"
+        for check in checks
+    ]
+    return ["", "| parity of | measure | error | allowed | met |", "|---|---|---|---|---|", *rows]
+
+
+def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
+    if not rates:
+        return []
+    rows = []
+    for rate in rates:
+        ratio = "" if rate["ratio"] is None else f"{rate['ratio']:.2f}"
+        rows.append(
+            f"| {rate['name']} | {rate['rate']:.4g} {rate['unit']} | {ratio} | {rate['seconds']:.4g} s | "
+            f"{rate['runs']} | {rate['spread']:.0%} | {rate['note']} |"
+        )
+    head = "| way | rate | times the plain way | median | runs | spread | |"
+    return ["", head, "|---|---|---|---|---|---|---|", *rows, ""]
+
+
+def _plot(path: Path, name: str, part: dict[str, Any]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    units = list(dict.fromkeys(rate["unit"] for rate in part["rates"]))
+    figure = Figure(figsize=(8, 0.6 + 0.45 * len(part["rates"]) + 0.6 * len(units)), layout="constrained")
+    FigureCanvasAgg(figure)
+    sizes = [sum(rate["unit"] == unit for rate in part["rates"]) + 1 for unit in units]
+    axes = figure.subplots(len(units), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
+    for axis, unit in zip(axes, units, strict=True):
+        rates = [rate for rate in part["rates"] if rate["unit"] == unit][::-1]
+        bars = axis.barh([rate["name"] for rate in rates], [rate["rate"] for rate in rates], color="#3b6ea5")
+        labels = [f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}x)" if rate["ratio"] else "") for rate in rates]
+        axis.bar_label(bars, labels, padding=3)
+        axis.margins(x=0.25)
+        axis.set_xlabel(unit)
+    axes[0].set_title(name)
+    figure.savefig(path, format="png", dpi=120)

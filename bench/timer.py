@@ -1,0 +1,71 @@
+"""Times several ways of doing one thing, in turn, so that a slow minute of the machine hurts them all alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one way took.
+
+    Attributes:
+        runs: seconds of each timed run, in order.
+        warm_up: seconds of the first run, which is not counted.
+    """
+
+    runs: tuple[float, ...]
+    warm_up: float
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.runs)
+
+    @property
+    def spread(self) -> float:
+        """(slowest - fastest) / median."""
+        return (max(self.runs) - min(self.runs)) / self.median
+
+
+def measure(
+    ways: Mapping[str, Work],
+    runs: int = 5,
+    seconds: float = 60.0,
+    synchronise: Work | None = None,
+) -> dict[str, Timing]:
+    """Time each of `ways`: one warm-up each, then rounds in which each runs once.
+
+    Args:
+        ways: name -> work without arguments.
+        runs: rounds, if time allows.
+        seconds: no further round begins after that much time; there is always one.
+        synchronise: waits until the device is done (`torch.cuda.synchronize`).
+
+    Raises:
+        ValueError: no way, or no run.
+    """
+    if not ways or runs < 1:
+        raise ValueError(f"measure: {len(ways)} ways, {runs} runs: give at least one of each")
+    warm_ups = {name: _once(work, synchronise) for name, work in ways.items()}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    start = time.perf_counter()
+    for turn in range(runs):
+        if turn and time.perf_counter() - start > seconds:
+            break
+        for name, work in ways.items():
+            taken[name].append(_once(work, synchronise))
+    return {name: Timing(tuple(taken[name]), warm_ups[name]) for name in ways}
+
+
+def _once(work: Work, synchronise: Work | None) -> float:
+    if synchronise is not None:
+        synchronise()
+    start = time.perf_counter()
+    work()
+    if synchronise is not None:
+        synchronise()
+    return time.perf_counter() - start

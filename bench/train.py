@@ -1,0 +1,136 @@
+"""Training steps: eager in float32 is the plain way; mixed precision and torch.compile must agree with it."""
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from agcn.device import autocast, pick_device
+from bench.part import Check, Part
+from bench.timer import measure
+from bench.work import CLASSES, lively_model, made_clips, relative
+
+PLAIN = "eager fp32"
+# (loss, gradients), relative to eager float32. Half precision: 8 bits of mantissa (bfloat16: 3 significant digits) through
+# ten blocks and back.
+_ALLOWED = {None: (1e-5, 1e-3), "bf16": (2e-2, 0.2), "fp16": (5e-3, 0.05)}
+# What torch.compile raises where there is no compiler, or one that fails.
+COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to take a step."""
+
+    name: str
+    amp_dtype: str | None = None
+    compiled: bool = False
+
+
+WAYS = (
+    Way(PLAIN),
+    Way("amp bf16", "bf16"),
+    Way("amp fp16", "fp16"),
+    Way("compiled fp32", None, True),
+    Way("compiled amp bf16", "bf16", True),
+)
+
+
+class Step:
+    """A training step on one batch, the same for every way: forward, loss, backward, SGD."""
+
+    def __init__(self, model: nn.Module, way: Way, clips: Tensor, labels: Tensor) -> None:
+        self.model, self.way, self.clips, self.labels = model.train(), way, clips, labels
+        self.network: Callable[[Tensor], Tensor] = torch.compile(model) if way.compiled else model
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
+        self.scaler = torch.amp.GradScaler(clips.device.type, enabled=way.amp_dtype == "fp16")
+
+    def differentiate(self) -> Tensor:
+        """Sets the gradients, scaled as the scaler wants them; returns the loss."""
+        with autocast(self.clips.device, self.way.amp_dtype):
+            logits = self.network(self.clips)
+        loss = nn.functional.cross_entropy(logits.float(), self.labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        return loss.detach()
+
+    def take(self) -> None:
+        """A whole step."""
+        self.differentiate()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def gradients(self) -> Tensor:
+        """All of them in one row, unscaled."""
+        parts = [parameter.grad.flatten() for parameter in self.model.parameters() if parameter.grad is not None]
+        return torch.cat(parts) / self.scaler.get_scale()
+
+
+def run_train(
+    *,
+    frames: int | None = None,
+    batch: int | None = None,
+    runs: int = 5,
+    seconds: float = 40.0,
+    seed: int = 0,
+    without: tuple[str, ...] = (),
+) -> Part:
+    """Compare, then time, the ways to train AGCN on NTU-like clips, 80 % of them with one body.
+
+    Args:
+        frames, batch: T and N; by default 300 and 64 on a GPU, 32 and 4 on a CPU.
+        runs, seconds: rounds of steps, and after how long no further round begins.
+        without: names of ways to leave out; the report says so.
+    """
+    device = pick_device("auto")
+    on_gpu = device.type == "cuda"
+    frames, batch = frames or (300 if on_gpu else 32), batch or (64 if on_gpu else 4)
+    part = Part("train", {"device": str(device), "batch": batch, "frames": frames, "joints": 25, "bodies": 2})
+    part.sizes["one_body"] = 0.8
+    clips = torch.from_numpy(made_clips(batch, frames, 2, seed)).to(device)
+    labels = torch.arange(batch, device=device) % CLASSES
+    model = lively_model(seed, clips.cpu()).to(device)
+    part.left_out.update({name: "left out on request" for name in without})
+    if not on_gpu:
+        part.left_out.setdefault("amp fp16", "PyTorch trains in fp16 on a GPU only")
+        part.left_out.setdefault("compiled amp bf16", "a second compilation would take minutes on a CPU")
+    steps, notes = _agreeing_steps(part, model, clips, labels)
+    synchronise = torch.cuda.synchronize if on_gpu else None
+    timings = measure({name: step.take for name, step in steps.items()}, runs, seconds, synchronise)
+    part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", PLAIN, notes)
+    return part
+
+
+def _agreeing_steps(
+    part: Part, model: nn.Module, clips: Tensor, labels: Tensor
+) -> tuple[dict[str, Step], dict[str, str]]:
+    """The steps of every way that runs here, each compared with the plain one; notes on compilation."""
+    steps: dict[str, Step] = {}
+    notes: dict[str, str] = {}
+    loss, gradients = torch.zeros(()), torch.zeros(1)
+    for way in WAYS:
+        if way.name in part.left_out:
+            continue
+        step = Step(copy.deepcopy(model), way, clips, labels)
+        start = time.perf_counter()
+        try:
+            found = step.differentiate()
+        except COMPILE_ERRORS as error:
+            if not way.compiled:
+                raise
+            part.left_out[way.name] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
+            continue
+        if way.compiled:
+            notes[way.name] = f"first step, with compilation: {time.perf_counter() - start:.1f} s"
+        if way.name == PLAIN:
+            loss, gradients = found, step.gradients()
+        else:
+            loss_allowed, allowed = _ALLOWED[way.amp_dtype]
+            part.checks.append(Check(way.name, relative(found, loss), loss_allowed, "loss, relative"))
+            error_of_all = relative(step.gradients(), gradients)
+            part.checks.append(Check(way.name, error_of_all, allowed, "all gradients, relative"))
+        steps[way.name] = step
+    return steps, notes
