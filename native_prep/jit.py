@@ -1,0 +1,63 @@
+"""How this room compiles: small scalar functions, and entry points whose compiled code is kept on disk.
+
+Numba keeps compiled code until the entry point's own file changes, although it holds everything that the entry point
+calls. So an entry point's key here holds a digest of all of the room's sources too, and the switch for bounds checks.
+Where the package's folder cannot be written, Numba keeps the code in the user's cache folder by itself.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+from numba.extending import intrinsic
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+@cache
+def _digest() -> str:
+    here = Path(__file__).resolve().parent
+    joined = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    return f"{hashlib.sha256(joined).hexdigest()} {numba.config.BOUNDSCHECK}"
+
+
+class _KernelCache(FunctionCache):
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _digest())
+
+
+def scalar(function: Callable[..., Any]) -> Any:
+    """A function compiled into its callers; it holds no Python objects and lets other threads run."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`scalar`, always made part of its caller: for what runs once a number."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
+
+
+@intrinsic
+def borrowed(typing_context: Any, array: Any) -> Any:
+    """The same array without its count of references; the caller must hold the array itself meanwhile.
+
+    Counting takes two locked instructions wherever a function gets an array: as long as reading a number.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, values[0])
+        view.meminfo = view.meminfo.type(None)
+        view.parent = view.parent.type(None)
+        return view._getvalue()
+
+    return array(array), build
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """A function that Python calls: compiled once a machine, then read from disk."""
+    compiled = numba.njit(**_OPTIONS)(function)
+    compiled._cache = _KernelCache(compiled.py_func)
+    return compiled

@@ -1,0 +1,250 @@
+"""NTU `.skeleton` text to raw coordinates.
+
+    103                    frames
+    1                      bodies of the frame
+    7205... 0 1 ... 2      one body: ten numbers
+    25                     its joints
+    0.21 0.17 3.78 ... 2   one joint: x y z and nine numbers that nobody needs
+    ...
+
+Only x y z are turned into numbers. The other nine are counted, eight characters at a time: that is most of the speed.
+They are looked at one by one only in a file that holds characters no number has. Lines may end in CRLF.
+
+Text is a uint8 array that goes on for at least `SLACK` line feeds behind its `end`, so no line needs another bound.
+"""
+
+import numpy as np
+
+from native_prep import status
+from native_prep.jit import borrowed, inlined, scalar
+from native_prep.words import HIGHS, ONES, SLACK, eight, marked
+from native_prep.numbers import number_at
+
+MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
+NUM_JOINTS = 25
+LIMIT = 1_000_000  # metres; no coordinate of a real recording comes near
+_BODY_FIELDS, _JOINT_FIELDS = 10, 12
+
+_LINE_FEED, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
+_LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
+_SPACES = np.uint64(0x2020202020202020)
+_ABOVE_SPACE = np.uint64(0x2121212121212121)
+_TO_NINE = np.uint64(0x4646464646464646)  # added to a character above 9 it sets the highest bit
+_IS_ODD = np.ones(256, np.bool_)
+_IS_ODD[list(b"0123456789+-.eE \t\r\n")] = False
+
+
+@scalar
+def line_of(text, at):
+    """The line, counted from 1, that the character `at` stands in."""
+    line = 1
+    for index in range(min(at, text.size)):
+        line += text[index] == _LINE_FEED
+    return line
+
+
+@scalar
+def _is_plain_word(text, at):
+    for index in range(at, at + 8):
+        if _IS_ODD[text[index]]:
+            return False
+    return True
+
+
+@scalar
+def is_plain(text, end):
+    """Whether all characters are those of plain numbers, blanks and line ends."""
+    for at in range(0, end, 8):
+        word = eight(text, at)
+        above_nine = ((word & ~HIGHS) + _TO_NINE | word) & HIGHS
+        below_space = ~((word | HIGHS) - _SPACES) & HIGHS
+        if above_nine | below_space != np.uint64(0) and not _is_plain_word(text, at):
+            return False
+    return True
+
+
+@inlined
+def _count_fields(text, at):
+    """(fields, index behind the line) from a blank or a line end on."""
+    fields = np.int64(0)
+    before = np.uint64(0x80)  # whether the character before the word is blank
+    while True:
+        word = eight(text, at)
+        blank = ~((word | HIGHS) - _ABOVE_SPACE) & ~word & HIGHS
+        starts = ~blank & HIGHS & (blank << np.uint64(8) | before)
+        other = word ^ _LINE_FEEDS
+        feeds = (other - ONES) & ~other & HIGHS
+        lowest = feeds & (~feeds + np.uint64(1))  # zero: no line feed, and all of the word is kept
+        fields += marked(starts & (lowest - np.uint64(1)))
+        if feeds != np.uint64(0):
+            return fields, _line_end(text, at) + 1
+        before = blank >> np.uint64(56)
+        at += 8
+
+
+@inlined
+def _line_end(text, at):
+    while text[at] != _LINE_FEED:
+        at += 1
+    return at
+
+
+@scalar
+def _is_word_number(text, start, end):
+    """Whether a field is one of Python's words for what is no finite number: Kinect wrote them for hidden joints."""
+    if text[start] == 43 or text[start] == 45:
+        start += 1
+    size = end - start
+    if size != 3 and size != 8:
+        return False
+    first, last = text[start] | 32, text[end - 1] | 32
+    return first == 110 and last == 110 or first == 105 and (last == 102 or last == 121)  # nan, inf, infinity
+
+
+@scalar
+def _check_fields(text, at):
+    """(status, index): `_count_fields` for files with odd characters; each field is read as a number."""
+    while text[at] != _LINE_FEED:
+        if text[at] == _SPACE or text[at] == _TAB or text[at] == _RETURN:
+            at += 1
+            continue
+        start = at
+        while text[at] > _SPACE:
+            at += 1
+        code, _, behind = number_at(text, start)
+        if (code != status.OK or behind != at) and not _is_word_number(text, start, at):
+            return status.NOT_A_NUMBER, start
+        if text[at] < _SPACE and text[at] != _TAB and text[at] != _RETURN and text[at] != _LINE_FEED:
+            return status.NOT_A_NUMBER, start
+    return status.OK, at
+
+
+@scalar
+def _count_line(text, at):
+    """(status, value, next line) of a line that holds one whole number."""
+    value = 0
+    start = at
+    while text[at] >= 48 and text[at] <= 57 and at - start < 10:
+        value = 10 * value + np.int64(text[at]) - 48
+        at += 1
+    if at == start:
+        return status.NOT_A_COUNT, 0, start
+    while text[at] == _SPACE or text[at] == _TAB or text[at] == _RETURN:
+        at += 1
+    if text[at] != _LINE_FEED:
+        return status.NOT_A_COUNT, 0, start
+    return status.OK, value, at + 1
+
+
+@inlined
+def _is_gap(byte):
+    return byte == _SPACE or byte == _TAB or byte == _RETURN or byte == _LINE_FEED
+
+
+@inlined
+def _joint_line(text, at, plain, point):
+    """(status, value, next line); x y z go to `point`, a float64 array of 3."""
+    for axis in range(3):
+        while text[at] == _SPACE or text[at] == _TAB:
+            at += 1
+        if text[at] == _LINE_FEED or text[at] == _RETURN:
+            return status.JOINT_FIELDS, axis, at
+        code, number, behind = number_at(text, at)
+        if code != status.OK:
+            return code, 0, at
+        if not _is_gap(text[behind]):
+            return status.NOT_A_NUMBER, 0, at
+        if not (-LIMIT <= number and number <= LIMIT):
+            return status.OUT_OF_RANGE, LIMIT, at
+        point[axis] = number
+        at = behind
+    return _rest_of_line(text, at, plain, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
+
+
+@inlined
+def _rest_of_line(text, at, plain, seen, wanted, failure):
+    """(status, fields, next line) of what is only counted, from a blank on."""
+    if not plain:
+        code, wrong = _check_fields(text, at)
+        if code != status.OK:
+            return code, 0, wrong
+    fields, behind = _count_fields(text, at)
+    if seen + fields != wanted:
+        return failure, seen + fields, at
+    return status.OK, 0, behind
+
+
+@scalar
+def _body_lines(text, at, plain, points):
+    """(status, value, next line) of a body and its 25 joints, to `points` (V, 3)."""
+    code, value, at = _rest_of_line(text, at, plain, 0, _BODY_FIELDS, status.BODY_FIELDS)
+    if code != status.OK:
+        return code, value, at
+    code, joints, at = _count_line(text, at)
+    if code != status.OK:
+        return code, 0, at
+    if joints != NUM_JOINTS:
+        return status.JOINT_COUNT, joints, at - 1
+    for joint in range(NUM_JOINTS):
+        code, value, at = _joint_line(text, at, plain, points[joint])
+        if code != status.OK:
+            return code, value, at
+    return status.OK, 0, at
+
+
+@scalar
+def _frame_lines(text, at, end, plain, bodies, spare):
+    """(status, value, next) of one frame, to `bodies` (4, V, 3); `spare` (V, 3) takes the bodies past the fourth."""
+    code, count, at = _count_line(text, at)
+    if code != status.OK:
+        return code, 0, at
+    for body in range(count):
+        if at >= end:
+            return status.ENDS_EARLY, 0, end
+        code, value, at = _body_lines(text, at, plain, bodies[body] if body < MAX_BODIES else spare)
+        if code != status.OK:
+            return code, value, at
+    for body in range(count, MAX_BODIES):
+        bodies[body] = 0.0
+    return status.OK, 0, at
+
+
+@inlined
+def _parse(text, end, bodies, spare):
+    if end == 0:
+        return status.EMPTY, 0, 0, 0
+    code, frames, at = _count_line(text, 0)
+    if code != status.OK:
+        return code, at, 0, 0
+    if frames == 0:
+        return status.NO_FRAMES, 0, 0, 0
+    if frames > bodies.shape[0]:
+        return status.TOO_MANY_FRAMES, 0, frames, bodies.shape[0]
+    plain = is_plain(text, end)
+    for frame in range(frames):
+        if at >= end:
+            return status.ENDS_EARLY, end, frame, frames
+        code, value, at = _frame_lines(text, at, end, plain, bodies[frame], spare)
+        if code != status.OK:
+            if at >= end or code == status.ENDS_EARLY:
+                return status.ENDS_EARLY, end, frame, frames
+            return code, at, value, NUM_JOINTS
+    for index in range(at, end):
+        if not _is_gap(text[index]):
+            return status.TRAILING, index, frames, 0
+    return status.OK, end, frames, 0
+
+
+@scalar
+def parse_skeleton(text, end, bodies, spare):
+    """Reads a whole file.
+
+    Args:
+        text: uint8, the file's `end` bytes and `SLACK` line feeds.
+        bodies: float64 (T, 4, V, 3) to fill; frames past the file's last are left as they were.
+        spare: float64 (V, 3).
+
+    Returns:
+        (status, where, first, second): `first` is the number of frames when all is well.
+    """
+    return _parse(borrowed(text), end, borrowed(bodies), borrowed(spare))
