@@ -54,7 +54,10 @@ def feeder_settings(config: Config) -> dict[str, Any]:
 
 def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
     """The arguments that `feeder_settings` wrote, also after a detour over JSON."""
-    return FeederArgs(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
+    }
+    return FeederArgs(**values)
 
 
 def to_input(clip: np.ndarray, args: FeederArgs, centre: int) -> np.ndarray:

@@ -15,3 +15,17 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip(f"golden answers are not at hand ({folder})")
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small job (see `exported.write_job`) and its fp32 export in `engine`, with an engine if possible.
+
+    Tests that change files work on a copy.
+    """
+    from exported import export_job, write_job
+
+    folder = tmp_path_factory.mktemp("exported")
+    write_job(folder)
+    assert export_job(folder, folder / "engine")["passed"]
+    return folder

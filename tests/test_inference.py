@@ -6,29 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exported import trained_looking
 
-from agcn.model import Model, build_model
+from agcn.model import build_model
 from export.inference import TwoStream
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
-
-
-def trained_looking(variant: str, layout: Layout, seed: int, persons: int = 2, **options: object) -> Model:
-    """A model whose batch norms and learned graphs are not what they start as."""
-    torch.manual_seed(seed)
-    arguments = {"num_class": 7, "num_point": layout.num_joints, "num_person": persons, "graph": layout.name, **options}
-    model = build_model(variant, arguments).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in model.state_dict().items():
-            if name.endswith("running_var"):
-                value.uniform_(0.5, 1.5, generator=generator)
-            elif name.endswith(("running_mean", "bias", ".alpha")):
-                value.normal_(0, 0.1, generator=generator)
-            elif name.endswith("PA"):
-                value.add_(0.05 * torch.randn(value.shape, generator=generator))
-            elif "bn" in name and name.endswith("weight"):
-                value.uniform_(0.5, 1.0, generator=generator)
-    return model
 
 
 @pytest.mark.parametrize(

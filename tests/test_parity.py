@@ -1,0 +1,92 @@
+"""The parity rule passes what is equal and fails what is not."""
+
+import numpy as np
+import pytest
+import torch
+from exported import three_blocks, trained_looking
+
+from export.inference import TwoStream
+from export.parity import Answers, check, compare, plain_answers
+from native_prep.layouts import NTU
+from native_prep.synth import joint_batch
+
+
+def _answers(seed: int = 0, clips: int = 8, classes: int = 5) -> Answers:
+    joint, bone = np.random.default_rng(seed).standard_normal((2, clips, classes))
+    return joint, bone, joint + bone
+
+
+def _moved(answers: Answers, by: float, output: int = 2) -> Answers:
+    parts = [part.copy() for part in answers]
+    parts[output][3, 2] += by
+    return parts[0], parts[1], parts[2]
+
+
+@pytest.mark.parametrize("output", [0, 1, 2])
+def test_single_precision_allows_a_hundred_thousandth(output: int) -> None:
+    exact = _answers()
+    scale = np.abs(exact[output]).max()
+    near = compare(_moved(exact, 0.9e-5 * scale, output), exact, "fp32")
+    assert near["passed"]
+    assert near["max_rel"] == pytest.approx(0.9e-5)
+    assert near["max_abs"] == pytest.approx(0.9e-5 * scale)
+    assert (near["tolerance"], near["clips"], near["top1_agreement"]) == (1e-5, 8, 1.0)
+    assert not compare(_moved(exact, 1.1e-5 * scale, output), exact, "fp32")["passed"]
+
+
+def test_half_precision_allows_twice_what_pytorch_errs() -> None:
+    exact = _answers()
+    plain = tuple(part + 1e-3 for part in exact)
+    near = tuple(part + 1.9e-3 for part in exact)
+    far = tuple(part + 2.1e-3 for part in exact)
+    assert compare(near, exact, "fp16", plain)["passed"]
+    assert not compare(far, exact, "fp16", plain)["passed"]
+
+
+def test_another_class_on_top_fails_where_the_lead_is_clear() -> None:
+    exact = tuple(np.array([[1.0, 0.5], [1.0, 0.99]]) for _ in range(3))
+    plain = tuple(part + 0.3 for part in exact)
+    close = tuple(part.copy() for part in exact)
+    close[2][1] = [0.98, 1.01]
+    result = compare(close, exact, "bf16", plain)
+    assert (result["passed"], result["top1_agreement"], result["changed_beyond_error"]) == (True, 0.5, 0)
+    clear = tuple(part.copy() for part in exact)
+    clear[2][0] = [0.7, 0.8]
+    result = compare(clear, exact, "bf16", plain)
+    assert (result["passed"], result["changed_beyond_error"]) == (False, 1)
+
+
+def test_what_is_no_number_fails() -> None:
+    exact = _answers()
+    assert not compare(_moved(exact, np.nan), exact, "fp32")["passed"]
+    assert not compare(_moved(exact, np.inf), exact, "fp16", exact)["passed"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_folded_network_passes_and_a_bent_one_fails(precision: str) -> None:
+    with three_blocks():
+        joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
+        joints = joint_batch(NTU, 6, 16, 2, seed=0)
+        dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
+        network = TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=16, dtype=dtype)
+
+        def measured() -> dict:
+            got = tuple(part.numpy() for part in network(torch.from_numpy(joints)))
+            return check(got, joint, bone, NTU.bone_parents, 0.5, joints, precision)
+
+        assert measured()["passed"], measured()
+        # As if one batch norm had been folded wrongly.
+        network.bone.blocks[1].temporal.bias.data *= 1.5
+        assert not measured()["passed"]
+
+
+def test_plain_answers_leave_the_models_alone() -> None:
+    with three_blocks():
+        joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
+        joints = joint_batch(NTU, 5, 16, 2, seed=0)
+        answers = plain_answers(joint, bone, NTU.bone_parents, 0.5, joints)
+        with torch.no_grad():
+            expected = joint(torch.from_numpy(joints)).numpy()
+    assert joint.fc.weight.dtype == torch.float32
+    np.testing.assert_allclose(answers[0], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(answers[2], answers[0] + 0.5 * answers[1])
