@@ -72,11 +72,27 @@ def _load(path: Path) -> Any:
         raise ValueError(f"{path}: no such file: give a checkpoint (NAME-EPOCH-STEP.pt)")
     if path.suffix == ".pkl":
         return load_pickle(path)
+    return load_torch(path)
+
+
+def load_torch(path: Path) -> Any:
+    """What `torch.save` wrote, if it is tensors and plain values alone.
+
+    Raises:
+        ValueError: it is something else, cut off, or wants to run code.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a checkpoint of weights alone ({reason[:100]}): give another") from error
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise ValueError(f"{path}: not a checkpoint of weights alone, or cut off: give another") from error
 
 
 def _unwrap(content: Any) -> Any:

@@ -12,7 +12,7 @@ from torch import nn
 from agcn.checkpoint import load_weights
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, pick_device
-from agcn.feed import Feed, testing_chunks
+from agcn.feed import Feed, chunks_in_order
 from agcn.model import build_model
 from agcn.settings import Config
 from native_prep.files import save_pickle, whole_file
@@ -44,7 +44,7 @@ def score_clips(
     chosen = np.arange(len(feed.clips)) if index is None else index
     scores = []
     with torch.inference_mode(), Progress(len(chosen), "test", "clip", every=1e9 if quiet else 10.0) as progress:
-        for clips, _ in feed.batches(testing_chunks(chosen, batch_size)):
+        for clips, _ in feed.batches(chunks_in_order(chosen, batch_size)):
             with autocast(feed.device, amp_dtype):
                 logits = model(clips)  # (B, num_class)
             scores.append(logits.float().cpu().numpy())

@@ -36,7 +36,7 @@ def training_chunks(
     return [Chunk(start, order[start : start + share]) for start in starts]
 
 
-def testing_chunks(index: np.ndarray, batch_size: int) -> list[Chunk]:
+def chunks_in_order(index: np.ndarray, batch_size: int) -> list[Chunk]:
     """The clips of `index` in order."""
     return [Chunk(start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]
 

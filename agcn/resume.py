@@ -2,12 +2,10 @@
 
 import dataclasses
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from agcn.checkpoint import load_torch
 from agcn.settings import Config
 
 FILE = "resume.pt"
@@ -71,11 +69,10 @@ def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
     path = Path(config.work_dir) / FILE
     if not path.is_file():
         raise ValueError(f"{path}: there is nothing to resume from: train without --resume first")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = json.loads(state["settings"])
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged ({type(error).__name__}): train without --resume") from error
+    state = load_torch(path)
+    if not isinstance(state, dict) or "settings" not in state:
+        raise ValueError(f"{path}: not the state of a run: train without --resume")
+    theirs = json.loads(state["settings"])
     ours = json.loads(fingerprint(config, amp_dtype))
     differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if differ:

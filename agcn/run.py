@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcn.checkpoint import load_weights, plain_state
+from agcn.checkpoint import load_torch, load_weights, plain_state
 from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, has_half
@@ -227,7 +227,7 @@ class Run:
         """The last finished epoch as a numbered checkpoint, unless it is one already."""
         if not self.world.leads or not (self.folder / FILE).is_file() or not self.at.losses:
             return
-        state = torch.load(self.folder / FILE, map_location="cpu", weights_only=True)
+        state = load_torch(self.folder / FILE)
         self.at = Progressed(**state["at"])
         if not self._numbered().exists():
             with whole_file(self._numbered()) as part:

@@ -13,7 +13,7 @@ import torch
 
 from agcn.augment import augment, draw, draws_per_clip
 from agcn.data import Clips, open_clips
-from agcn.feed import Feed, testing_chunks
+from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
 from native_prep.catalog import DATASETS
@@ -102,5 +102,5 @@ def input_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of the clips at `index` as the model sees them when testing: arrays (B, C, T, V, M) and labels (B,)."""
     feed = Feed(clips, args, layout.centre, torch.device("cpu"))
-    for batch, labels in feed.batches(testing_chunks(index, size)):
+    for batch, labels in feed.batches(chunks_in_order(index, size)):
         yield batch.numpy(), labels.numpy()

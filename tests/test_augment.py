@@ -1,0 +1,153 @@
+"""Each change to a batch of clips, against a plain restatement for one clip."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draw, draws_per_clip, valid_span
+from agcn.settings import FeederArgs
+
+T, V, M = 20, 5, 2
+
+
+@pytest.fixture
+def clip() -> Tensor:
+    """One clip whose frames 3 to 14 are there, the second body only in some of them: (3, T, V, M)."""
+    x = torch.zeros(3, T, V, M)
+    x[:, 3:15, :, 0] = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 12, V))).float()
+    x[:, 6:9, :, 1] = 2.0
+    return x
+
+
+def many(clip: Tensor, count: int, **args: object) -> Tensor:
+    settings = FeederArgs(**args)  # type: ignore[arg-type]
+    uniform = torch.from_numpy(draw(7, 0, 0, count, draws_per_clip(settings)))
+    return augment(clip.expand(count, *clip.shape), settings, uniform, centre=1)
+
+
+def test_draws_fit_together() -> None:
+    whole = draw(1, 2, 0, 10, 7)
+    assert whole.shape == (10, 7) and whole.dtype == np.float32
+    np.testing.assert_array_equal(whole[4:], draw(1, 2, 4, 6, 7))
+    assert not np.array_equal(whole, draw(1, 3, 0, 10, 7)) and not np.array_equal(whole, draw(2, 2, 0, 10, 7))
+    assert len(np.unique(whole)) == 70
+    assert whole.min() >= 0 and whole.max() < 1 and abs(draw(0, 0, 0, 10000, 4).mean() - 0.5) < 0.01
+    assert draw(0, 0, 0, 5, 0).shape == (5, 0)
+
+
+def test_nothing_asked_nothing_changed(clip: Tensor) -> None:
+    assert torch.equal(many(clip, 2), clip.expand(2, *clip.shape))
+    # As the original, a window shorter than the clip cuts nothing off.
+    assert torch.equal(many(clip, 1, window_size=8)[0], clip)
+
+
+def test_padding_goes_behind(clip: Tensor) -> None:
+    padded = many(clip, 1, window_size=26)[0]
+    assert torch.equal(padded[:, :T], clip) and padded.shape[1] == 26 and not padded[:, T:].any()
+
+
+def test_valid_span(clip: Tensor) -> None:
+    first, length = valid_span(torch.stack([clip, torch.zeros_like(clip), torch.ones_like(clip)]))
+    assert first.tolist() == [3, 0, 0] and length.tolist() == [12, T, T]
+
+
+def test_random_shift(clip: Tensor) -> None:
+    shifted = many(clip, 400, random_shift=True)
+    first, length = valid_span(shifted)
+    assert set(length.tolist()) == {12} and set(first.tolist()) == set(range(9))
+    for one, begin in zip(shifted, first.tolist(), strict=True):
+        assert torch.equal(one[:, begin : begin + 12], clip[:, 3:15])
+    empty = torch.zeros_like(clip)
+    assert not many(empty, 3, random_shift=True).any()
+
+
+def test_random_choose_cuts(clip: Tensor) -> None:
+    clip = clip + torch.arange(1.0, T + 1)[None, :, None, None]
+    chosen = many(clip, 400, random_choose=True, window_size=8)
+    assert chosen.shape == (400, 3, 8, V, M)
+    begins = {begin for one in chosen[:100] for begin in range(13) if torch.equal(one, clip[:, begin : begin + 8])}
+    assert begins == set(range(13))
+
+
+def test_random_choose_pads(clip: Tensor) -> None:
+    padded = many(clip, 300, random_choose=True, window_size=24)
+    first, _ = valid_span(padded)
+    assert set(first.tolist()) == {3, 4, 5, 6, 7} and padded.shape[2] == 24
+    assert torch.equal(many(clip, 1, random_choose=True, window_size=T)[0], clip)
+
+
+def test_random_move(clip: Tensor) -> None:
+    moved = many(clip, 3000, random_move=True)
+    assert torch.equal(moved[:, 2], clip[2].expand(3000, T, V, M))
+    # An absent body shows the translation alone; it drifts evenly from one setting to another.
+    offset = moved[:, :2, :, 0, 1][:, :, [0, T - 1]]  # (B, 2, 2)
+    assert set(offset.flatten().mul(10).round().int().tolist()) == {round(value * 10) for value in OFFSETS}
+    middle = moved[:, :2, 1, 0, 1]
+    torch.testing.assert_close(middle, offset[:, :, 0] + (offset[:, :, 1] - offset[:, :, 0]) / (T - 1))
+    # What is left turns and scales; at frame 3 by 3/19 of the way from one choice to another.
+    frame, share = 3, 3 / (T - 1)
+    away = moved[:, :2, frame, :, 0] - moved[:, :2, frame, :1, 1]
+    expected = {
+        (round(a + (b - a) * share, 3), round(c + (d - c) * share, 3))
+        for a in ANGLES for b in ANGLES for c in SCALES for d in SCALES
+    }  # fmt: skip
+    point = torch.complex(away[:, 0, 0], away[:, 1, 0]) / torch.complex(clip[0, frame, 0, 0], clip[1, frame, 0, 0])
+    found = {
+        (round(math.degrees(angle), 3), round(scale, 3))
+        for angle, scale in zip(point.angle().tolist(), point.abs().tolist(), strict=True)
+    }
+    assert len(found) > 150
+    close = [min(abs(a - x) + abs(s - y) for x, y in expected) for a, s in found]
+    assert max(close) < 0.01
+
+
+def test_linear_sampling(clip: Tensor) -> None:
+    same = many(clip, 1, sample="linear", window_size=12)[0]
+    torch.testing.assert_close(same, clip[:, 3:15])
+    doubled = many(clip, 1, sample="linear", window_size=23)[0]
+    torch.testing.assert_close(doubled[:, ::2], clip[:, 3:15])
+    torch.testing.assert_close(doubled[:, 1], (clip[:, 3] + clip[:, 4]) / 2)
+    fewer = many(clip, 1, sample="linear", window_size=5)[0]
+    torch.testing.assert_close(fewer[:, [0, 4]], clip[:, [3, 14]])
+    assert many(clip[:, 3:4], 1, sample="linear", window_size=6)[0].equal(clip[:, 3:4].expand(3, 6, V, M))
+
+
+def test_uniform_sampling(clip: Tensor) -> None:
+    clip = torch.arange(1.0, T + 1)[None, :, None, None].expand(3, T, V, M)
+    drawn = many(clip, 200, sample="uniform", window_size=5)[:, 0, :, 0, 0]  # (B, 5) frame numbers from 1
+    for part in range(5):
+        assert set(drawn[:, part].tolist()) == {4 * part + 1, 4 * part + 2, 4 * part + 3, 4 * part + 4}
+    more = many(clip, 20, sample="uniform", window_size=40)[:, 0, :, 0, 0]
+    assert (more.diff(dim=1) >= 0).all() and more.min() == 1 and more.max() == T
+
+
+def test_crop_sampling() -> None:
+    clip = torch.arange(1.0, 101.0)[None, :, None, None].expand(3, 100, 1, 1)
+    kept = many(clip, 500, sample="crop", crop=(0.5, 0.8), window_size=9)[:, 0, :, 0, 0]
+    span = kept[:, -1] - kept[:, 0]
+    assert span.min() >= 0.5 * 99 - 0.01 and span.max() <= 0.8 * 99 + 0.01 and span.max() - span.min() > 25
+    assert kept[:, 0].min() < 4 and kept[:, -1].max() > 97
+    torch.testing.assert_close(kept.diff(dim=1), (span / 8)[:, None].expand(500, 8), rtol=1e-3, atol=1e-3)
+
+
+def test_centring(clip: Tensor) -> None:
+    centred = many(clip, 1, centre=True)[0]
+    assert not centred[:, 3, 1, 0].any()
+    torch.testing.assert_close(centred[:, 3:15, :, 0], clip[:, 3:15, :, 0] - clip[:, 3, 1, 0][:, None, None])
+    assert torch.equal(centred == 0, (clip == 0) | (centred == 0)) and not centred[:, :3].any()
+    assert not centred[:, 9:, :, 1].any()
+
+
+def test_rotation_and_scale_keep_shapes(clip: Tensor) -> None:
+    turned = many(clip, 200, random_rotate=(10.0, 20.0, 30.0))
+    torch.testing.assert_close(turned.norm(dim=1), clip.norm(dim=0).expand(200, T, V, M))
+    about_z = many(clip, 200, random_rotate=(0.0, 0.0, 30.0))
+    torch.testing.assert_close(about_z[:, 2], clip[2].expand(200, T, V, M))
+    cos = (about_z[:, :2, 5, 0, 0] * clip[:2, 5, 0, 0]).sum(dim=1) / clip[:2, 5, 0, 0].square().sum()
+    assert cos.min() >= math.cos(math.radians(30)) - 1e-5 and cos.min() < math.cos(math.radians(25))
+    scaled = many(clip, 200, random_scale=(0.5, 1.5))
+    factor = scaled[:, 0, 5, 0, 0] / clip[0, 5, 0, 0]
+    assert 0.5 <= factor.min() < 0.6 and 1.4 < factor.max() <= 1.5

@@ -1,0 +1,262 @@
+"""Training and testing on small made clips: schedule, checkpoints, resumption, several processes, what is wrong."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agcn import device, evaluate, run
+from agcn.config import Config, FeederArgs, load_config
+from agcn.device import autocast, has_half, pick_device
+from agcn.model import build_model
+from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.train import train
+from native_prep.files import load_pickle, save_pickle
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = {"num_class": 3, "num_point": 4, "num_person": 1, "graph": "mine", "graph_args": {"edges": [[1, 0], [3, 1]]}}
+
+
+def write_clips(folder: Path, part: str, clips: int) -> FeederArgs:
+    """Clips whose class shows in where they are."""
+    rng = np.random.default_rng(clips)
+    labels = [int(label) for label in rng.integers(0, 3, clips)]
+    data = rng.standard_normal((clips, 3, 16, 4, 1)).astype(np.float32)
+    data += np.asarray(labels, np.float32)[:, None, None, None, None]
+    np.save(folder / f"{part}_data_joint.npy", data)
+    save_pickle(folder / f"{part}_label.pkl", ([f"{part}{i}.json" for i in range(clips)], labels))
+    return FeederArgs(str(folder / f"{part}_data_joint.npy"), str(folder / f"{part}_label.pkl"))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(
+        work_dir=str(tmp_path / "work"),
+        model_saved_name="./runs/tiny",
+        config="tiny.yaml",
+        train_feeder_args=replace(write_clips(tmp_path, "train", 18), random_shift=True),
+        test_feeder_args=write_clips(tmp_path, "val", 7),
+        model_args={**MODEL, "drop_out": 0.2},
+        batch_size=4,
+        test_batch_size=4,
+        num_epoch=2,
+        base_lr=0.002,
+        nesterov=True,
+        save_interval=1,
+    )
+
+
+def weights(path: str | Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)
+
+
+def equal(one: str | Path, other: str | Path) -> bool:
+    theirs = weights(other)
+    return all(torch.equal(value, theirs[name]) for name, value in weights(one).items())
+
+
+def test_schedule() -> None:
+    config = Config(base_lr=0.1, warm_up_epoch=5, step=(30, 40))
+    rates = [learning_rate(config, epoch) for epoch in (0, 4, 5, 29, 30, 39, 40, 49)]
+    assert rates == pytest.approx([0.02, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_learned_graphs_wait() -> None:
+    model = build_model("agcn", MODEL)
+    config = Config(only_train_part=True, only_train_epoch=5)
+    assert len(held_back(config, model, 5)) == 10 and held_back(config, model, 6) == []
+    assert held_back(Config(only_train_epoch=5), model, 0) == []
+
+
+def test_optimizers() -> None:
+    model = build_model("agcn", MODEL)
+    sgd = make_optimizer(Config(nesterov=True, weight_decay=1e-4), model).param_groups[0]
+    assert (sgd["momentum"], sgd["nesterov"], sgd["weight_decay"]) == (0.9, True, 1e-4)
+    assert isinstance(make_optimizer(Config(optimizer="Adam"), model), torch.optim.Adam)
+
+
+def test_a_whole_run(config: Config) -> None:
+    result = train(config, device="cpu")
+    work = Path(config.work_dir)
+    assert result["epochs"] == 2 and result["checkpoint"] == str(work / "tiny-1-8.pt")
+    assert result["loss"] == result["losses"][-1] and len(result["losses"]) == 2
+    assert result["losses"][1] < result["losses"][0]
+    assert result["best_top1"] >= result["top1"] and result["top5"] == 1.0
+    assert result["clips_per_second"] > 0 and result["stream"] == "joint"
+    names = {path.name for path in work.iterdir()}
+    assert names == {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
+    assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
+    assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
+    assert "epoch 2: test loss" in (work / "log.txt").read_text()
+    assert any((work / "tensorboard" / "val").iterdir())
+
+    tested = evaluate.test(config, result["checkpoint"], device="cpu")
+    scores = load_pickle(work / "epoch1_test_score.pkl")
+    labels = dict(zip(*load_pickle(config.test_feeder_args.label_path), strict=True))
+    right = [int(score.argmax()) == labels[name] for name, score in scores.items()]
+    assert list(scores) == list(labels) and all(s.dtype == np.float32 and s.shape == (3,) for s in scores.values())
+    assert tested["top1"] == pytest.approx(np.mean(right)) == result["top1"]
+    assert tested["clips"] == 7 and tested["top5"] == 1.0 and np.isfinite(tested["loss"])
+    assert len((work / "per_class.csv").read_text().splitlines()) == 4
+
+
+def test_resumed_runs_end_at_the_same_weights(config: Config, tmp_path: Path, monkeypatch) -> None:
+    straight = train(config, device="cpu")
+    parted = replace(config, work_dir=str(tmp_path / "parted"))
+    train(replace(parted, num_epoch=1), device="cpu")
+    resumed = train(parted, device="cpu", resume=True)
+    assert equal(straight["checkpoint"], resumed["checkpoint"])
+    assert resumed["losses"] == straight["losses"] and resumed["best_top1"] == straight["best_top1"]
+
+    # Stopped in the middle of the second epoch: it goes on from the end of the first.
+    stopped = replace(config, work_dir=str(tmp_path / "stopped"), save_interval=2)
+    step, calls = run.Run.train_step, []
+
+    def stops(self, *args):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(run.Run, "train_step", stops)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, device="cpu")
+    assert equal(tmp_path / "stopped" / "tiny-0-4.pt", tmp_path / "parted" / "tiny-0-4.pt")
+    assert equal(train(stopped, device="cpu", resume=True)["checkpoint"], straight["checkpoint"])
+    again = train(stopped, device="cpu", resume=True)
+    assert again["epochs"] == 2 and again["clips_per_second"] == 0.0
+
+
+def test_resume_refuses(config: Config) -> None:
+    with pytest.raises(ValueError, match="nothing to resume from"):
+        train(config, device="cpu", resume=True)
+    train(replace(config, num_epoch=1), device="cpu")
+    with pytest.raises(ValueError, match=r"trained with base_lr 0\.002, not 0\.5: resume with the same"):
+        train(replace(config, base_lr=0.5), device="cpu", resume=True)
+    state = Path(config.work_dir, "resume.pt")
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="cut off"):
+        train(config, device="cpu", resume=True)
+
+
+def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkeypatch) -> None:
+    step = run.Run.train_step
+
+    def breaks(self, clips, labels, held):
+        loss, right = step(self, clips, labels, held)
+        return (loss * float("nan") if self.at.step == 5 else loss), right
+
+    monkeypatch.setattr(run.Run, "train_step", breaks)
+    with pytest.raises(ValueError, match=r"the loss is nan in epoch 2, step 6: lower base_lr.*tiny-0-4\.pt") as told:
+        train(config, device="cpu")
+    assert "\n" not in str(told.value)
+    state = torch.load(Path(config.work_dir, "resume.pt"), weights_only=True)
+    assert state["at"]["epoch"] == 1 and all(torch.isfinite(value).all() for value in state["model"].values())
+    assert not Path(config.work_dir, "tiny-1-8.pt").exists()
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+def test_mixed_precision(config: Config, monkeypatch, dtype: str) -> None:
+    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: True)
+    result = train(replace(config, num_epoch=1), device="cpu", amp=True, amp_dtype=dtype)
+    assert result["amp"] == dtype and np.isfinite(result["loss"])
+    assert all(value.dtype != torch.bfloat16 for value in weights(result["checkpoint"]).values())
+    plain = train(replace(config, num_epoch=1, work_dir=config.work_dir + "_fp32"), device="cpu")
+    assert result["loss"] == pytest.approx(plain["loss"], rel=0.1)
+
+
+def test_mixed_precision_that_would_be_emulated_is_left_out(config: Config, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: False)
+    result = train(replace(config, num_epoch=1), device="cpu", amp=True)
+    assert result["amp"] is None and "has no bf16 instructions" in capsys.readouterr().err
+
+
+def test_weights_to_start_from(config: Config, tmp_path: Path) -> None:
+    first = train(replace(config, num_epoch=1), device="cpu")
+    tuned = replace(config, weights=first["checkpoint"], start_epoch=1, work_dir=str(tmp_path / "tuned"))
+    result = train(tuned, device="cpu")
+    assert result["epochs"] == 2 and result["checkpoint"].endswith("tiny-1-8.pt")
+    with pytest.raises(ValueError, match="3 classes, the config asks for 4"):
+        train(replace(tuned, model_args={**config.model_args, "num_class": 4}), device="cpu")
+
+
+def test_a_part_waits_while_training(config: Config, tmp_path: Path) -> None:
+    aagcn = replace(config, model="model.aagcn.Model", only_train_part=True, only_train_epoch=0, weight_decay=0.1)
+    train(aagcn, device="cpu")
+    start = build_model("aagcn", MODEL).l2.gcn1.PA
+    assert torch.equal(weights(tmp_path / "work" / "tiny-0-4.pt")["l2.gcn1.PA"], start)
+    assert not torch.equal(weights(tmp_path / "work" / "tiny-1-8.pt")["l2.gcn1.PA"], start)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"batch_size": 19}, "has 18 clips, fewer than batch_size 19.*set batch_size to 18 or less"),
+        ({"phase": "test"}, "phase is test"),
+        ({"test_feeder_args": FeederArgs()}, r"test_feeder_args\.data_path is not set"),
+        ({"model_args": {**MODEL, "num_class": 2}}, "has label 2, the model 2 classes"),
+        ({"model_args": {**MODEL, "num_person": 2}}, "has 1 bodies, the model 2"),
+    ],
+)
+def test_runs_that_cannot_start(config: Config, change: dict, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        train(replace(config, **change), device="cpu")
+    assert not Path(config.work_dir).exists()
+
+
+def test_empty_data(config: Config, tmp_path: Path) -> None:
+    nothing = write_clips(tmp_path, "none", 0)
+    with pytest.raises(ValueError, match="has no clips: run prep"):
+        train(replace(config, train_feeder_args=nothing), device="cpu")
+    with pytest.raises(ValueError, match="has no clips: run prep"):
+        evaluate.open_test_clips(replace(config, test_feeder_args=nothing))
+    with pytest.raises(ValueError, match="no weights to test"):
+        evaluate.test(config, device="cpu")
+
+
+def test_top_k() -> None:
+    scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [0, 3, 2, 1]], np.float32)
+    labels = np.array([0, 1, 3])
+    assert [evaluate.top_k(scores, labels, k) for k in (1, 2, 3, 5)] == pytest.approx([1 / 3, 1 / 3, 1, 1])
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto").type == pick_device("cpu").type == "cpu"
+    with pytest.raises(ValueError, match="sees no GPU"):
+        pick_device("cuda")
+    with pytest.raises(ValueError, match="use auto, cpu or cuda"):
+        pick_device("gpu")
+    with pytest.raises(ValueError, match="use bf16 or fp16"):
+        autocast(torch.device("cpu"), "fp8")
+    assert isinstance(has_half(torch.device("cpu"), "bf16"), bool) and device.AMP_DTYPES["fp16"] is torch.float16
+
+
+def test_two_processes_are_one(config: Config, tmp_path: Path) -> None:
+    alone = train(replace(config, num_epoch=1, model_args=MODEL), device="cpu")
+    both = replace(config, num_epoch=1, model_args=MODEL, work_dir=str(tmp_path / "both"))
+    (tmp_path / "both.pkl").write_bytes(pickle.dumps(both))
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import json, os, pickle, sys, pathlib\n"
+        "from agcn.train import train\n"
+        "if __name__ == '__main__':\n"
+        f"    result = train(pickle.loads(pathlib.Path({str(tmp_path / 'both.pkl')!r}).read_bytes()), device='cpu')\n"
+        f"    pathlib.Path({str(tmp_path)!r}, 'rank' + os.environ['RANK'] + '.json').write_text(json.dumps(result))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    together = json.loads((tmp_path / "rank0.json").read_text())
+    assert together["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    theirs = weights(together["checkpoint"])
+    for name, value in weights(alone["checkpoint"]).items():
+        torch.testing.assert_close(theirs[name], value, rtol=1e-3, atol=1e-4)
