@@ -2,13 +2,14 @@
 
 Everything is compared with the two models in float64.
 - fp32: the largest error is at most 1e-5 of the largest value.
-- fp16, bf16: the largest error is at most twice that of plain PyTorch at that precision (autocast), the rule of
-  flash-attention's tests. Both errors are the largest of a few numbers, hence the factor.
+- fp16, bf16: the largest error is at most twice that of plain PyTorch at that precision (as autocast rounds), the rule
+  of flash-attention's tests. Both errors are the largest of a few numbers, hence the factor.
 - Always: no other class on top, for clips whose lead over the second class exceeds the error.
 """
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 
 from agcn.device import AMP_DTYPES
 from agcn.model import Model
+from export.rounding import RoundLikeAutocast
 
 TOLERANCE = 1e-5
 HALF_FACTOR = 2.0
@@ -38,19 +40,23 @@ def plain_answers(
 
     Args:
         joints: (N, C, T, V, M) float32.
-        precision: "fp64", "fp32", or autocast to "fp16" or "bf16".
+        precision: "fp64", "fp32", or rounded as autocast to "fp16" or "bf16" rounds.
     """
     dtype = torch.float64 if precision == "fp64" else torch.float32
     models = [copy.deepcopy(model).cpu().eval().to(dtype) for model in (joint_model, bone_model)]
-    half = AMP_DTYPES.get(precision)
+    rounding: AbstractContextManager[object] = nullcontext()
+    if precision in AMP_DTYPES:
+        rounding = RoundLikeAutocast(AMP_DTYPES[precision])
     rows: list[list[np.ndarray]] = [[], []]
-    with torch.inference_mode(), torch.autocast("cpu", dtype=half, enabled=half is not None):
+    with torch.no_grad():
         for start in range(0, len(joints), _BATCH):
             clips = torch.from_numpy(np.ascontiguousarray(joints[start : start + _BATCH])).to(dtype)
             # Bones from float32 joints, as prep makes them: the difference is exact in float64.
             bones = clips - clips[:, :, :, list(bone_parents)]
             for answers, model, x in zip(rows, models, (clips, bones), strict=True):
-                answers.append(model(x).to(dtype).numpy())
+                with rounding:
+                    logits = model(x)
+                answers.append(logits.numpy())
     joint, bone = (np.concatenate(answers) for answers in rows)
     return joint, bone, joint + alpha * bone
 

@@ -62,22 +62,33 @@ def test_what_is_no_number_fails() -> None:
     assert not compare(_moved(exact, np.inf), exact, "fp16", exact)["passed"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
-def test_folded_network_passes_and_a_bent_one_fails(precision: str) -> None:
+def test_folded_network_passes_and_a_bent_one_fails() -> None:
     with three_blocks():
         joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
         joints = joint_batch(NTU, 6, 16, 2, seed=0)
-        dtype = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
-        network = TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=16, dtype=dtype)
+        network = TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=16)
 
         def measured() -> dict:
             got = tuple(part.numpy() for part in network(torch.from_numpy(joints)))
-            return check(got, joint, bone, NTU.bone_parents, 0.5, joints, precision)
+            return check(got, joint, bone, NTU.bone_parents, 0.5, joints, "fp32")
 
         assert measured()["passed"], measured()
         # As if one batch norm had been folded wrongly.
-        network.bone.blocks[1].temporal.bias.data *= 1.5
+        network.bone.blocks[1].temporal.bias.data *= 1.01
         assert not measured()["passed"]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp16", torch.float16), ("bf16", torch.bfloat16)])
+def test_rounding_errs_like_autocast(precision: str, dtype: torch.dtype) -> None:
+    with three_blocks():
+        model = trained_looking("agcn", NTU, 1)
+        joints = joint_batch(NTU, 2, 8, 2, seed=0)
+        exact, _, _ = plain_answers(model, model, NTU.bone_parents, 1.0, joints)
+        rounded, _, _ = plain_answers(model, model, NTU.bone_parents, 1.0, joints, precision)
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
+            autocast = model(torch.from_numpy(joints)).float().numpy()
+    errors = [np.sqrt(np.mean((one - exact) ** 2)) for one in (rounded, autocast)]
+    assert 0.6 < errors[0] / errors[1] < 1.5
 
 
 def test_plain_answers_leave_the_models_alone() -> None:
