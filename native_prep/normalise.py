@@ -1,272 +1,284 @@
-"""Raw coordinates to the original's numbers: which bodies, where they stand, which way they face. Scalar functions.
+"""From raw coordinates to the clip that a network sees, one clip at a time (2s-AGCN, preprocess and ntu_gendata).
 
-Letters: T frames, V joints, M = 2 bodies kept. Sums and lengths are kept in the types that the original's NumPy
-computes them in where that shows in the result. Source: 2s-AGCN, data_gen/ntu_gendata.py, preprocess.py, rotation.py
-and kinetics_gendata.py; `reference.py` states the same in plain NumPy.
+`bodies` is float64 (T, 4, V, 3) as the file gave it; `clip` is float32 (M, T, V, 3). Sums that decide something are
+taken in the order and the precision in which NumPy takes them, since "empty" means a sum of exactly zero; sums over
+whole bodies are taken in float64, which finds the same zeros.
 """
 
 import math
 
 import numpy as np
 
-from native_prep.jit import scalar
-from native_prep.layouts import NTU
+from native_prep.jit import inlined, scalar
 
-KEPT = 2
-TINY = 1e-6
-_CENTRE = NTU.centre
-assert NTU.spine is not None and NTU.shoulders is not None
-_SPINE_BOTTOM, _SPINE_TOP = NTU.spine
-_RIGHT, _LEFT = NTU.shoulders
+_KEPT = 2  # M
 
 
-@scalar
-def _sum(points):
-    """Sum of the coordinates of one body in one frame (V, 3); exactly zero means that nobody is there."""
-    total = 0.0
-    for joint in range(points.shape[0]):
-        total += points[joint, 0] + points[joint, 1] + points[joint, 2]
+@inlined
+def numpy_sum(values):
+    """NumPy's pairwise sum of at most 128 numbers, at least 8: eight running sums, joined as a tree."""
+    s0, s1, s2, s3 = values[0], values[1], values[2], values[3]
+    s4, s5, s6, s7 = values[4], values[5], values[6], values[7]
+    whole = values.size - values.size % 8
+    for index in range(8, whole, 8):
+        s0 += values[index]
+        s1 += values[index + 1]
+        s2 += values[index + 2]
+        s3 += values[index + 3]
+        s4 += values[index + 4]
+        s5 += values[index + 5]
+        s6 += values[index + 6]
+        s7 += values[index + 7]
+    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    for index in range(whole, values.size):
+        total += values[index]
     return total
 
 
 @scalar
-def _energy(raw, frames, body):
-    """Standard deviations of x, y and z over joints and the frames that the body is in, added up."""
-    joints = raw.shape[2]
+def is_hidden(points, room):
+    """Whether a frame (V, 3) counts as nobody, summed joint by joint. `room` (V,) is of the same type."""
+    for joint in range(points.shape[0]):
+        room[joint] = points[joint, 0] + points[joint, 1] + points[joint, 2]
+    return numpy_sum(room) == 0
+
+
+@scalar
+def is_empty(points, room):
+    """Whether a float32 frame (V, 3) counts as nobody, summed axis by axis."""
+    total = np.float32(0)
+    for axis in range(3):
+        for joint in range(points.shape[0]):
+            room[joint] = points[joint, axis]
+        total += numpy_sum(room)
+    return total == 0
+
+
+@scalar
+def _energy(bodies, body, frames, room):
+    """The sum over the axes of the standard deviation over seen frames and joints, 0 for nobody."""
+    mean, spread = np.zeros(3), np.zeros(3)
     seen = 0
-    mean_x = mean_y = mean_z = 0.0
     for frame in range(frames):
-        if _sum(raw[frame, body]) != 0.0:
-            seen += joints
-            for joint in range(joints):
-                mean_x += raw[frame, body, joint, 0]
-                mean_y += raw[frame, body, joint, 1]
-                mean_z += raw[frame, body, joint, 2]
+        if not is_hidden(bodies[frame, body], room):
+            seen += 1
+            for joint in range(bodies.shape[2]):
+                for axis in range(3):
+                    mean[axis] += bodies[frame, body, joint, axis]
     if seen == 0:
         return 0.0
-    mean_x, mean_y, mean_z = mean_x / seen, mean_y / seen, mean_z / seen
-    spread_x = spread_y = spread_z = 0.0
+    mean /= seen * bodies.shape[2]
     for frame in range(frames):
-        if _sum(raw[frame, body]) != 0.0:
-            for joint in range(joints):
-                spread_x += (raw[frame, body, joint, 0] - mean_x) ** 2
-                spread_y += (raw[frame, body, joint, 1] - mean_y) ** 2
-                spread_z += (raw[frame, body, joint, 2] - mean_z) ** 2
-    return math.sqrt(spread_x / seen) + math.sqrt(spread_y / seen) + math.sqrt(spread_z / seen)
-
-
-@scalar
-def choose_bodies(raw, frames):
-    """The two bodies of highest energy, of equal ones the later: NumPy's stable argsort, reversed.
-
-    Args:
-        raw: (T, B, V, 3), of which `frames` frames hold something.
-    """
-    first, second = -1, -1
-    best = next_best = -1.0
-    for body in range(raw.shape[1]):
-        energy = _energy(raw, frames, body)
-        if energy >= best:
-            second, next_best = first, best
-            first, best = body, energy
-        elif energy >= next_best:
-            second, next_best = body, energy
-    return first, second
-
-
-@scalar
-def _gather(raw, frames, body, points):
-    """One body's frames from its first on, to float32 `points` (T, V, 3); returns how many stand before the empty tail.
-
-    A body that is not there in frame 0 is shifted, and loses its gaps too.
-    """
-    close_up = _sum(raw[0, body]) == 0.0
-    place = length = 0
-    for frame in range(frames):
-        empty = _sum(raw[frame, body]) == 0.0
-        if empty and close_up:
-            continue
-        for joint in range(raw.shape[2]):
-            for axis in range(3):
-                points[place, joint, axis] = raw[frame, body, joint, axis]
-        place += 1
-        if not empty:
-            length = place
-    return length
-
-
-@scalar
-def _repeat(points, length):
-    """Fills the frames behind `length` with the clip from its start: (T, V, 3); no frames at all become zeros."""
-    for frame in range(length, points.shape[0]):
-        for joint in range(points.shape[1]):
-            for axis in range(3):
-                points[frame, joint, axis] = points[frame % length, joint, axis] if length else np.float32(0.0)
-
-
-@scalar
-def _centre(bodies, frames):
-    """Body 0's middle of the spine becomes the origin of each frame: (M, T, V, 3), the first `frames` of T.
-
-    A coordinate triple whose float32 sum is exactly zero counts as not seen, and becomes zero.
-    """
-    for frame in range(frames):
-        x, y, z = bodies[0, frame, _CENTRE, 0], bodies[0, frame, _CENTRE, 1], bodies[0, frame, _CENTRE, 2]
-        for body in range(KEPT):
+        if not is_hidden(bodies[frame, body], room):
             for joint in range(bodies.shape[2]):
-                point = bodies[body, frame, joint]
-                seen = point[0] + point[1] + point[2] != np.float32(0.0)
-                point[0] = point[0] - x if seen else np.float32(0.0)
-                point[1] = point[1] - y if seen else np.float32(0.0)
-                point[2] = point[2] - z if seen else np.float32(0.0)
+                for axis in range(3):
+                    spread[axis] += (bodies[frame, body, joint, axis] - mean[axis]) ** 2
+    spread /= seen * bodies.shape[2]
+    return math.sqrt(spread[0]) + math.sqrt(spread[1]) + math.sqrt(spread[2])
 
 
 @scalar
-def _length32(x, y, z):
-    """The length of a float32 vector: products in float32, as NumPy's dot, since arccos magnifies their rounding."""
-    return np.float32(math.sqrt(np.float32(np.float64(x * x) + np.float64(y * y) + np.float64(z * z))))
+def choose_bodies(bodies, frames, room):
+    """The two bodies of highest energy; of equal ones the later comes first, as NumPy's reversed argsort has it."""
+    best, second = -1, -1
+    most, next_most = -1.0, -1.0
+    for body in range(bodies.shape[1]):
+        energy = _energy(bodies, body, frames, room)
+        if energy >= most:
+            second, next_most = best, most
+            best, most = body, energy
+        elif energy >= next_most:
+            second, next_most = body, energy
+    return best, second
 
 
 @scalar
-def _turning(x, y, z, axis, matrix):
-    """The rotation (3, 3) that turns the float32 vector (x, y, z) to the direction of a coordinate axis.
+def total_of(person, frames, repeats_to):
+    """The float64 sum of a body's `frames` frames, repeated until `repeats_to`."""
+    whole, part = 0.0, 0.0
+    left = repeats_to % frames
+    for frame in range(frames):
+        total = 0.0
+        for joint in range(person.shape[1]):
+            total += np.float64(person[frame, joint, 0]) + person[frame, joint, 1] + person[frame, joint, 2]
+        whole += total
+        part += total if frame < left else 0.0
+    return whole * (repeats_to // frames) + part
 
-    Returns whether there is anything to turn.
+
+@scalar
+def close_ranks(person, frames, room):
+    """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
+    kept = 0
+    for frame in range(frames):
+        if not is_hidden(person[frame], room):
+            if kept != frame:
+                person[kept] = person[frame]
+            kept += 1
+    person[kept:frames] = 0
+    return kept
+
+
+@scalar
+def find_period(person, frames, room):
+    """After how many frames a body repeats from its start: where only empty frames are left, or T."""
+    last = 0
+    for frame in range(frames):
+        if not is_empty(person[frame], room):
+            last = frame + 1
+    return last
+
+
+@scalar
+def take_body(bodies, body, frames, person, room):
+    """Copies a body to `person` (T, V, 3), float32, and puts its frames in order.
+
+    Returns:
+        Its period: 0 for nobody, T for one that is to be left as it is.
     """
-    if abs(x) + abs(y) + abs(z) < np.float32(TINY):
-        return False
-    part = z if axis == 2 else x
-    angle = math.acos(min(max(np.float64(part / _length32(x, y, z)), -1.0), 1.0))
-    about_x, about_y, about_z = 0.0, np.float64(z), -np.float64(y)  # (x, y, z) cross (1, 0, 0)
-    if axis == 2:
-        about_x, about_y, about_z = np.float64(y), -np.float64(x), 0.0  # (x, y, z) cross (0, 0, 1)
-    if abs(about_x) + abs(about_y) + abs(about_z) < TINY or abs(angle) < TINY:
-        return False
-    size = math.sqrt(about_x * about_x + about_y * about_y + about_z * about_z)
-    _rodrigues(about_x / size, about_y / size, about_z / size, angle, matrix)
-    return True
+    some = False
+    for frame in range(frames):
+        for joint in range(person.shape[1]):
+            for axis in range(3):
+                value = np.float32(bodies[frame, body, joint, axis])
+                person[frame, joint, axis] = value
+                some |= value != 0
+    if not some:
+        return 0
+    person[frames:] = 0
+    if total_of(person, frames, frames) == 0:
+        return -person.shape[0]
+    if is_empty(person[0], room):
+        frames = close_ranks(person, frames, room)
+    return find_period(person, frames, room)
 
 
 @scalar
-def _rodrigues(x, y, z, angle, matrix):
-    """The rotation by `angle` about the unit vector (x, y, z), to float64 `matrix` (3, 3)."""
-    sine, cosine = math.sin(angle), math.cos(angle)
-    rest = 1.0 - cosine
-    matrix[0, 0], matrix[0, 1], matrix[0, 2] = cosine + x * x * rest, x * y * rest - z * sine, x * z * rest + y * sine
-    matrix[1, 0], matrix[1, 1], matrix[1, 2] = x * y * rest + z * sine, cosine + y * y * rest, y * z * rest - x * sine
-    matrix[2, 0], matrix[2, 1], matrix[2, 2] = x * z * rest - y * sine, y * z * rest + x * sine, cosine + z * z * rest
+def _repeat(person, period, frames):
+    for frame in range(period, frames):
+        person[frame] = person[frame - period]
 
 
 @scalar
-def _turn(bodies, frames, matrix):
-    """Turns the first `frames` of every body (M, T, V, 3)."""
-    for body in range(KEPT):
-        for frame in range(frames):
-            for joint in range(bodies.shape[2]):
-                point = bodies[body, frame, joint]
-                x, y, z = np.float64(point[0]), np.float64(point[1]), np.float64(point[2])
-                point[0] = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z
-                point[1] = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z
-                point[2] = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z
+def _centre(clip, centre, frames, present):
+    """Moves all present bodies so that joint `centre` of the first one is the origin; joints of sum zero become zero."""
+    for frame in range(frames):
+        x, y, z = clip[0, frame, centre, 0], clip[0, frame, centre, 1], clip[0, frame, centre, 2]
+        for body in range(_KEPT):
+            if not present[body]:
+                continue
+            for joint in range(clip.shape[2]):
+                point = clip[body, frame, joint]
+                if point[0] + point[1] + point[2] != 0:
+                    point[0] -= x
+                    point[1] -= y
+                    point[2] -= z
+                else:
+                    point[:] = 0
 
 
 @scalar
-def _direction(bodies, start, end):
-    """The float32 vector between two joints of body 0 in frame 0."""
-    one, two = bodies[0, 0, start], bodies[0, 0, end]
-    return two[0] - one[0], two[1] - one[1], two[2] - one[2]
+def _angle(x, y, z, along):
+    """The angle in radians between a float32 vector and the axis whose component `along` is, as NumPy rounds it.
+
+    NumPy keeps the vector's length in float32; close to 0 and pi the arc cosine makes that rounding visible.
+    """
+    if abs(x) + abs(y) + abs(z) < np.float32(1e-6):
+        return 0.0
+    square = np.float32(np.float64(x * x) + np.float64(y * y) + np.float64(z * z))
+    cosine = np.float64(along / np.float32(math.sqrt(square)))
+    return math.acos(min(max(cosine, -1.0), 1.0))
 
 
 @scalar
-def normalise_ntu(raw, frames, bodies, matrix, out):
-    """One NTU clip: chooses two bodies, pads, centres and turns them.
+def _rotation(axis, angle, matrix):
+    """The 3x3 float64 matrix of a turn about `axis` (Euler-Rodrigues); the identity for a tiny axis or angle."""
+    length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
+    if abs(axis[0]) + abs(axis[1]) + abs(axis[2]) < 1e-6 or abs(angle) < 1e-6:
+        matrix[:] = 0.0
+        matrix[0, 0] = matrix[1, 1] = matrix[2, 2] = 1.0
+        return
+    sine = -math.sin(angle / 2.0)
+    a = math.cos(angle / 2.0)
+    b, c, d = axis[0] / length * sine, axis[1] / length * sine, axis[2] / length * sine
+    matrix[0, 0] = a * a + b * b - c * c - d * d
+    matrix[0, 1] = 2 * (b * c + a * d)
+    matrix[0, 2] = 2 * (b * d - a * c)
+    matrix[1, 0] = 2 * (b * c - a * d)
+    matrix[1, 1] = a * a + c * c - b * b - d * d
+    matrix[1, 2] = 2 * (c * d + a * b)
+    matrix[2, 0] = 2 * (b * d + a * c)
+    matrix[2, 1] = 2 * (c * d - a * b)
+    matrix[2, 2] = a * a + d * d - b * b - c * c
+
+
+@scalar
+def _turn(clip, start, stop, to_z, frames, present, room):
+    """Turns all present bodies so that the first one's bone from `start` to `stop` lies along z, or along x."""
+    first = clip[0, 0]
+    x, y, z = first[stop, 0] - first[start, 0], first[stop, 1] - first[start, 1], first[stop, 2] - first[start, 2]
+    axis, matrix = np.zeros(3), np.empty((3, 3))
+    if to_z:
+        axis[0], axis[1] = y, -x
+    else:
+        axis[1], axis[2] = z, -y
+    _rotation(axis, _angle(x, y, z, z if to_z else x), matrix)
+    for body in range(_KEPT):
+        for frame in range(frames if present[body] else 0):
+            if is_empty(clip[body, frame], room):
+                continue
+            for joint in range(clip.shape[2]):
+                point = clip[body, frame, joint]
+                x, y, z = point[0], point[1], point[2]
+                for row in range(3):
+                    point[row] = matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z
+
+
+@scalar
+def _look(clip, frames, total, present):
+    """Notes which bodies have a sum other than zero; whether their sum is other than zero."""
+    both = 0.0
+    for body in range(_KEPT):
+        if present[body]:
+            alone = total_of(clip[body], frames, total)
+            present[body] = alone != 0
+            both += alone
+    return both != 0
+
+
+@scalar
+def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32):
+    """Chooses two bodies, fills their gaps, centres and turns them.
 
     Args:
-        raw: float64 (T, B, V, 3), metres, of which `frames` frames were recorded.
-        frames: at most T.
-        bodies: float32 (2, T, V, 3), space to work in.
-        matrix: float64 (3, 3), likewise.
-        out: float32 (3, T, V, 2), the clip.
+        bodies: float64 (T, 4, V, 3), of which `frames` frames are read.
+        clip: float32 (2, T, V, 3) to fill.
+        centre, spine, shoulders: the layout's; joints, and pairs of joints as int64 (2,).
+        room, room32: float64 and float32 (V,), to work in.
+
+    Returns:
+        How many frames of `clip` are made; the clip repeats from its start after them. 0: nobody is there.
     """
-    first, second = choose_bodies(raw, frames)
-    lengths = _gather(raw, frames, first, bodies[0]), _gather(raw, frames, second, bodies[1])
-    # Frames repeat with the longer body's length, unless both are there for different times: then all are worked on.
-    period = max(lengths[0], lengths[1])
-    if lengths[0] != lengths[1] and lengths[1] != 0:
-        period = bodies.shape[1]
-    _repeat(bodies[0, :period], lengths[0])
-    _repeat(bodies[1, :period], lengths[1])
-    _centre(bodies, period)
-    if period:
-        x, y, z = _direction(bodies, _SPINE_BOTTOM, _SPINE_TOP)
-        if _turning(x, y, z, 2, matrix):
-            _turn(bodies, period, matrix)
-        x, y, z = _direction(bodies, _LEFT, _RIGHT)
-        if _turning(x, y, z, 0, matrix):
-            _turn(bodies, period, matrix)
-    _spread_out(bodies, period, out)
-
-
-@scalar
-def _spread_out(bodies, period, out):
-    """(M, T, V, 3) to (3, T, V, M), frames from `period` on repeated."""
-    for axis in range(3):
-        for frame in range(out.shape[1]):
-            source = frame % period if period else 0
-            for joint in range(out.shape[2]):
-                for body in range(KEPT):
-                    out[axis, frame, joint, body] = bodies[body, source, joint, axis] if period else np.float32(0.0)
-
-
-@scalar
-def normalise_kinetics(people, used, frame, out):
-    """One frame of a Kinetics clip: centred, y up, unseen joints zero, the two best scored people first.
-
-    Args:
-        people: float64 (B, V, 3), x, y, score of the people looked at.
-        used: float64 (B,), space to work in.
-        frame: its place in the clip.
-        out: float32 (3, T, V, 2), the clip.
-    """
-    for person in range(people.shape[0]):
-        used[person] = 0.0
-        for joint in range(people.shape[1]):
-            used[person] += people[person, joint, 2]
-    first = 0
-    for person in range(1, people.shape[0]):
-        if used[person] > used[first]:
-            first = person
-    second = 1 if first == 0 else 0
-    for person in range(people.shape[0]):
-        if person != first and used[person] > used[second]:
-            second = person
-    for joint in range(people.shape[1]):
-        for body in range(KEPT):
-            point = people[first if body == 0 else second, joint]
-            seen = point[2] != 0.0
-            out[0, frame, joint, body] = point[0] - 0.5 if seen else 0.0
-            out[1, frame, joint, body] = 0.5 - point[1] if seen else 0.0
-            out[2, frame, joint, body] = point[2]
-
-
-@scalar
-def write_bones(joint, parents, out):
-    """Each joint minus the one that its bone starts from: (3, T, V, M) float32, `parents` (V,)."""
-    for axis in range(joint.shape[0]):
-        for frame in range(joint.shape[1]):
-            for point in range(joint.shape[2]):
-                for body in range(joint.shape[3]):
-                    start = joint[axis, frame, parents[point], body]
-                    out[axis, frame, point, body] = joint[axis, frame, point, body] - start
-
-
-@scalar
-def write_motion(clip, out):
-    """Each frame's change to the next, zero in the last: (3, T, V, M) float32."""
-    last = clip.shape[1] - 1
-    for axis in range(clip.shape[0]):
-        for frame in range(clip.shape[1]):
-            for point in range(clip.shape[2]):
-                for body in range(clip.shape[3]):
-                    after = clip[axis, min(frame + 1, last), point, body]
-                    out[axis, frame, point, body] = after - clip[axis, frame, point, body]
+    best, second = choose_bodies(bodies, frames, room)
+    total = clip.shape[1]
+    periods = np.zeros(_KEPT, np.int64)
+    periods[0] = take_body(bodies, best, frames, clip[0], room32)
+    periods[1] = take_body(bodies, second, frames, clip[1], room32)
+    made = max(abs(periods[0]), abs(periods[1]))
+    if made == 0:
+        return 0
+    if periods[0] != periods[1] and periods[0] != 0 and periods[1] != 0:
+        made = total
+    present = periods > 0
+    for body in range(_KEPT):
+        if periods[body] == 0:
+            clip[body, :made] = 0
+        elif periods[body] > 0:
+            _repeat(clip[body], periods[body], made)
+    if _look(clip, made, total, present):
+        _centre(clip, centre, made, present)
+    if _look(clip, made, total, present):
+        _turn(clip, spine[0], spine[1], True, made, present, room32)
+    if _look(clip, made, total, present):
+        _turn(clip, shoulders[0], shoulders[1], False, made, present, room32)
+    return made

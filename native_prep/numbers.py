@@ -26,10 +26,9 @@ def _power_table() -> np.ndarray:
     """(696, 2) uint64: the upper and the lower half of 10**q as a 128-bit fraction, rounded down."""
     table = np.empty((_HIGHEST - _LOWEST + 1, 2), np.uint64)
     for power in range(_LOWEST, _HIGHEST + 1):
-        if power >= 0:
-            whole = 10**power << 128
-        else:
-            whole = (1 << 128 + 4 * -power) // 10**-power
+        # Numbers below one need bits to spare in front of the division.
+        whole = 10 ** max(power, 0) << 128 + 4 * max(-power, 0)
+        whole //= 10 ** max(-power, 0)
         whole >>= whole.bit_length() - 128
         table[power - _LOWEST] = whole >> 64, whole & (1 << 64) - 1
     return table

@@ -17,8 +17,8 @@ import numpy as np
 
 from native_prep import status
 from native_prep.jit import borrowed, inlined, scalar
-from native_prep.words import HIGHS, ONES, SLACK, eight, marked
 from native_prep.numbers import number_at
+from native_prep.words import HIGHS, ONES, eight, marked
 
 MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
 NUM_JOINTS = 25
@@ -45,10 +45,10 @@ def line_of(text, at):
 
 @scalar
 def _is_plain_word(text, at):
+    odd = 0
     for index in range(at, at + 8):
-        if _IS_ODD[text[index]]:
-            return False
-    return True
+        odd += _IS_ODD[text[index]]
+    return odd == 0
 
 
 @scalar
@@ -98,7 +98,7 @@ def _is_word_number(text, start, end):
     if size != 3 and size != 8:
         return False
     first, last = text[start] | 32, text[end - 1] | 32
-    return first == 110 and last == 110 or first == 105 and (last == 102 or last == 121)  # nan, inf, infinity
+    return (first == 110 and last == 110) or (first == 105 and (last == 102 or last == 121))  # nan, inf, infinity
 
 
 @scalar
@@ -138,7 +138,7 @@ def _count_line(text, at):
 
 @inlined
 def _is_gap(byte):
-    return byte == _SPACE or byte == _TAB or byte == _RETURN or byte == _LINE_FEED
+    return (byte == _SPACE) | (byte == _TAB) | (byte == _RETURN) | (byte == _LINE_FEED)
 
 
 @inlined
@@ -154,7 +154,7 @@ def _joint_line(text, at, plain, point):
             return code, 0, at
         if not _is_gap(text[behind]):
             return status.NOT_A_NUMBER, 0, at
-        if not (-LIMIT <= number and number <= LIMIT):
+        if not abs(number) <= LIMIT:
             return status.OUT_OF_RANGE, LIMIT, at
         point[axis] = number
         at = behind

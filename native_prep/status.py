@@ -11,7 +11,6 @@ EMPTY = 3
 NOT_A_NUMBER = 4
 OUT_OF_RANGE = 5
 UNDECIDED = 6
-LONG_NUMBER = 7
 ENDS_EARLY = 10
 NOT_A_COUNT = 11
 NO_FRAMES = 12
@@ -42,14 +41,13 @@ _TEXT = {
     EMPTY: "is empty: fetch it again",
     NOT_A_NUMBER: "not a number: fetch the file again",
     OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again",
-    LONG_NUMBER: "a number of more than {first} characters: fetch the file again",
     ENDS_EARLY: "ends in frame {first} of {second}: the file was cut off, fetch it again",
     NOT_A_COUNT: "should be a whole number on a line of its own: the file is damaged, fetch it again",
     NO_FRAMES: "says that there are no frames: leave the clip out",
     TOO_MANY_FRAMES: "has {first} frames, there is room for {second}: give a larger --max-frames",
     BODY_FIELDS: "the line of a body has {first} numbers instead of 10: the file is damaged, fetch it again",
     JOINT_COUNT: "has {first} joints, NTU needs {second}: use files recorded with Kinect v2",
-    JOINT_FIELDS: "the line of a joint has {first} numbers instead of 12: the file was cut off or damaged, fetch it again",
+    JOINT_FIELDS: "the line of a joint has {first} numbers instead of 12: the file is damaged, fetch it again",
     TRAILING: "goes on after the last of its {first} frames: the file is damaged, fetch it again",
     JSON_SYNTAX: "not JSON: the file is damaged, fetch it again",
     JSON_ENDS: "ends inside a value: the file was cut off, fetch it again",
@@ -63,7 +61,7 @@ _TEXT = {
     NO_POSE: "a skeleton without pose or score: fetch the file again",
     POSE_LENGTH: "a pose of {first} numbers instead of {second}: use skeletons of the data set's own joints",
     SCORE_LENGTH: "{first} scores instead of {second}: use skeletons of the data set's own joints",
-    NOT_A_LABEL: "label {first} is not in {second}: fetch the file again",
+    NOT_A_LABEL: "label {first} is not one of the data set's {second}: use the data set's own files",
     CLIP_JOINTS: "has {first} joints, the data set needs {second}: use the data set's own files",
     POINT_LENGTH: "a joint of {first} numbers instead of 3: use the data set's own files",
 }

@@ -1,0 +1,207 @@
+"""The CPU driver: files in, prepared clips out, in compiled code that holds no lock of Python's.
+
+A whole run of files goes through one compiled call, reading included: threads then scale as processes would. Files are
+opened and read by the C library, called from compiled code.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from native_prep import status
+from native_prep.catalog import Dataset
+from native_prep.dense import write_streams
+from native_prep.jit import borrowed, entry, scalar
+from native_prep.json_clips import MAX_PEOPLE, parse_kinetics, parse_nw_ucla
+from native_prep.normalise import normalise_ntu
+from native_prep.normalise_plain import normalise_kinetics, normalise_nw_ucla
+from native_prep.skeleton_text import MAX_BODIES, line_of, parse_skeleton
+from native_prep.streams import STREAMS
+from native_prep.words import SLACK
+
+MAX_MIB = 32  # the longest real clip has less than 8
+_MAX_BYTES = MAX_MIB << 20
+# What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
+CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
+
+_open = numba.types.ExternalFunction("open", numba.types.intc(numba.types.voidptr, numba.types.intc))
+_read = numba.types.ExternalFunction(
+    "read", numba.types.int64(numba.types.intc, numba.types.voidptr, numba.types.uintp)
+)
+_close = numba.types.ExternalFunction("close", numba.types.intc(numba.types.intc))
+# A pipe that is named like a clip must not stop us for ever.
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@scalar
+def _read_file(path, text):
+    """(status, bytes) of a file whose name `path` ends with a zero byte; line feeds follow its text."""
+    handle = _open(path.ctypes, _READ_ONLY)
+    if handle < 0:
+        return status.UNREADABLE, 0
+    size = 0
+    room = text.size - SLACK
+    while True:
+        got = _read(handle, text[size:].ctypes, room - size)
+        if got <= 0:
+            break
+        size += got
+        if size == room:
+            break
+    _close(handle)
+    if got < 0:
+        return status.UNREADABLE, 0
+    if size == room:
+        return status.TOO_BIG, 0
+    text[size : size + SLACK] = 10
+    return status.OK, size
+
+
+@scalar
+def _report(report, text, result):
+    """Notes what became of a file; its line is counted only where something is wrong."""
+    code, where, first, second = result
+    report[CODE], report[FIRST], report[SECOND] = code, first, second
+    report[FRAMES] = first if code == status.OK else 0
+    report[LABEL] = second if code == status.OK else -1
+    report[LINE] = 0 if code == status.OK or code == status.EMPTY else line_of(text, where)
+
+
+@scalar
+def _load(path, text, report):
+    """The size of a file, or -1 where it could not be read."""
+    code, size = _read_file(path, text)
+    report[BYTES] = size
+    report[CODE], report[FIRST] = code, MAX_MIB
+    report[LINE] = report[FRAMES] = 0
+    return size if code == status.OK else -1
+
+
+@entry
+def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare):
+    bodies, body = raw
+    room64, room32 = room
+    centre, spine, shoulders, parents = joints
+    for index in range(paths.shape[0]):
+        size = _load(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_skeleton(text, size, bodies, body)
+        _report(reports[index], text, result)
+        if result[0] == status.OK and rows.shape[1] > 0:
+            made = normalise_ntu(
+                borrowed(bodies), result[2], borrowed(clip), centre, spine, shoulders, borrowed(room64), borrowed(room32)
+            )
+            write_streams(clip, made, parents, places, rows[index], spare)
+
+
+@entry
+def _run_kinetics(paths, reports, text, raw, parents, clip, places, rows, spare):
+    points, people, poses, scores = raw
+    for index in range(paths.shape[0]):
+        size = _load(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_kinetics(text, size, points, people, poses, scores)
+        _report(reports[index], text, result)
+        if result[0] == status.OK and rows.shape[1] > 0:
+            normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
+            write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
+
+
+@entry
+def _run_nw_ucla(paths, reports, text, points, classes, parents, clip, places, rows, spare):
+    for index in range(paths.shape[0]):
+        size = _load(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_nw_ucla(text, size, points, classes)
+        _report(reports[index], text, result)
+        if result[0] == status.OK and rows.shape[1] > 0:
+            normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
+            write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The dense shape of a data set's clips: T frames, V joints, M bodies."""
+
+    frames: int
+    joints: int
+    bodies: int
+
+
+class Reader:
+    """Reads raw files of one data set in one thread; several readers work in as many threads at once.
+
+    Args:
+        dataset: which kind of files.
+        streams: which of `streams.STREAMS` to make, in that order; none to read and check only.
+        frames: T; longer clips are bad.
+        capacity: how many files `run` can take.
+
+    Attributes:
+        rows: float32 (capacity, S, 3, T, V, M), what `run` made last.
+    """
+
+    def __init__(self, dataset: Dataset, streams: tuple[str, ...], frames: int, capacity: int) -> None:
+        self.dataset = dataset
+        layout = dataset.layout
+        shape = Shape(frames, layout.num_joints, dataset.num_person)
+        dense = (3, shape.frames, shape.joints, shape.bodies)
+        self.rows = np.empty((capacity, len(streams), *dense), np.float32)
+        self._spare = np.empty(dense, np.float32)
+        self._clip = np.empty((shape.bodies, shape.frames, shape.joints, 3), np.float32)
+        self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
+        self._places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
+        self._parents = np.array(layout.bone_parents)
+        self._make_raw(shape)
+
+    def _make_raw(self, shape: Shape) -> None:
+        layout, frames, joints = self.dataset.layout, shape.frames, shape.joints
+        if layout.name == "ntu":
+            spine, shoulders = np.array(layout.spine), np.array(layout.shoulders)
+            self._joints = (layout.centre, spine, shoulders, self._parents)
+            self._ntu = (np.empty((frames, MAX_BODIES, joints, 3)), np.empty((joints, 3)))
+            self._room = (np.empty(joints), np.empty(joints, np.float32))
+        elif layout.name == "kinetics":
+            points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
+            self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
+        else:
+            self._nw_ucla = np.empty((frames, joints, 3))
+
+    def run(self, paths: list[str]) -> np.ndarray:
+        """Prepares files; whatever the bytes, it raises nothing.
+
+        Returns:
+            int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
+            and label (-1 where the file has none). `rows` holds the clips of those with status 0.
+        """
+        names = [os.fsencode(path) + b"\0" for path in paths]
+        table = np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
+        reports = np.zeros((len(names), 7), np.int64)
+        after = (self._clip, self._places, self.rows, self._spare)
+        kind = self.dataset.layout.name
+        if kind == "ntu":
+            _run_ntu(table, reports, self._text, self._ntu, self._room, self._joints, *after)
+        elif kind == "kinetics":
+            _run_kinetics(table, reports, self._text, self._kinetics, self._parents, *after)
+        else:
+            classes = self.dataset.num_class
+            _run_nw_ucla(table, reports, self._text, self._nw_ucla, classes, self._parents, *after)
+        return reports
+
+
+def reason(path: str, report: np.ndarray) -> str:
+    """What is wrong with a file that `Reader.run` reported on."""
+    code = int(report[CODE])
+    if code != status.UNREADABLE:
+        return status.explain(code, int(report[FIRST]), int(report[SECOND]))
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 (only to learn what the system says)
+            file.read(1)
+    except OSError as error:
+        return f"{error.strerror or error}: give a file that can be read"
+    return "could not be read to its end: try again"

@@ -1,0 +1,237 @@
+"""JSON in compiled code: a bounded tokenizer that builds nothing, for readers that know what they look for.
+
+The grammar is RFC 8259's: NaN and Infinity are errors; `5.e3` passes all the same. Keys must be spelt without escapes
+to be found. Nesting is limited to 64 levels, one bit of a word each, so nothing here recurs.
+
+Every function takes uint8 `text` with `words.SLACK` line feeds behind its `end` and returns a status and an index.
+"""
+
+import numpy as np
+
+from native_prep import status
+from native_prep.jit import inlined, scalar
+from native_prep.numbers import number_at
+
+MAX_DEPTH = 64
+_QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _ZERO = 34, 92, 44, 58, 45, 48
+_OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
+_ONE = np.uint64(1)
+
+
+def word(text: str) -> np.ndarray:
+    """A key or a literal as the bytes that `is_word` compares."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_TRUE, _FALSE, _NULL = word("true"), word("false"), word("null")
+
+
+@inlined
+def skip_space(text, at, end):
+    """The index of the first character that is no white space, at most `end`."""
+    while at < end and (text[at] == 32 or text[at] == 10 or text[at] == 13 or text[at] == 9):
+        at += 1
+    return at
+
+
+@scalar
+def is_word(text, start, stop, wanted):
+    """Whether the characters from `start` to `stop` are those of `wanted`."""
+    if stop - start != wanted.size:
+        return False
+    same = 0
+    for index in range(wanted.size):
+        same += text[start + index] == wanted[index]
+    return same == wanted.size
+
+
+@scalar
+def wrong(at, end):
+    """(status, index) of a character that should be another one."""
+    if at >= end:
+        return status.JSON_ENDS, end
+    return status.JSON_SYNTAX, at
+
+
+@scalar
+def _is_hex(byte):
+    return (byte >= 48 and byte <= 57) or (byte | 32 >= 97 and byte | 32 <= 102)
+
+
+@scalar
+def _escape_end(text, at, end):
+    """(status, index behind the escape) whose backslash stands at `at`."""
+    kind = text[at + 1]
+    if kind == 117:  # \u and four hexadecimal digits
+        for index in range(at + 2, at + 6):
+            if not _is_hex(text[index]):
+                return wrong(index, end)
+        return status.OK, at + 6
+    plain = kind == _QUOTE or kind == _BACKSLASH or kind == 47 or kind == 98 or kind == 102
+    if plain or kind == 110 or kind == 114 or kind == 116:
+        return status.OK, at + 2
+    return wrong(at + 1, end)
+
+
+@scalar
+def string_end(text, at, end):
+    """(status, index behind the closing quote) of the string at `at`."""
+    if at >= end or text[at] != _QUOTE:
+        return wrong(at, end)
+    at += 1
+    while at < end:
+        byte = text[at]
+        if byte == _QUOTE:
+            return status.OK, at + 1
+        if byte < 32:
+            return wrong(at, end)
+        if byte == _BACKSLASH:
+            code, at = _escape_end(text, at, end)
+            if code != status.OK:
+                return code, at
+        else:
+            at += 1
+    return wrong(end, end)
+
+
+@inlined
+def json_number(text, at, end):
+    """(status, float64, index behind) of the number at `at`, which JSON spells more strictly than Python does."""
+    first = at + (text[at] == _MINUS)
+    code, number, behind = number_at(text, at)
+    if code != status.OK or text[first] < _ZERO or text[first] > 57 or text[behind - 1] == 46:
+        code, at = wrong(at, end)
+        return code, 0.0, at
+    if text[first] == _ZERO and text[first + 1] >= _ZERO and text[first + 1] <= 57:
+        return status.JSON_SYNTAX, 0.0, at
+    return status.OK, number, behind
+
+
+@scalar
+def any_number(text, at, end):
+    """`json_number` as a call, for places where speed does not count."""
+    return json_number(text, at, end)
+
+
+@scalar
+def whole_number(text, at, end):
+    """(status, int64, index behind) of a number without point and exponent, below 10^9 in size."""
+    code, number, behind = any_number(text, at, end)
+    if code != status.OK:
+        return code, 0, behind
+    for index in range(at, behind):
+        if text[index] != _MINUS and (text[index] < _ZERO or text[index] > 57):
+            return status.NOT_A_COUNT, 0, at
+    if abs(number) > 1e9:
+        return status.NOT_A_COUNT, 0, at
+    return status.OK, np.int64(number), behind
+
+
+@scalar
+def next_item(text, at, end, first):
+    """Goes on in a list, from behind its bracket (`first`) or behind an item.
+
+    Returns:
+        (status, whether there is another item, its index or the index behind the list).
+    """
+    at = skip_space(text, at, end)
+    if text[at] == _CLOSE_LIST and at < end:
+        return status.OK, False, at + 1
+    if not first:
+        if text[at] != _COMMA or at >= end:
+            code, at = wrong(at, end)
+            return code, False, at
+        at = skip_space(text, at + 1, end)
+    return status.OK, True, at
+
+
+@scalar
+def next_key(text, at, end, first):
+    """Goes on in an object, from behind its brace (`first`) or behind a value.
+
+    Returns:
+        (status, index of the key's first letter or -1 at the object's end, index behind its last, index of its value or
+        behind the object).
+    """
+    at = skip_space(text, at, end)
+    if at < end and text[at] == _CLOSE_OBJECT:
+        return status.OK, -1, -1, at + 1
+    if not first:
+        if at >= end or text[at] != _COMMA:
+            code, at = wrong(at, end)
+            return code, -1, -1, at
+        at = skip_space(text, at + 1, end)
+    code, behind = string_end(text, at, end)
+    if code != status.OK:
+        return code, -1, -1, behind
+    colon = skip_space(text, behind, end)
+    if colon >= end or text[colon] != _COLON:
+        code, colon = wrong(colon, end)
+        return code, -1, -1, colon
+    return status.OK, at + 1, behind - 1, skip_space(text, colon + 1, end)
+
+
+@scalar
+def opens(text, at, end, bracket):
+    """(status, index behind) of the bracket or brace that must stand at `at`."""
+    if at >= end or text[at] != bracket:
+        return wrong(at, end)
+    return status.OK, at + 1
+
+
+@scalar
+def _plain_end(text, at, end):
+    """(status, index behind) of a value that holds no others."""
+    byte = text[at]
+    if byte == _QUOTE:
+        return string_end(text, at, end)
+    if byte == _MINUS or (byte >= _ZERO and byte <= 57):
+        code, _, behind = any_number(text, at, end)
+        return code, behind
+    if is_word(text, at, min(at + 4, end), _TRUE) or is_word(text, at, min(at + 4, end), _NULL):
+        return status.OK, at + 4
+    if is_word(text, at, min(at + 5, end), _FALSE):
+        return status.OK, at + 5
+    return wrong(at, end)
+
+
+@scalar
+def _enter(text, at, end, in_object, first):
+    """(status, whether there is a value, its index or the index behind) of an object or a list, behind its opening."""
+    if in_object:
+        code, start, _, at = next_key(text, at, end, first)
+        return code, start >= 0, at
+    return next_item(text, at, end, first)
+
+
+@scalar
+def skip_value(text, at, end):
+    """(status, index behind) of any value at `at`."""
+    depth = 0
+    objects = np.uint64(0)  # the kinds of what we are in, the innermost in the lowest bit
+    while True:
+        at = skip_space(text, at, end)
+        if at >= end:
+            return status.JSON_ENDS, end
+        first = text[at] == _OPEN_OBJECT or text[at] == _OPEN_LIST
+        if first:
+            if depth == MAX_DEPTH:
+                return status.JSON_DEPTH, at
+            objects = objects << _ONE | np.uint64(text[at] == _OPEN_OBJECT)
+            depth += 1
+            at += 1
+        else:
+            code, at = _plain_end(text, at, end)
+            if code != status.OK:
+                return code, at
+        inside = False
+        while depth > 0 and not inside:
+            code, inside, at = _enter(text, at, end, objects & _ONE == _ONE, first)
+            if code != status.OK:
+                return code, at
+            if not inside:
+                objects >>= _ONE
+                depth -= 1
+            first = False
+        if depth == 0:
+            return status.OK, at
