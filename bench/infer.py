@@ -67,7 +67,7 @@ def run_infer(
     frames, batch = frames or (300 if on_gpu else 64), batch or (64 if on_gpu else 4)
     part = Part("infer", {"device": str(device), "batch": batch, "frames": frames, "joints": 25, "bodies": 2})
     part.sizes |= {"one_body": 0.8, "streams": "joint and bone"}
-    part.left_out.update({name: "left out on request" for name in without})
+    part.left_out.update(dict.fromkeys(without, "left out on request"))
     clips = made_clips(batch, frames, 2, seed)
     pair = _models(clips, seed, joint_weights, bone_weights)
     with tempfile.TemporaryDirectory(prefix="bench_infer_") as folder:

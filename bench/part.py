@@ -65,9 +65,7 @@ class Part:
         for name, timing in timings.items():
             rate = amounts[name] / timing.median
             note = (notes or {}).get(name, "")
-            self.rates.append(
-                Rate(name, rate, unit, timing.median, len(timing.runs), timing.spread, rate / base, note)
-            )
+            self.rates.append(Rate(name, rate, unit, timing.median, len(timing.runs), timing.spread, rate / base, note))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

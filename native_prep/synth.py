@@ -95,7 +95,8 @@ def _check_numbers(dataset: str, clips: int, classes: int, frames: int, seed: in
 
 
 def _length(frames: int, rng: np.random.Generator) -> int:
-    return int(np.clip(rng.normal(frames, 0.2 * frames), 2, 300))
+    """Within half of the mean on either side: `--max-frames` of 1.5 means cuts nothing off."""
+    return int(np.clip(rng.normal(frames, 0.2 * frames), max(2, frames // 2), min(300, frames * 3 // 2)))
 
 
 def _place(rng: np.random.Generator, second: bool) -> tuple[float, float, float]:
@@ -191,7 +192,7 @@ def _kinetics(dataset: str, folder: Path, clips: int, classes: int, seed: int, f
             label = index % classes
             part = "val" if (index // classes) % 4 == 1 else "train"
             name = synth_names.video_id(seed, index)
-            people = _kinetics_people(label, min(_length(frames, rng), 300), rng)
+            people = _kinetics_people(label, _length(frames, rng), rng)
             text = _kinetics_text(people, titles[label], label)
             written += (folder / f"kinetics_{part}" / f"{name}.json").write_bytes(text)
             tables[part][name] = {"has_skeleton": len(people) > 0, "label": titles[label], "label_index": label}
