@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from native_prep import synth_names
+from native_prep.catalog import DATASETS, class_names, get_dataset
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
 from native_prep.progress import Progress
+from native_prep.splits import parse_ntu_name
 from native_prep.synth_motion import END_JOINTS, as_layout, before_camera, in_picture, performance
 
 MEAN_FRAMES = {"ntu60": 90, "ntu120": 90, "kinetics": 290, "nw-ucla": 40}
-MOST_CLASSES = {"ntu60": 60, "ntu120": 120, "kinetics": 400, "nw-ucla": 10}
 _TWO_BODIES = 0.2
 _YAWS = (0.8, 0.0, -0.8)  # of the three cameras, radians
 
@@ -48,9 +49,7 @@ def synth(
     Raises:
         ValueError: the folder is not empty, or a number is out of range.
     """
-    if dataset not in MEAN_FRAMES:
-        raise ValueError(f"no data set is called {dataset!r}: use one of {', '.join(MEAN_FRAMES)}")
-    most = MOST_CLASSES[dataset]
+    most = get_dataset(dataset).num_class
     classes = min(most, max(clips, 1)) if classes is None else classes
     frames = MEAN_FRAMES[dataset] if frames is None else frames
     _check_numbers(dataset, clips, classes, frames, seed)
@@ -88,8 +87,9 @@ def write_kinetics(folder: str | Path, clips: int, classes: int = 10, seed: int 
 def _check_numbers(dataset: str, clips: int, classes: int, frames: int, seed: int) -> None:
     if clips < 1 or seed < 0:
         raise ValueError(f"synth: {clips} clips of seed {seed}: ask for at least one clip and a seed from 0")
-    if not 1 <= classes <= MOST_CLASSES[dataset]:
-        raise ValueError(f"synth: {dataset} has {MOST_CLASSES[dataset]} classes, not {classes}: ask for fewer")
+    most = DATASETS[dataset].num_class
+    if not 1 <= classes <= most:
+        raise ValueError(f"synth: {dataset} has {most} classes, not {classes}: ask for 1 to {most}")
     if not 2 <= frames <= 300:
         raise ValueError(f"synth: a mean of {frames} frames: ask for 2 to 300")
 
@@ -117,13 +117,13 @@ def _ntu(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames
 
 def _ntu_clip(name: str, length: int, rng: np.random.Generator) -> bytes:
     """One `.skeleton` file: bodies, and the frames of each, as the sensor might have reported them."""
-    parts = synth_names.ntu_numbers(name)
-    size = synth_names.body_size(parts["P"])
+    parts = parse_ntu_name(name)
+    size = synth_names.body_size(parts.performer)
     bodies = 2 if rng.random() < _TWO_BODIES else 1
     rows, present = [], np.ones((bodies, length), bool)
     for body in range(bodies):
-        points, angles = performance(parts["A"] - 1, length, size if body == 0 else rng.uniform(0.85, 1.1), rng)
-        yaw = _YAWS[parts["C"] - 1] + rng.normal(0.0, 0.2) + (np.pi / 2 if body else 0.0)
+        points, angles = performance(parts.action - 1, length, size if body == 0 else rng.uniform(0.85, 1.1), rng)
+        yaw = _YAWS[parts.camera - 1] + rng.normal(0.0, 0.2) + (np.pi / 2 if body else 0.0)
         rows.append(_sensor_rows(before_camera(points, yaw, _place(rng, body == 1), rng), angles, rng))
     if bodies == 2 and rng.random() < 0.5:  # the second one comes later or leaves
         cut = rng.integers(length)
@@ -183,7 +183,7 @@ def _ntu_text(rows: np.ndarray, present: np.ndarray, first_id: int, rng: np.rand
 def _kinetics(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
     tables: dict[str, dict] = {"train": {}, "val": {}}
     written = 0
-    titles = synth_names.class_titles("kinetics")
+    titles = class_names("kinetics")
     with Progress(clips, "synth", "clip") as progress:
         for part in tables:
             (folder / f"kinetics_{part}").mkdir()

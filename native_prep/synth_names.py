@@ -1,15 +1,15 @@
 """Names of made clips, spread over cameras, performers and set-ups so that every split has both its sides."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-_LISTS = Path(__file__).parent / "lists"
-# The first twenty performers of each side of NTU's cross-subject split.
-_TRAINING = (1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38)
-_OTHERS = (3, 6, 7, 10, 11, 12, 20, 21, 22, 23, 24, 26, 29, 30, 32, 33, 36, 37, 39, 40)
+from native_prep.catalog import missing_samples
+from native_prep.splits import NTU60_TRAINING_SUBJECTS
+
+# The twenty performers of each side of NTU's cross-subject split.
+_TRAINING = tuple(sorted(NTU60_TRAINING_SUBJECTS))
+_OTHERS = tuple(sorted(set(range(1, 41)) - NTU60_TRAINING_SUBJECTS))
 _SETUPS = {"ntu60": 17, "ntu120": 31}  # both prime to 60, so that no name comes twice
 _UCLA_ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
 _ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -21,7 +21,7 @@ def ntu_names(dataset: str, clips: int, classes: int) -> Iterator[str]:
     Raises:
         ValueError: there are not so many names.
     """
-    missing = set((_LISTS / f"{dataset}_missing.txt").read_text().split())
+    missing = missing_samples(dataset)
     setups = _SETUPS[dataset]
     taken = [0] * classes  # how many names of each class are used up, the missing ones too
     for index in range(clips):
@@ -37,11 +37,6 @@ def ntu_names(dataset: str, clips: int, classes: int) -> Iterator[str]:
             again = turn // (60 * setups) + 1
             name = f"S{turn % setups + 1:03}C{turn % 3 + 1:03}P{performer:03}R{again:03}A{action:03}"
         yield name
-
-
-def ntu_numbers(name: str) -> dict[str, int]:
-    """S, C, P, R and A of a name."""
-    return {letter: int(number) for letter, number in re.findall(r"([SCPRA])(\d{3})", name)}
 
 
 def nw_ucla_names(clips: int, classes: int) -> Iterator[str]:
@@ -63,8 +58,3 @@ def video_id(seed: int, index: int) -> str:
     letters = [_ID_LETTERS[number] for number in rng.integers(0, 64, 6)]
     counted = [_ID_LETTERS[index >> shift & 63] for shift in (24, 18, 12, 6, 0)]
     return "".join(letters + counted)
-
-
-def class_titles(dataset: str) -> list[str]:
-    """The names of the classes, in order."""
-    return (_LISTS / f"{dataset}400_classes.txt").read_text().splitlines()
