@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def _ways(
             part.left_out[COMPILED] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
     if ONNX not in part.left_out:
         session = open_session(folder / "two_stream.onnx")
-        ways[ONNX] = (lambda: tuple(session.run(list(OUTPUTS), {INPUT: clips})), "fp32")
+        ways[ONNX] = (partial(session.run, list(OUTPUTS), {INPUT: clips}), "fp32")
         notes[ONNX] = f"on {session.get_providers()[0].removesuffix('ExecutionProvider')}"
     if present_target() is None:
         part.left_out.setdefault(ENGINE, "TensorRT and TensorRT-RTX engines need a GPU to run")
@@ -165,5 +166,4 @@ def _add_engines(
         if not result["passed"] or not result["engines"]:
             part.left_out[name] = "; ".join(result["notes"]) or "the export failed its parity rule"
             continue
-        engine = open_engine(out)
-        ways[name] = (lambda engine=engine: engine.run(clips), precision)
+        ways[name] = (partial(open_engine(out).run, clips), precision)

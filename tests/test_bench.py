@@ -1,0 +1,124 @@
+"""The measurements: parity comes first and decides, numbers are whole, one part's failure leaves the others'."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench import run as bench_run
+from bench.infer import run_infer
+from bench.machine import describe
+from bench.part import Check, Part
+from bench.report import as_markdown, read_results, write_report
+from bench.timer import Timing, measure
+from bench.train import run_train
+from bench.work import lively_model, made_clips, relative
+
+
+def small_part(name: str = "train", error: float = 0.0) -> Part:
+    part = Part(name, {"batch": 2}, left_out={"engine": "no GPU"})
+    part.checks.append(Check("fast", error, 1e-6, "loss"))
+    timings = {"plain": Timing((2.0, 1.0, 3.0), 9.0), "fast": Timing((0.5,), 1.0)}
+    part.add_rates(timings, {"plain": 4, "fast": 4}, "clips/s", "plain", {"fast": "a note"})
+    return part
+
+
+def test_ways_take_turns_after_a_warm_up() -> None:
+    calls: list[str] = []
+    timings = measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, runs=2)
+    assert calls == ["a", "b", "a", "b", "a", "b"]
+    assert len(timings["a"].runs) == 2 and timings["a"].warm_up >= 0
+    calls.clear()
+    measure({"a": lambda: calls.append("a")}, runs=9, seconds=-1.0)
+    assert calls == ["a", "a"]
+    with pytest.raises(ValueError, match="at least one"):
+        measure({})
+
+
+def test_device_is_waited_for_around_every_run() -> None:
+    calls: list[str] = []
+    measure({"a": lambda: calls.append("work")}, runs=1, synchronise=lambda: calls.append("wait"))
+    assert calls == ["wait", "work", "wait"] * 2
+
+
+def test_rates_are_medians_and_ratios_of_one_run() -> None:
+    plain, fast = small_part().rates
+    assert (plain.rate, plain.ratio, plain.runs, plain.spread) == (2.0, 1.0, 3, 1.0)
+    assert (fast.rate, fast.ratio, fast.note) == (8.0, 4.0, "a note")
+
+
+def test_a_check_fails_on_what_is_no_number() -> None:
+    assert Check("a", 1e-6, 1e-6, "").passed
+    assert not Check("a", float("nan"), 1e-6, "").passed
+    assert small_part().passed and not small_part(error=1e-5).passed
+
+
+def test_report_says_what_ran_where_and_what_did_not(tmp_path: Path) -> None:
+    parts = {"train": small_part().as_dict() | {"machine": describe()}}
+    written = write_report(tmp_path / "new", parts)
+    assert sorted(Path(path).name for path in written) == ["report.md", "results.json", "train.png"]
+    assert read_results(tmp_path / "new") == json.loads(json.dumps(parts))
+    text = as_markdown(parts)
+    assert torch.__version__.split("+")[0] in text and "Not run: engine: no GPU" in text and "4.00" in text
+    assert (tmp_path / "new" / "train.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "new" / "results.json").write_text("[]")
+    with pytest.raises(ValueError, match="not results of bench"):
+        read_results(tmp_path / "new")
+
+
+def test_a_failing_part_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Part:
+        raise RuntimeError("out of\nsomething")
+
+    parts = {"prep": lambda: small_part("prep"), "train": broken, "infer": lambda: small_part("infer", error=1.0)}
+    monkeypatch.setattr(bench_run, "PARTS", parts)
+    found = bench_run.run("all", tmp_path)
+    assert not found["passed"]
+    assert found["failed"] == ["train: out of something", "infer, fast: loss 1.00e+00 > 1.00e-06"]
+    assert found["ratios"]["prep"]["fast"] == 4.0
+    again = bench_run.run("prep", tmp_path)
+    assert again["passed"] and set(again["rates"]) == {"prep"}
+    assert set(read_results(tmp_path)) == {"prep", "train", "infer"}
+    with pytest.raises(ValueError, match="no part 'tran'"):
+        bench_run.run("tran", tmp_path)
+
+
+def test_lively_model_lets_every_path_speak() -> None:
+    clips = torch.from_numpy(made_clips(2, 8, 2, seed=0))
+    model = lively_model(0, clips)
+    assert not model.training
+    before = model(clips)
+    for name, parameter in model.named_parameters():
+        if name.endswith((".PA", "gcn1.bn.weight")):
+            with torch.no_grad():
+                kept = parameter.clone()
+                parameter.zero_()
+                assert relative(model(clips), before) > 1e-3, name
+                parameter.copy_(kept)
+
+
+def test_training_ways_agree_and_are_timed() -> None:
+    part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
+    assert part.passed, part.checks
+    assert {rate.name for rate in part.rates} >= {"eager fp32", "amp bf16"}
+    assert part.left_out["compiled fp32"] == "left out on request"
+    assert {check.name for check in part.checks} >= {"amp bf16"}
+
+
+def test_inference_ways_agree_and_are_timed() -> None:
+    part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
+    assert part.passed, part.checks
+    assert {rate.name for rate in part.rates} >= {"eager fp32", "folded fp32", "onnxruntime fp32"}
+    assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
+
+
+def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
+    from bench.prep import run_prep
+
+    part = run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=3, runs=1, seconds=0.0, workers=1)
+    assert part.passed, part.checks
+    assert [check.name for check in part.checks] == ["ntu60 joint", "ntu60 bone", "kinetics joint", "kinetics bone"]
+    assert {rate.unit for rate in part.rates} == {"clips/s", "MB/s of text"}
+    assert len(part.rates) == 12
