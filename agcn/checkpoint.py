@@ -15,6 +15,10 @@ from native_prep.files import load_pickle, whole_file
 # Where a file holds more than weights, the weights are under one of these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _SPLIT_LAYER = re.compile(r"^l(\d+)([ab])\.(.+)$")
+# What torch.load raises for other content; for an archive that was cut off it is OSError (EINVAL).
+_DAMAGE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError,
+)  # fmt: skip
 _MEMBERS = ("gcn1.", "tcn1.", "residual.")
 
 
@@ -81,17 +85,10 @@ def load_torch(path: Path) -> Any:
     Raises:
         ValueError: it is something else, cut off, or wants to run code.
     """
+    path.open("rb").close()  # a file that may not be read says so itself
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path}: not a checkpoint of weights alone, or cut off: give another") from error
 
 

@@ -53,7 +53,7 @@ class World:
 
 @contextmanager
 def open_world(device: str = "auto", index: int = 0) -> Iterator[World]:
-    """Joins the processes that torchrun started, if it did; leaves them at the end.
+    """Joins the processes that torchrun started, if it did and they are not joined yet; leaves them at the end.
 
     Args:
         device: as `pick_device`; under torchrun each process takes the GPU of its local rank.
@@ -66,8 +66,11 @@ def open_world(device: str = "auto", index: int = 0) -> Iterator[World]:
     chosen = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    joined = dist.is_initialized()
+    if not joined:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(chosen, dist.get_rank(), size)
     finally:
-        dist.destroy_process_group()
+        if not joined:
+            dist.destroy_process_group()

@@ -24,7 +24,7 @@ def train(
 
     Writes WORK_DIR/NAME-EPOCH-STEP.pt every `save_interval` epochs and after the last (EPOCH counts from 0, STEP is
     the number of steps taken), best.pt, resume.pt, config.yaml, log.txt and TensorBoard curves. `batch_size` is that of
-    all processes together.
+    all processes together, and so are the statistics of the batch norms.
 
     Args:
         device: "auto", "cpu" or "cuda".
