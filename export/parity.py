@@ -1,7 +1,8 @@
 """The parity rule: when an exported network counts as equal to the trained models in plain PyTorch.
 
 Everything is compared with the two models in float64.
-- fp32: the largest error is at most 1e-5 of the largest value.
+- fp32: the largest error is at most 1e-5 of the largest value. A model that amplifies rounding (an untrained AAGCN on
+  some clips) misses that in plain PyTorch too; there it is at most twice plain PyTorch's float32 error.
 - fp16, bf16: the largest error is at most twice that of plain PyTorch at that precision (as autocast rounds), the rule
   of flash-attention's tests. Both errors are the largest of a few numbers, hence the factor.
 - Always: no other class on top, for clips whose lead over the second class exceeds the error.
@@ -20,7 +21,7 @@ from agcn.model import Model
 from export.rounding import RoundLikeAutocast
 
 TOLERANCE = 1e-5
-HALF_FACTOR = 2.0
+FACTOR = 2.0
 OUTPUTS = ("joint_logits", "bone_logits", "scores")
 # Clips at a time: the reference is float64.
 _BATCH = 4
@@ -68,21 +69,21 @@ def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None 
         got: what the export computes.
         exact: the models' answers in float64.
         precision: fp32, fp16 or bf16, of the export.
-        plain: the models' answers in plain PyTorch at that precision; needed for the half precisions.
+        plain: the models' answers in plain PyTorch at that precision; needed for the half precisions, and in fp32 it
+            raises the tolerance where PyTorch's own error is large.
 
     Returns:
         passed, max_abs and max_rel (of the output that uses most of its tolerance, relative to the output's largest
         value), tolerance (on max_rel), top1_agreement (share of all clips), clips, and `outputs` with the errors of
         each.
     """
+    assert plain is not None or precision == "fp32", "half precisions are measured against PyTorch's own error"
     outputs = {}
     for place, name in enumerate(OUTPUTS):
         scale = float(np.abs(exact[place]).max()) or 1.0
         error = _largest_error(got[place], exact[place])
-        tolerance = TOLERANCE
-        if precision != "fp32":
-            assert plain is not None, "half precisions are measured against PyTorch's own error"
-            tolerance = HALF_FACTOR * _largest_error(plain[place], exact[place]) / scale
+        own = FACTOR * _largest_error(plain[place], exact[place]) / scale if plain is not None else 0.0
+        tolerance = max(TOLERANCE, own) if precision == "fp32" else own
         outputs[name] = {"max_abs": error, "max_rel": error / scale, "tolerance": tolerance}
     worst = max(outputs.values(), key=lambda one: one["max_rel"] / max(one["tolerance"], 1e-30))
     changed = _changed_tops(got[2], exact[2], outputs["scores"]["max_abs"])
@@ -109,9 +110,11 @@ def check(
 ) -> dict[str, Any]:
     """`compare` with the answers that the two models give for `joints`."""
     exact = plain_answers(joint_model, bone_model, bone_parents, alpha, joints)
-    plain = None
-    if precision != "fp32":
-        plain = plain_answers(joint_model, bone_model, bone_parents, alpha, joints, precision)
+    if precision == "fp32":
+        result = compare(got, exact, precision)
+        if result["passed"]:
+            return result
+    plain = plain_answers(joint_model, bone_model, bone_parents, alpha, joints, precision)
     return compare(got, exact, precision, plain)
 
 

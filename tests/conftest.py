@@ -23,9 +23,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Tests that change files work on a copy.
     """
-    from exported import export_job, write_job
+    from exported import FRAMES, export_job, write_job
 
     folder = tmp_path_factory.mktemp("exported")
-    write_job(folder)
+    write_job(folder, sample="linear", window_size=FRAMES)
     assert export_job(folder, folder / "engine")["passed"]
     return folder

@@ -220,16 +220,17 @@ def test_wrong_places_and_checkpoints(exported: Path, tmp_path: Path) -> None:
 
 
 def test_where_the_number_of_frames_comes_from(exported: Path) -> None:
-    def frames(*overrides: str) -> int:
+    def frames(sample: str, window_size: int, data: str = "") -> int:
+        overrides = [f"sample='{sample}'", f"window_size={window_size}", *([f"data_path={data}"] if data else [])]
         config = load_config(exported / "config.yaml", "joint", [f"test_feeder_args.{one}" for one in overrides])
         return input_shape(config, build_model(config.model, config.model_args))[1]
 
-    assert frames() == FRAMES
-    assert frames("window_size=52", "sample=linear") == 52
-    assert frames("window_size=8") == FRAMES
-    assert frames("window_size=20") == 20
-    assert frames("data_path=no_joint.npy") == 300
-    assert frames("data_path=no_joint.npy", "window_size=64") == 64
+    assert frames("", -1) == FRAMES
+    assert frames("linear", 52) == 52
+    assert frames("", 8) == FRAMES
+    assert frames("", 20) == 20
+    assert frames("", -1, "no_joint.npy") == 300
+    assert frames("", 64, "no_joint.npy") == 64
 
 
 def test_comparison_clips_are_made_where_there_is_no_data(exported: Path) -> None:

@@ -24,7 +24,7 @@ def test_reads_what_was_written(folder: Path) -> None:
     assert manifest.shape == (3, 16, 25, 2)
     assert (manifest.layout, manifest.dataset, manifest.num_class) == ("ntu", "ntu60", 6)
     assert (manifest.precision, manifest.alpha, manifest.max_batch) == ("fp32", 0.5, 5)
-    assert manifest.feeder_args["window_size"] == -1
+    assert (manifest.feeder_args["window_size"], manifest.feeder_args["sample"]) == (16, "linear")
     assert "data_path" not in manifest.feeder_args
 
 

@@ -34,6 +34,14 @@ def test_single_precision_allows_a_hundred_thousandth(output: int) -> None:
     assert not compare(_moved(exact, 1.1e-5 * scale, output), exact, "fp32")["passed"]
 
 
+def test_single_precision_asks_no_more_than_pytorch_gives() -> None:
+    exact = _answers()
+    plain = _moved(exact, 1e-3)
+    assert compare(_moved(exact, 1.9e-3), exact, "fp32", plain)["passed"]
+    assert not compare(_moved(exact, 2.1e-3), exact, "fp32", plain)["passed"]
+    assert compare(_moved(exact, 1e-6), exact, "fp32", exact)["tolerance"] == 1e-5
+
+
 def test_half_precision_allows_twice_what_pytorch_errs() -> None:
     exact = _answers()
     plain = tuple(part + 1e-3 for part in exact)

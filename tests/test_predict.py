@@ -1,0 +1,139 @@
+"""Predictions on raw recordings, and the accuracy of an exported folder on a test split."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported import CLASSES, FRAMES, three_blocks
+
+from agcn.checkpoint import load_weights
+from agcn.config import load_config
+from agcn.model import build_model
+from export import predict as predict_module
+from export.fusion import fuse_arrays
+from export.inputs import to_input
+from export.manifest import Manifest, read_manifest
+from export.parity import plain_answers
+from export.predict import fuse_engine, predict
+from native_prep.catalog import DATASETS, class_names
+from native_prep.clips import read_clip
+from native_prep.layouts import NTU
+from native_prep.synth import synth
+
+
+def _plain(exported: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    config = load_config(exported / "config.yaml", "joint")
+    models = []
+    for stream in ("joint", "bone"):
+        model = build_model(config.model, config.model_args)
+        load_weights(model, exported / f"{stream}.pt")
+        models.append(model)
+    with three_blocks():
+        return plain_answers(*models, NTU.bone_parents, 0.5, joints)
+
+
+def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> None:
+    synth("ntu60", tmp_path / "raw", clips=3, classes=3, seed=1, frames=24)
+    paths = sorted((tmp_path / "raw").rglob("*.skeleton"))
+    result = predict(exported / "engine", paths, top=4, runtime="onnxruntime")
+    args = load_config(exported / "config.yaml", "joint").test_feeder_args
+    joints = np.concatenate([to_input(read_clip(path, "ntu60"), args, NTU.centre) for path in paths])
+    assert joints.shape == (3, 3, FRAMES, 25, 2)
+    scores = _plain(exported, joints)[2]
+    for clip, path, row in zip(result["clips"], paths, scores, strict=True):
+        chances = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        order = chances.argsort()[::-1][:4]
+        assert clip["clip"] == str(path)
+        assert [one["label"] for one in clip["top"]] == order.tolist()
+        assert [one["class"] for one in clip["top"]] == [class_names("ntu60")[label] for label in order]
+        np.testing.assert_allclose([one["score"] for one in clip["top"]], chances[order], rtol=1e-3, atol=1e-6)
+
+
+def test_more_than_there_are(exported: Path, tmp_path: Path) -> None:
+    synth("ntu60", tmp_path / "raw", clips=1, classes=1, seed=1, frames=24)
+    (path,) = (tmp_path / "raw").rglob("*.skeleton")
+    (clip,) = predict(exported / "engine", [path], top=100, runtime="onnxruntime")["clips"]
+    assert len(clip["top"]) == CLASSES
+    assert sum(one["score"] for one in clip["top"]) == pytest.approx(1.0)
+
+
+def test_wrong_recordings(exported: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "S001C001P001R001A001.skeleton"
+    bad.write_text("2\n1\nnot numbers\n")
+    with pytest.raises(ValueError, match=r"S001C001P001R001A001.skeleton:3: "):
+        predict(exported / "engine", [bad])
+    with pytest.raises((ValueError, OSError), match=r"nowhere.skeleton"):
+        predict(exported / "engine", [tmp_path / "nowhere.skeleton"])
+    with pytest.raises(ValueError, match="no clip to look at"):
+        predict(exported / "engine", [])
+    with pytest.raises(ValueError, match="top is 0"):
+        predict(exported / "engine", [bad], top=0)
+
+
+class _FakeEngine:
+    """Scores by the clip's number, whatever it is; keeps the shapes that it was given."""
+
+    runtime, device, folder = "fake", "cpu", "engine"
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        assert np.isfinite(joints).all() and np.abs(joints).max() > 0
+        self.shapes.append(joints.shape)
+        scores = np.eye(self.manifest.num_class, dtype=np.float32)[: len(joints)]
+        return scores, scores, scores
+
+
+@pytest.mark.parametrize(
+    ("dataset", "sample", "frames"), [("kinetics", "", 300), ("nw-ucla", "linear", 52), ("nw-ucla", "", 120)]
+)
+def test_every_data_sets_files(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, sample: str, frames: int
+) -> None:
+    known = DATASETS[dataset]
+    feeder = {"sample": sample, "window_size": frames if sample else -1, "centre": True}
+    values = read_manifest(exported / "engine").__dict__ | {
+        "dataset": dataset, "frames": frames, "joints": known.layout.num_joints, "bodies": known.num_person,
+        "num_class": known.num_class, "class_names": class_names(dataset), "feeder_args": feeder,
+    }  # fmt: skip
+    engine = _FakeEngine(Manifest(**values))
+    monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
+    synth(dataset, tmp_path / "raw", clips=3, classes=3, seed=1, frames=30)
+    paths = [path for path in sorted((tmp_path / "raw").rglob("*.json")) if "label" not in path.name]
+    result = predict("engine", paths[:2], top=1)
+    assert engine.shapes == [(2, 3, frames, known.layout.num_joints, known.num_person)]
+    assert [clip["top"][0]["class"] for clip in result["clips"]] == class_names(dataset)[:2]
+
+
+def test_a_skeleton_of_ones_own_has_no_raw_files(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = Manifest(**read_manifest(exported / "engine").__dict__ | {"dataset": "", "layout": "hand"})
+    monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: _FakeEngine(manifest))
+    with pytest.raises(ValueError, match="engine: is for the skeleton 'hand', whose raw files are not known"):
+        predict("engine", ["a.skeleton"])
+
+
+def test_accuracy_is_that_of_the_models(exported: Path) -> None:
+    config = load_config(exported / "config.yaml", "joint")
+    result = fuse_engine(exported / "engine", config, "onnxruntime")
+    clips = np.load(exported / "val_data_joint.npy")
+    joints = np.concatenate([to_input(clip, config.test_feeder_args, NTU.centre) for clip in clips])
+    joint, bone, _ = _plain(exported, joints)
+    expected = fuse_arrays({"joint": joint, "bone": bone}, np.arange(12) % CLASSES, 0.5)
+    assert result == {**expected, "runtime": "onnxruntime on cpu"}
+    assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["test_feeder_args.window_size=52"], "engine: engine for T=16, the config gives T=52"),
+        (["model_args.num_class=60"], "engine for 6 classes, the config asks for 60"),
+        (["test_feeder_args.centre=true"], "was exported for other test_feeder_args"),
+        (["test_feeder_args.data_path=no_joint.npy"], "no_joint.npy: no such file"),
+    ],
+)
+def test_engine_for_another_configuration(exported: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        fuse_engine(exported / "engine", load_config(exported / "config.yaml", "joint", overrides))
