@@ -5,18 +5,18 @@ opened and read by the C library, called from compiled code.
 """
 
 import os
-from dataclasses import dataclass
 
-import numba
 import numpy as np
+from numba import types
 
 from native_prep import status
 from native_prep.catalog import Dataset
 from native_prep.dense import write_streams
-from native_prep.jit import borrowed, entry, scalar
-from native_prep.json_clips import MAX_PEOPLE, parse_kinetics, parse_nw_ucla
+from native_prep.jit import borrowed, c_function, entry, scalar
+from native_prep.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.normalise import normalise_ntu
 from native_prep.normalise_plain import normalise_kinetics, normalise_nw_ucla
+from native_prep.nw_ucla_json import parse_nw_ucla
 from native_prep.skeleton_text import MAX_BODIES, line_of, parse_skeleton
 from native_prep.streams import STREAMS
 from native_prep.words import SLACK
@@ -26,11 +26,9 @@ _MAX_BYTES = MAX_MIB << 20
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 
-_open = numba.types.ExternalFunction("open", numba.types.intc(numba.types.voidptr, numba.types.intc))
-_read = numba.types.ExternalFunction(
-    "read", numba.types.int64(numba.types.intc, numba.types.voidptr, numba.types.uintp)
-)
-_close = numba.types.ExternalFunction("close", numba.types.intc(numba.types.intc))
+_open = c_function("open", types.intc, types.voidptr, types.intc)
+_read = c_function("read", types.int64, types.intc, types.voidptr, types.uintp)
+_close = c_function("close", types.intc, types.intc)
 # A pipe that is named like a clip must not stop us for ever.
 _READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -92,7 +90,14 @@ def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare)
         _report(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             made = normalise_ntu(
-                borrowed(bodies), result[2], borrowed(clip), centre, spine, shoulders, borrowed(room64), borrowed(room32)
+                borrowed(bodies),
+                result[2],
+                borrowed(clip),
+                centre,
+                spine,
+                shoulders,
+                borrowed(room64),
+                borrowed(room32),
             )
             write_streams(clip, made, parents, places, rows[index], spare)
 
@@ -124,15 +129,6 @@ def _run_nw_ucla(paths, reports, text, points, classes, parents, clip, places, r
             write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The dense shape of a data set's clips: T frames, V joints, M bodies."""
-
-    frames: int
-    joints: int
-    bodies: int
-
-
 class Reader:
     """Reads raw files of one data set in one thread; several readers work in as many threads at once.
 
@@ -149,18 +145,17 @@ class Reader:
     def __init__(self, dataset: Dataset, streams: tuple[str, ...], frames: int, capacity: int) -> None:
         self.dataset = dataset
         layout = dataset.layout
-        shape = Shape(frames, layout.num_joints, dataset.num_person)
-        dense = (3, shape.frames, shape.joints, shape.bodies)
+        dense = (3, frames, layout.num_joints, dataset.num_person)
         self.rows = np.empty((capacity, len(streams), *dense), np.float32)
         self._spare = np.empty(dense, np.float32)
-        self._clip = np.empty((shape.bodies, shape.frames, shape.joints, 3), np.float32)
+        self._clip = np.empty((dataset.num_person, frames, layout.num_joints, 3), np.float32)
         self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
         self._places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
         self._parents = np.array(layout.bone_parents)
-        self._make_raw(shape)
+        self._make_raw(frames)
 
-    def _make_raw(self, shape: Shape) -> None:
-        layout, frames, joints = self.dataset.layout, shape.frames, shape.joints
+    def _make_raw(self, frames: int) -> None:
+        layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
             spine, shoulders = np.array(layout.spine), np.array(layout.shoulders)
             self._joints = (layout.centre, spine, shoulders, self._parents)

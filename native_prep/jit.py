@@ -15,7 +15,7 @@ import numba
 from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
 
 @cache
@@ -40,8 +40,7 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
-@intrinsic
-def borrowed(typing_context: Any, array: Any) -> Any:
+def _borrowed(typing_context: Any, array: Any) -> Any:
     """The same array without its count of references; the caller must hold the array itself meanwhile.
 
     Counting takes two locked instructions wherever a function gets an array: as long as reading a number.
@@ -54,6 +53,14 @@ def borrowed(typing_context: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), build
+
+
+borrowed: Any = intrinsic(_borrowed)
+
+
+def c_function(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of the C library, to be called from compiled code; it has no way to report beyond its result."""
+    return numba.types.ExternalFunction(name, result(*arguments))
 
 
 def entry(function: Callable[..., Any]) -> Any:

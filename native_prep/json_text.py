@@ -13,6 +13,7 @@ from native_prep.jit import inlined, scalar
 from native_prep.numbers import number_at
 
 MAX_DEPTH = 64
+LIMIT = 1_000_000  # of numbers in lists: no coordinate or score of a real recording comes near
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _ZERO = 34, 92, 44, 58, 45, 48
 _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 _ONE = np.uint64(1)
@@ -24,6 +25,7 @@ def word(text: str) -> np.ndarray:
 
 
 _TRUE, _FALSE, _NULL = word("true"), word("false"), word("null")
+_ESCAPES = word('"\\/bfnrt')
 
 
 @inlined
@@ -67,10 +69,12 @@ def _escape_end(text, at, end):
             if not _is_hex(text[index]):
                 return wrong(index, end)
         return status.OK, at + 6
-    plain = kind == _QUOTE or kind == _BACKSLASH or kind == 47 or kind == 98 or kind == 102
-    if plain or kind == 110 or kind == 114 or kind == 116:
-        return status.OK, at + 2
-    return wrong(at + 1, end)
+    known = 0
+    for letter in _ESCAPES:
+        known += kind == letter
+    if known == 0:
+        return wrong(at + 1, end)
+    return status.OK, at + 2
 
 
 @scalar
@@ -235,3 +239,47 @@ def skip_value(text, at, end):
             first = False
         if depth == 0:
             return status.OK, at
+
+
+@inlined
+def number_list(text, at, end, values):
+    """(status, index, how many) of a list of numbers; as many as fit go to `values`, a float64 array."""
+    code, at = opens(text, at, end, _OPEN_LIST)
+    if code != status.OK:
+        return code, at, 0
+    count = 0
+    at = skip_space(text, at, end)
+    if text[at] == _CLOSE_LIST and at < end:
+        return status.OK, at + 1, 0
+    while True:
+        code, number, behind = json_number(text, at, end)
+        if code != status.OK:
+            return code, behind, count
+        if not abs(number) <= LIMIT:
+            return status.OUT_OF_RANGE, at, LIMIT
+        if count < values.size:
+            values[count] = number
+        count += 1
+        at = skip_space(text, behind, end)
+        if at >= end or text[at] != _COMMA:
+            break
+        at = skip_space(text, at + 1, end)
+    if at >= end or text[at] != _CLOSE_LIST:
+        code, at = wrong(at, end)
+        return code, at, count
+    return status.OK, at + 1, count
+
+
+@scalar
+def finish(text, at, end, code, frames, label):
+    """(status, where, frames, label) behind the one value of a file, or what is wrong with all of it."""
+    if code != status.OK:
+        return code, at, 0, 0
+    at = skip_space(text, at, end)
+    if at != end:
+        return status.JSON_TRAILING, at, 0, 0
+    if frames < 0:
+        return status.NO_DATA, 0, 0, 0
+    if label < 0:
+        return status.NO_LABEL, 0, 0, 0
+    return status.OK, at, frames, label

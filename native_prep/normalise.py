@@ -161,7 +161,7 @@ def _repeat(person, period, frames):
 
 @scalar
 def _centre(clip, centre, frames, present):
-    """Moves all present bodies so that joint `centre` of the first one is the origin; joints of sum zero become zero."""
+    """Moves all present bodies so that joint `centre` of the first one is the origin; joints of sum zero get zeros."""
     for frame in range(frames):
         x, y, z = clip[0, frame, centre, 0], clip[0, frame, centre, 1], clip[0, frame, centre, 2]
         for body in range(_KEPT):
@@ -280,5 +280,5 @@ def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32):
     if _look(clip, made, total, present):
         _turn(clip, spine[0], spine[1], True, made, present, room32)
     if _look(clip, made, total, present):
-        _turn(clip, shoulders[0], shoulders[1], False, made, present, room32)
+        _turn(clip, shoulders[1], shoulders[0], False, made, present, room32)
     return made

@@ -10,11 +10,11 @@ Every function here takes text whose last byte is no part of a number: it stops 
 
 import math
 
-import numba
 import numpy as np
+from numba import types
 
 from native_prep import status
-from native_prep.jit import inlined, scalar
+from native_prep.jit import c_function, inlined, scalar
 from native_prep.words import HIGHS, eight, marked
 
 _LOWEST, _HIGHEST = -348, 347
@@ -44,7 +44,7 @@ _FIRST = np.uint64(100 + (1_000_000 << 32))
 _SECOND = np.uint64(1 + (10_000 << 32))
 _WHOLE_POWERS = np.uint64(10) ** np.arange(9, dtype=np.uint64)
 
-_strtod = numba.types.ExternalFunction("strtod", numba.types.float64(numba.types.voidptr, numba.types.uintp))
+_strtod = c_function("strtod", types.float64, types.voidptr, types.uintp)
 
 
 @scalar
@@ -135,7 +135,8 @@ def _exponent(text, at):
     start = at
     value = 0
     while text[at] >= _ZERO and text[at] <= _ZERO + 9:
-        value = min(10 * value + np.int64(text[at]) - _ZERO, 100_000)
+        if value < 100_000:
+            value = 10 * value + int(text[at]) - _ZERO
         at += 1
     if at == start:
         return status.NOT_A_NUMBER, 0, at

@@ -125,7 +125,7 @@ def _count_line(text, at):
     value = 0
     start = at
     while text[at] >= 48 and text[at] <= 57 and at - start < 10:
-        value = 10 * value + np.int64(text[at]) - 48
+        value = 10 * value + int(text[at]) - 48
         at += 1
     if at == start:
         return status.NOT_A_COUNT, 0, start
@@ -232,7 +232,7 @@ def _parse(text, end, bodies, spare):
     for index in range(at, end):
         if not _is_gap(text[index]):
             return status.TRAILING, index, frames, 0
-    return status.OK, end, frames, 0
+    return status.OK, end, frames, -1
 
 
 @scalar
@@ -245,6 +245,6 @@ def parse_skeleton(text, end, bodies, spare):
         spare: float64 (V, 3).
 
     Returns:
-        (status, where, first, second): `first` is the number of frames when all is well.
+        (status, where, first, second): frames and -1 when all is well.
     """
     return _parse(borrowed(text), end, borrowed(bodies), borrowed(spare))

@@ -66,7 +66,7 @@ GESTURES: tuple[tuple[Swing, ...], ...] = (
     (Swing(12, _Z, -0.35, 0.35),),  # lifts the left leg sideways
     (Swing(8, _X, 0.5), Swing(9, _X, 1.0), Swing(10, _X, 0.0, 0.9, 1.6)),  # shakes the right wrist
 )
-_PACES = (0.9, 1.7, 0.5, 1.3, 2.3)  # Hz
+_PACES = (1.3, 2.1, 0.8, 1.7, 2.6)  # Hz
 
 
 def gesture(label: int) -> tuple[tuple[Swing, ...], float]:

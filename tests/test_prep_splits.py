@@ -20,7 +20,8 @@ COUNTS = {
 
 @pytest.mark.parametrize(("dataset", "benchmark"), COUNTS)
 def test_published_counts(shared, dataset, benchmark):
-    names = lzma.open(shared / "data" / "lists" / f"{dataset}_names.txt.xz", "rt").read().split()
+    packed = (shared / "data" / "lists" / f"{dataset}_names.txt.xz").read_bytes()
+    names = lzma.decompress(packed).decode().split()
     kept = [name for name in names if name.removesuffix(".skeleton") not in missing_samples(dataset)]
     training = sum(is_training(dataset, benchmark, name) for name in kept)
     assert (training, len(kept) - training) == COUNTS[dataset, benchmark]

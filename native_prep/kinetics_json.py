@@ -1,62 +1,29 @@
-"""Kinetics-skeleton and NW-UCLA clips, from JSON text to raw coordinates.
+"""Kinetics-skeleton clips, from JSON text to raw coordinates.
 
-Kinetics: {"data": [{"frame_index": 1, "skeleton": [{"pose": [x, y, ...], "score": [s, ...]}, ...]}, ...],
-"label": "...", "label_index": 24}. NW-UCLA: {"file_name": "...", "skeletons": [[[x, y, z], ...], ...], "label": 1}.
-Keys may stand in any order; others are passed over, however deep.
+{"data": [{"frame_index": 1, "skeleton": [{"pose": [x, y, ...], "score": [s, ...]}, ...]}, ...], "label": "...",
+"label_index": 24}. Keys may stand in any order; others are passed over, however deep.
 """
 
-import numpy as np
-
 from native_prep import status
-from native_prep.jit import borrowed, inlined, scalar
+from native_prep.jit import borrowed, scalar
 from native_prep.json_text import (
+    LIMIT,
+    finish,
     is_word,
-    json_number,
     next_item,
     next_key,
+    number_list,
     opens,
     skip_space,
     skip_value,
     whole_number,
     word,
-    wrong,
 )
 
 MAX_PEOPLE = 5  # 2s-AGCN's num_person_in: later people of a frame are passed over
-LIMIT = 1_000_000
-_LIST, _OBJECT, _COMMA, _CLOSE_LIST = 91, 123, 44, 93
+_LIST, _OBJECT = 91, 123
 _DATA, _LABEL_INDEX, _FRAME_INDEX = word("data"), word("label_index"), word("frame_index")
 _SKELETON, _POSE, _SCORE = word("skeleton"), word("pose"), word("score")
-_SKELETONS, _LABEL = word("skeletons"), word("label")
-
-
-@inlined
-def _numbers(text, at, end, values):
-    """(status, index, how many) of a list of numbers; as many as fit go to `values`, a float64 array."""
-    code, at = opens(text, at, end, _LIST)
-    if code != status.OK:
-        return code, at, 0
-    count = 0
-    at = skip_space(text, at, end)
-    if text[at] == _CLOSE_LIST and at < end:
-        return status.OK, at + 1, 0
-    while True:
-        code, number, behind = json_number(text, at, end)
-        if code != status.OK:
-            return code, behind, count
-        if not abs(number) <= LIMIT:
-            return status.OUT_OF_RANGE, at, LIMIT
-        if count < values.size:
-            values[count] = number
-        count += 1
-        at = skip_space(text, behind, end)
-        if at >= end or text[at] != _COMMA:
-            break
-        at = skip_space(text, at + 1, end)
-    if at >= end or text[at] != _CLOSE_LIST:
-        code, at = wrong(at, end)
-        return code, at, count
-    return status.OK, at + 1, count
 
 
 @scalar
@@ -74,10 +41,10 @@ def _person(text, at, end, pose, score):
             break
         count = 0
         if is_word(text, start, stop, _POSE):
-            code, at, count = _numbers(text, at, end, pose)
+            code, at, count = number_list(text, at, end, pose)
             poses = count
         elif is_word(text, start, stop, _SCORE):
-            code, at, count = _numbers(text, at, end, score)
+            code, at, count = number_list(text, at, end, score)
             scores = count
         else:
             code, at = skip_value(text, at, end)
@@ -210,98 +177,4 @@ def parse_kinetics(text0, end, clip, people, poses, scores):
             code, label, at = whole_number(text, at, end)
         else:
             code, at = skip_value(text, at, end)
-    return _finish(text, at, end, code, frames, label)
-
-
-@scalar
-def _finish(text, at, end, code, frames, label):
-    """What is the same at the end of both kinds of file."""
-    if code != status.OK:
-        return code, at, 0, 0
-    at = skip_space(text, at, end)
-    if at != end:
-        return status.JSON_TRAILING, at, 0, 0
-    if frames < 0:
-        return status.NO_DATA, 0, 0, 0
-    if label < 0:
-        return status.NO_LABEL, 0, 0, 0
-    return status.OK, at, frames, label
-
-
-@scalar
-def _joints(text, at, end, points):
-    """(status, index, first) of one frame of NW-UCLA, to `points` (V, 3)."""
-    code, at = opens(text, at, end, _LIST)
-    joints, first, more = 0, True, code == status.OK
-    while more:
-        code, more, at = next_item(text, at, end, first)
-        first = False
-        count = 3
-        if more:
-            code, at, count = _numbers(text, at, end, points[min(joints, points.shape[0] - 1)])
-            joints += 1
-        if code != status.OK:
-            return code, at, count
-        if count != 3:
-            return status.POINT_LENGTH, at - 1, count
-    if code == status.OK and joints != points.shape[0]:
-        return status.CLIP_JOINTS, at - 1, joints
-    return code, at, 0
-
-
-@scalar
-def _skeletons(text, at, end, points):
-    """(status, index, number of frames, or what goes with the status) of the frames, to `points` (T, V, 3)."""
-    code, at = opens(text, at, end, _LIST)
-    frames, first, more = 0, True, code == status.OK
-    while more:
-        code, more, at = next_item(text, at, end, first)
-        first = False
-        value = 0
-        if more:
-            code, at, value = _joints(text, at, end, points[min(frames, points.shape[0] - 1)])
-            frames += 1
-        if code != status.OK:
-            return code, at, value
-    return code, at, frames
-
-
-@scalar
-def parse_nw_ucla(text0, end, points, classes):
-    """Reads a whole file.
-
-    Args:
-        text0: uint8, the file's `end` bytes and `SLACK` line feeds.
-        points: float64 (T, V, 3) to fill; frames past the clip's last are left as they were.
-        classes: labels count from 1 to this.
-
-    Returns:
-        (status, where, first, second): frames and label, counted from 0, when all is well.
-    """
-    text = borrowed(text0)
-    if end == 0:
-        return status.EMPTY, 0, 0, 0
-    code, at = opens(text, skip_space(text, 0, end), end, _OBJECT)
-    frames, label = -1, -1
-    first = True
-    while code == status.OK:
-        code, start, stop, at = next_key(text, at, end, first)
-        first = False
-        if code != status.OK or start < 0:
-            break
-        where = at
-        if is_word(text, start, stop, _SKELETONS):
-            code, at, value = _skeletons(text, at, end, borrowed(points))
-            if code != status.OK:
-                return code, at, value, points.shape[1]
-            frames = value
-            if frames == 0 or frames > points.shape[0]:
-                return status.NO_FRAMES if frames == 0 else status.TOO_MANY_FRAMES, where, frames, points.shape[0]
-        elif is_word(text, start, stop, _LABEL):
-            code, label, at = whole_number(text, at, end)
-            if code == status.OK and (label < 1 or label > classes):
-                return status.NOT_A_LABEL, where, label, classes
-        else:
-            code, at = skip_value(text, at, end)
-    code, at, frames, label = _finish(text, at, end, code, frames, label)
-    return code, at, frames, label - (code == status.OK)
+    return finish(text, at, end, code, frames, label)

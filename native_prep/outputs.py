@@ -1,0 +1,85 @@
+"""What `prep` leaves: one `.npy` file for each part and stream, a label file for each part."""
+
+import csv
+import pickle
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from native_prep.files import OutputSet
+from native_prep.recordings import BadFile, Recording
+from native_prep.rows import RowFile
+
+# Where one prepared clip goes: the files of its streams, in order, and its row in them.
+Place = tuple[list[RowFile], int]
+
+
+class Outputs:
+    """The files of a run; they get their names when the block ends without an error, all together.
+
+    Args:
+        folder: where they go.
+        parts: the beginnings of their names, as `xsub/train`.
+        streams: one file of rows for each in every part.
+        shape: of a row, (3, T, V, M).
+    """
+
+    def __init__(self, folder: Path, parts: tuple[str, ...], streams: tuple[str, ...], shape: tuple[int, ...]) -> None:
+        self._folder, self._parts, self._streams, self._shape = folder, parts, streams, shape
+        self._stack = ExitStack()
+        self._names: list[list[str]] = [[] for _ in parts]
+        self._labels: list[list[int]] = [[] for _ in parts]
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> "Outputs":
+        with ExitStack() as stack:
+            self._set = stack.enter_context(OutputSet())
+            self._rows = [[self._row_file(stack, part, stream) for stream in self._streams] for part in self._parts]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
+
+    def _part(self, name: str) -> tuple[Path, Path]:
+        final = self._folder / name
+        self.paths.append(final)
+        return self._set.part(final), final
+
+    def _row_file(self, stack: ExitStack, part: str, stream: str) -> RowFile:
+        path, final = self._part(f"{part}_data_{stream}.npy")
+        return stack.enter_context(RowFile(path, final, self._shape))
+
+    def place(self, recording: Recording, label: int) -> list[Place]:
+        """The places of the next clip, in the order in which clips are to stand."""
+        places = []
+        for part in recording.parts:
+            self._names[part].append(recording.name)
+            self._labels[part].append(label)
+            files = self._rows[part]
+            rows = {file.reserve() for file in files}
+            assert len(rows) == 1, rows
+            places.append((files, rows.pop()))
+        return places
+
+    def write_labels(self) -> None:
+        """Writes `(sample names, labels)` of every part."""
+        for part, names, labels in zip(self._parts, self._names, self._labels, strict=True):
+            path, _ = self._part(f"{part}_label.pkl")
+            path.write_bytes(pickle.dumps((names, labels), protocol=4))
+
+    def write_bad_files(self, bad: list[BadFile]) -> None:
+        """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
+        path, _ = self._part("bad_files.csv")
+        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            rows = csv.writer(file)
+            rows.writerow(("file", "line", "reason"))
+            rows.writerows((one.path, one.line or "", one.reason) for one in bad)
+
+
+def write_clip(places: list[Place], streams: np.ndarray) -> None:
+    """Writes one clip, (S, 3, T, V, M), to all of its places."""
+    for files, row in places:
+        for file, stream in zip(files, streams, strict=True):
+            file.write(row, stream)
