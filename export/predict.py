@@ -19,8 +19,6 @@ from native_prep.progress import Progress
 
 # Clips prepared at a time.
 _BATCH = 32
-# Frames read of a clip of a data set that sets no limit.
-_LONGEST = 300
 
 
 def predict(
@@ -50,7 +48,8 @@ def predict(
     manifest = engine.manifest
     if not manifest.dataset:
         raise ValueError(
-            f"{folder}: is for the skeleton {manifest.layout!r}, of which no raw files are known: use run()"
+            f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
+            "prepare its joints and use export.runtime"
         )
     paths = [os.fspath(clip) for clip in clips]
     found = []
@@ -102,7 +101,7 @@ def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
     args = feeder_from(manifest.feeder_args)
     dataset = get_dataset(manifest.dataset)
     # What is sampled to the engine's T is read at full length; else prep's own padding gives T.
-    frames = dataset.max_frames or _LONGEST if args.sample else manifest.frames
+    frames = None if args.sample else manifest.frames
     for start in range(0, len(paths), _BATCH):
         rows = []
         for path in paths[start : start + _BATCH]:
@@ -119,5 +118,5 @@ def _softmax(scores: np.ndarray) -> np.ndarray:
 
 def _best(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
     order = np.argsort(-probabilities, kind="stable")[:top]
-    names = manifest.class_names or [f"class {label}" for label in range(manifest.num_class)]
+    names = manifest.class_names
     return [{"class": names[label], "label": int(label), "score": float(probabilities[label])} for label in order]
