@@ -53,7 +53,8 @@ def _read_file(path, text):
         return status.UNREADABLE, 0
     if size == room:
         return status.TOO_BIG, 0
-    text[size : size + SLACK] = 10
+    for index in range(size, size + SLACK):
+        text[index] = 10
     return status.OK, size
 
 
@@ -86,7 +87,7 @@ def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare)
         size = _load(paths[index], text, reports[index])
         if size < 0:
             continue
-        result = parse_skeleton(text, size, bodies, body)
+        result = parse_skeleton(text[: size + SLACK], size, bodies, body)
         _report(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             made = normalise_ntu(
@@ -109,7 +110,7 @@ def _run_kinetics(paths, reports, text, raw, parents, clip, places, rows, spare)
         size = _load(paths[index], text, reports[index])
         if size < 0:
             continue
-        result = parse_kinetics(text, size, points, people, poses, scores)
+        result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
         _report(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
@@ -122,7 +123,7 @@ def _run_nw_ucla(paths, reports, text, points, classes, parents, clip, places, r
         size = _load(paths[index], text, reports[index])
         if size < 0:
             continue
-        result = parse_nw_ucla(text, size, points, classes)
+        result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
         _report(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))

@@ -8,12 +8,11 @@ JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STRE
 @scalar
 def _repeat(row, made):
     """Fills the frames after the first `made` with the same frames again."""
-    if made == 0:
-        row[:] = 0
-        return
     for channel in range(row.shape[0]):
         for frame in range(made, row.shape[1]):
-            row[channel, frame] = row[channel, frame - made]
+            for joint in range(row.shape[2]):
+                for body in range(row.shape[3]):
+                    row[channel, frame, joint, body] = row[channel, frame - made, joint, body] if made > 0 else 0
 
 
 @scalar
@@ -49,7 +48,9 @@ def _motion(row, moved):
                     moved[channel, frame, joint, body] = (
                         row[channel, frame + 1, joint, body] - row[channel, frame, joint, body]
                     )
-        moved[channel, last] = 0
+        for joint in range(row.shape[2]):
+            for body in range(row.shape[3]):
+                moved[channel, last, joint, body] = 0
 
 
 @scalar

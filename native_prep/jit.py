@@ -6,6 +6,7 @@ Where the package's folder cannot be written, Numba keeps the code in the user's
 """
 
 import hashlib
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 def _digest() -> str:
     here = Path(__file__).resolve().parent
     joined = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
-    return f"{hashlib.sha256(joined).hexdigest()} {numba.config.BOUNDSCHECK}"
+    return f"{hashlib.sha256(joined).hexdigest()} {os.environ.get('NUMBA_BOUNDSCHECK')}"
 
 
 class _KernelCache(FunctionCache):

@@ -143,6 +143,12 @@ def _second(code, people, scores):
 
 
 @scalar
+def _clear(people):
+    for frame in range(people.size):
+        people[frame] = 0
+
+
+@scalar
 def parse_kinetics(text0, end, clip, people, poses, scores):
     """Reads a whole file.
 
@@ -156,7 +162,7 @@ def parse_kinetics(text0, end, clip, people, poses, scores):
         (status, where, first, second): frames and label when all is well.
     """
     text = borrowed(text0)
-    people[:] = 0
+    _clear(people)
     if end == 0:
         return status.EMPTY, 0, 0, 0
     code, at = opens(text, skip_space(text, 0, end), end, _OBJECT)
@@ -168,7 +174,7 @@ def parse_kinetics(text0, end, clip, people, poses, scores):
         if code != status.OK or start < 0:
             break
         if is_word(text, start, stop, _DATA):
-            people[:] = 0
+            _clear(people)
             code, at, value = _frames(text, at, end, borrowed(clip), borrowed(people), borrowed(poses), scores)
             if code != status.OK:
                 return code, at, value, LIMIT if code == status.OUT_OF_RANGE else _second(code, people, scores)

@@ -67,14 +67,13 @@ def _energy(bodies, body, frames, room):
                     mean[axis] += bodies[frame, body, joint, axis]
     if seen == 0:
         return 0.0
-    mean /= seen * bodies.shape[2]
+    count = seen * bodies.shape[2]
     for frame in range(frames):
         if not is_hidden(bodies[frame, body], room):
             for joint in range(bodies.shape[2]):
                 for axis in range(3):
-                    spread[axis] += (bodies[frame, body, joint, axis] - mean[axis]) ** 2
-    spread /= seen * bodies.shape[2]
-    return math.sqrt(spread[0]) + math.sqrt(spread[1]) + math.sqrt(spread[2])
+                    spread[axis] += (bodies[frame, body, joint, axis] - mean[axis] / count) ** 2
+    return math.sqrt(spread[0] / count) + math.sqrt(spread[1] / count) + math.sqrt(spread[2] / count)
 
 
 @scalar
@@ -107,15 +106,31 @@ def total_of(person, frames, repeats_to):
 
 
 @scalar
+def clear_frames(person, start, stop):
+    """Empties frames of a body (T, V, 3). Loops, here and elsewhere: slices take Numba far longer to compile."""
+    for frame in range(start, stop):
+        for joint in range(person.shape[1]):
+            for axis in range(3):
+                person[frame, joint, axis] = 0
+
+
+@scalar
+def _copy_frame(person, source, target):
+    for joint in range(person.shape[1]):
+        for axis in range(3):
+            person[target, joint, axis] = person[source, joint, axis]
+
+
+@scalar
 def close_ranks(person, frames, room):
     """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
     kept = 0
     for frame in range(frames):
         if not is_hidden(person[frame], room):
             if kept != frame:
-                person[kept] = person[frame]
+                _copy_frame(person, frame, kept)
             kept += 1
-    person[kept:frames] = 0
+    clear_frames(person, kept, frames)
     return kept
 
 
@@ -145,7 +160,7 @@ def take_body(bodies, body, frames, person, room):
                 some |= value != 0
     if not some:
         return 0
-    person[frames:] = 0
+    clear_frames(person, frames, person.shape[0])
     if total_of(person, frames, frames) == 0:
         return -person.shape[0]
     if is_empty(person[0], room):
@@ -156,7 +171,7 @@ def take_body(bodies, body, frames, person, room):
 @scalar
 def _repeat(person, period, frames):
     for frame in range(period, frames):
-        person[frame] = person[frame - period]
+        _copy_frame(person, frame - period, frame)
 
 
 @scalar
@@ -174,7 +189,7 @@ def _centre(clip, centre, frames, present):
                     point[1] -= y
                     point[2] -= z
                 else:
-                    point[:] = 0
+                    point[0] = point[1] = point[2] = 0
 
 
 @scalar
@@ -195,9 +210,7 @@ def _rotation(axis, angle, matrix):
     """The 3x3 float64 matrix of a turn about `axis` (Euler-Rodrigues); the identity for a tiny axis or angle."""
     length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
     if abs(axis[0]) + abs(axis[1]) + abs(axis[2]) < 1e-6 or abs(angle) < 1e-6:
-        matrix[:] = 0.0
-        matrix[0, 0] = matrix[1, 1] = matrix[2, 2] = 1.0
-        return
+        angle, length = 0.0, 1.0
     sine = -math.sin(angle / 2.0)
     a = math.cos(angle / 2.0)
     b, c, d = axis[0] / length * sine, axis[1] / length * sine, axis[2] / length * sine
@@ -269,10 +282,11 @@ def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32):
         return 0
     if periods[0] != periods[1] and periods[0] != 0 and periods[1] != 0:
         made = total
-    present = periods > 0
+    present = np.zeros(_KEPT, np.bool_)
     for body in range(_KEPT):
+        present[body] = periods[body] > 0
         if periods[body] == 0:
-            clip[body, :made] = 0
+            clear_frames(clip[body], 0, made)
         elif periods[body] > 0:
             _repeat(clip[body], periods[body], made)
     if _look(clip, made, total, present):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from native_prep.jit import scalar
+from native_prep.normalise import clear_frames
 
 
 @scalar
@@ -38,7 +39,7 @@ def normalise_kinetics(points, people, clip):
         for body in range(clip.shape[0]):
             person = order[body]
             if person >= people[frame]:
-                clip[body, frame] = 0
+                clear_frames(clip[body], frame, frame + 1)
                 continue
             for joint in range(clip.shape[2]):
                 score = points[frame, person, 3 * joint + 2]
@@ -60,4 +61,4 @@ def normalise_nw_ucla(points, frames, clip):
         for joint in range(clip.shape[2]):
             for axis in range(3):
                 clip[0, frame, joint, axis] = points[frame, joint, axis]
-    clip[0, frames:] = 0
+    clear_frames(clip[0], frames, clip.shape[1])

@@ -92,7 +92,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error.reason}): give a list of names, one a line") from error
-    names = set()
+    names: set[str] = set()
     for number, line in enumerate(lines, 1):
         name = line.strip().removesuffix(dataset.suffix)
         if not name:

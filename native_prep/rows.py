@@ -39,7 +39,7 @@ class RowFile:
 
     def write(self, place: int, row: np.ndarray) -> None:
         """Writes one row, C-contiguous float32 of the file's shape."""
-        self._write_all(memoryview(row).cast("B"), _HEADER + place * self._row_bytes)
+        self._write_all(row.reshape(-1).view(np.uint8).data, _HEADER + place * self._row_bytes)
 
     def _write_all(self, left: memoryview, where: int) -> None:
         try:

@@ -205,7 +205,9 @@ def _frame_lines(text, at, end, plain, bodies, spare):
         if code != status.OK:
             return code, value, at
     for body in range(count, MAX_BODIES):
-        bodies[body] = 0.0
+        for joint in range(NUM_JOINTS):
+            for axis in range(3):
+                bodies[body, joint, axis] = 0
     return status.OK, 0, at
 
 

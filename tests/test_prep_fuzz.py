@@ -1,0 +1,92 @@
+"""Whatever the bytes: the kernels report, they never fail, and never read outside their buffer."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from prep_files import kinetics_clip, ntu_lines, nw_ucla_clip, person
+
+from native_prep.catalog import get_dataset
+from native_prep.cpu import CODE, Reader, reason
+
+CASES = 2000
+TOKENS = [
+    b"\n", b"\r\n", b" ", b"\t", b"-", b".", b"e", b"1e999", b"nan", b"0", b"99999999999999999999", b"\x00", b"\xff",
+    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u12", b'"data"', b"null", b"[[[[", b"25", b"1", b"2", b"",
+    b"0.123456789012345678901234567890123456789", b"-0.0", b"+", b'"frame_index": 299,', b"1E-320",
+]  # fmt: skip
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Good files of each kind, short so that a mutation meets every part of them."""
+    rng = np.random.default_rng(1)
+    one, two = person(rng, 2), person(rng, 2)
+    ntu = ["\n".join(ntu_lines(frames)) + "\n" for frames in ([[one[0]], []], [[one[0], two[0]], [two[1]]])]
+    kinetics = [json.dumps({**kinetics_clip(seed, 2), "more": [{"a": [None]}, "b\\n"]}) for seed in (1, 2)]
+    return {
+        "ntu60": [text.encode() for text in ntu],
+        "kinetics": [text.encode() for text in kinetics],
+        "nw-ucla": [json.dumps(nw_ucla_clip(1, 2, 3), indent=indent).encode() for indent in (None, 1)],
+    }
+
+
+def mutated(text: bytes, rng: random.Random) -> bytes:
+    """A few structured changes: cut, drop, double or swap a stretch, put a token in, change a byte."""
+    for _ in range(rng.randrange(1, 4)):
+        first, second = sorted(rng.randrange(len(text) + 1) for _ in range(2))
+        if rng.random() < 0.7:
+            second = min(second, first + rng.randrange(12))
+        kind = rng.randrange(6)
+        if kind == 0:
+            text = text[:first]
+        elif kind == 1:
+            text = text[:first] + text[second:]
+        elif kind == 2:
+            text = text[:second] + text[first:second] + text[second:]
+        elif kind == 3:
+            text = text[:first] + rng.choice(TOKENS) + text[first:]
+        elif kind == 4:
+            text = text[:first] + rng.choice(TOKENS) + text[second:]
+        else:
+            text = text[:first] + bytes([rng.randrange(256)]) + text[first + 1 :]
+    return text
+
+
+def fuzz(folder: Path, cases: int, seed: int) -> dict[str, int]:
+    """How many of `cases` mutations of each kind of file are still good."""
+    rng = random.Random(seed)
+    good = {}
+    for name, texts in seeds().items():
+        reader = Reader(get_dataset(name), ("joint", "bone_motion"), 300, 50)
+        good[name] = 0
+        for start in range(0, cases, 50):
+            paths = [folder / f"{name}{start + number}" for number in range(50)]
+            for path in paths:
+                path.write_bytes(mutated(rng.choice(texts), rng))
+            reports = reader.run([str(path) for path in paths])
+            for number, (path, report) in enumerate(zip(paths, reports, strict=True)):
+                if report[CODE] == 0:
+                    good[name] += 1
+                    assert np.isfinite(reader.rows[number]).all()
+                else:
+                    assert ": " in reason(str(path), report)
+                path.unlink()
+    return good
+
+
+def test_mutations(tmp_path):
+    good = fuzz(tmp_path, CASES // 2, seed=3)
+    assert all(0 < count < CASES // 2 for count in good.values()), good
+
+
+def test_mutations_with_bounds_checks(tmp_path):
+    code = f"from test_prep_fuzz import *; print(fuzz(Path({str(tmp_path)!r}), {CASES // 2}, seed=4))"
+    tests = Path(__file__).resolve().parent
+    path = os.pathsep.join((str(tests), str(tests.parent)))
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
