@@ -24,7 +24,7 @@ def fuse_scores(
     label: str | os.PathLike[str],
     alpha: float = 1.0,
     search_alpha: bool = False,
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
     """Fuse the score files of `joint`, `bone` and any further streams, and count hits.
 
@@ -34,7 +34,7 @@ def fuse_scores(
         alpha: weight of the bone stream, and of each further one that `weights` does not name.
         search_alpha: try the alphas of `SEARCH_GRID` and report the best. They are chosen on these very
             labels, so the accuracy found is an optimistic one; the result says so.
-        weights: weights of further streams, by name.
+        weights: weights of further streams, by name; None means alpha.
 
     Returns:
         clips, joint_top1, bone_top1, top1, top5 (fractions of 1), alpha; further streams add `streams`, a search
@@ -45,12 +45,12 @@ def fuse_scores(
             no finite number.
         OSError: a file cannot be read.
     """
-    weights = dict(weights or {})
-    _check_streams(score_files, weights, alpha)
+    own = {name: weight for name, weight in (weights or {}).items() if weight is not None}
+    _check_streams(score_files, own, alpha)
     names, labels = read_labels(label)
     scores = _join(score_files, names, label)
     _check_classes(scores, score_files, labels, label)
-    return fuse_arrays(scores, labels, alpha, search_alpha, weights)
+    return fuse_arrays(scores, labels, alpha, search_alpha, own)
 
 
 def fuse_arrays(

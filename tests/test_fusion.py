@@ -74,7 +74,10 @@ def test_more_streams_have_weights(files: dict[str, Path], tmp_path: Path) -> No
 
 def test_further_streams_share_alpha(files: dict[str, Path]) -> None:
     streams = {"joint": files["joint"], "bone": files["bone"], "again": files["bone"]}
-    assert fuse_scores(streams, files["label"], alpha=0.5)["top1"] == _fuse(files, alpha=1.0)["top1"]
+    given = fuse_scores(streams, files["label"], alpha=0.5, weights={"again": None})
+    assert given["streams"]["again"]["weight"] == 0.5
+    assert given == fuse_scores(streams, files["label"], alpha=0.5)
+    assert given["top1"] == _fuse(files, alpha=1.0)["top1"]
 
 
 def test_search_finds_the_best_of_its_grid_and_says_where(files: dict[str, Path]) -> None:
