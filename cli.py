@@ -200,7 +200,7 @@ def fuse_eval(
         raise click.UsageError("give scores and --label, or --dataset, or --engine and --config")
     from export import fusion
 
-    weighing = {"alpha": 1.0 if alpha is None else alpha, "search_alpha": search_alpha}
+    weighing: dict[str, Any] = {"alpha": 1.0 if alpha is None else alpha, "search_alpha": search_alpha}
     if dataset:
         return fusion.fuse_dataset(dataset, **weighing)
     if engine or config:
