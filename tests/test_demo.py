@@ -6,7 +6,7 @@ import pytest
 
 from bench.demo import DemoSizes, demo
 
-TINY = DemoSizes(clips=12, classes=2, frames=8, epochs=1, batch=4)
+TINY = DemoSizes(clips=12, classes=2, frames=8, window=8, epochs=1, batch=4)
 
 
 def test_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,7 +16,7 @@ def test_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert abs(result["engine_top1"] - result["top1"]) < 0.5
     # Two classes cannot be met three times better than chance.
     assert not result["passed"] and "times chance" in result["failed"][0] and len(result["failed"]) == 1
-    assert len(result["prediction"][0]["top"]) == 2
+    assert len(result["prediction"][0]["top"]) == 3
     assert Path(result["onnx"]).is_file()
     assert len(result["steps"]) == 7
     told = capsys.readouterr()
