@@ -148,7 +148,8 @@ class Reader:
         layout = dataset.layout
         dense = (3, frames, layout.num_joints, dataset.num_person)
         self.rows = np.empty((capacity, len(streams), *dense), np.float32)
-        self._spare = np.empty(dense, np.float32)
+        self._flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
+        self._spare = np.empty(self._flat.shape[2:], np.float32)
         self._clip = np.empty((dataset.num_person, frames, layout.num_joints, 3), np.float32)
         self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
         self._places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
@@ -178,7 +179,7 @@ class Reader:
         names = [os.fsencode(path) + b"\0" for path in paths]
         table = np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
         reports = np.zeros((len(names), 7), np.int64)
-        after = (self._clip, self._places, self.rows, self._spare)
+        after = (self._clip, self._places, self._flat, self._spare)
         kind = self.dataset.layout.name
         if kind == "ntu":
             _run_ntu(table, reports, self._text, self._ntu, self._room, self._joints, *after)

@@ -1,56 +1,66 @@
-"""Clips (M, T, V, 3) to the dense rows (3, T, V, M) of the four streams. All arrays are float32."""
+"""Clips (M, T, V, 3) to the dense rows (3, T * V * M) of the four streams. All arrays are float32."""
 
-from native_prep.jit import scalar
+from numba import types
+
+from native_prep.jit import c_function, scalar
 
 JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
+
+_copy = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
 
 
 @scalar
 def _repeat(row, made):
-    """Fills the frames after the first `made` with the same frames again."""
+    """Fills each channel with its first `made` numbers again and again, twice as many each time."""
     for channel in range(row.shape[0]):
-        for frame in range(made, row.shape[1]):
-            for joint in range(row.shape[2]):
-                for body in range(row.shape[3]):
-                    row[channel, frame, joint, body] = row[channel, frame - made, joint, body] if made > 0 else 0
+        done = made
+        while done < row.shape[1]:
+            more = min(done, row.shape[1] - done)
+            _copy(row[channel, done:].ctypes, row[channel].ctypes, 4 * more)
+            done += more
 
 
 @scalar
 def _joints(clip, made, row):
+    bodies, _, joints, _ = clip.shape
     for channel in range(3):
-        for frame in range(made):
-            for joint in range(clip.shape[2]):
-                for body in range(clip.shape[0]):
-                    row[channel, frame, joint, body] = clip[body, frame, joint, channel]
-    _repeat(row, made)
+        for body in range(bodies):
+            for frame in range(made):
+                for joint in range(joints):
+                    row[channel, (frame * joints + joint) * bodies + body] = clip[body, frame, joint, channel]
 
 
 @scalar
 def _bones(clip, made, parents, row):
+    bodies, _, joints, _ = clip.shape
     for channel in range(3):
-        for frame in range(made):
-            for joint in range(clip.shape[2]):
-                parent = parents[joint]
-                for body in range(clip.shape[0]):
-                    row[channel, frame, joint, body] = (
-                        clip[body, frame, joint, channel] - clip[body, frame, parent, channel]
-                    )
-    _repeat(row, made)
+        for body in range(bodies):
+            for frame in range(made):
+                for joint in range(joints):
+                    bone = clip[body, frame, joint, channel] - clip[body, frame, parents[joint], channel]
+                    row[channel, (frame * joints + joint) * bodies + body] = bone
 
 
 @scalar
-def _motion(row, moved):
-    last = row.shape[1] - 1
+def _motion(row, moved, step):
+    """`step` numbers make a frame."""
+    last = row.shape[1] - step
     for channel in range(3):
-        for frame in range(last):
-            for joint in range(row.shape[2]):
-                for body in range(row.shape[3]):
-                    moved[channel, frame, joint, body] = (
-                        row[channel, frame + 1, joint, body] - row[channel, frame, joint, body]
-                    )
-        for joint in range(row.shape[2]):
-            for body in range(row.shape[3]):
-                moved[channel, last, joint, body] = 0
+        for index in range(last):
+            moved[channel, index] = row[channel, index + step] - row[channel, index]
+        for index in range(last, row.shape[1]):
+            moved[channel, index] = 0
+
+
+@scalar
+def _finish(clip, made, row):
+    step = clip.shape[0] * clip.shape[2]
+    if made > 0:
+        _repeat(row, made * step)
+    else:
+        for channel in range(3):
+            for index in range(row.shape[1]):
+                row[channel, index] = 0
 
 
 @scalar
@@ -61,16 +71,19 @@ def write_streams(clip, made, parents, places, rows, spare):
         clip: (M, T, V, 3); it repeats from its start after `made` frames, and is nobody for 0.
         parents: int64 (V,), the joint that each joint's bone starts from.
         places: int64 (4,), for each of `streams.STREAMS` its place in `rows`, or -1.
-        rows: (S, 3, T, V, M) to fill.
-        spare: (3, T, V, M), to work in.
+        rows: (S, 3, T * V * M) to fill.
+        spare: (3, T * V * M), to work in.
     """
+    step = clip.shape[0] * clip.shape[2]
     if places[JOINT] >= 0 or places[JOINT_MOTION] >= 0:
         row = rows[places[JOINT]] if places[JOINT] >= 0 else spare
         _joints(clip, made, row)
+        _finish(clip, made, row)
         if places[JOINT_MOTION] >= 0:
-            _motion(row, rows[places[JOINT_MOTION]])
+            _motion(row, rows[places[JOINT_MOTION]], step)
     if places[BONE] >= 0 or places[BONE_MOTION] >= 0:
         row = rows[places[BONE]] if places[BONE] >= 0 else spare
         _bones(clip, made, parents, row)
+        _finish(clip, made, row)
         if places[BONE_MOTION] >= 0:
-            _motion(row, rows[places[BONE_MOTION]])
+            _motion(row, rows[places[BONE_MOTION]], step)

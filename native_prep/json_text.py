@@ -31,9 +31,13 @@ _ESCAPES = word('"\\/bfnrt')
 @inlined
 def skip_space(text, at, end):
     """The index of the first character that is no white space, at most `end`."""
-    while at < end and (text[at] == 32 or text[at] == 10 or text[at] == 13 or text[at] == 9):
-        at += 1
-    return at
+    here = np.uint64(at)  # without a sign: see `numbers.parse_number`
+    stop = np.uint64(end)
+    byte = text[here]
+    while byte <= 32 and here < stop and (byte == 32 or byte == 10 or byte == 13 or byte == 9):
+        here += _ONE
+        byte = text[here]
+    return np.int64(here)
 
 
 @scalar
@@ -101,12 +105,13 @@ def string_end(text, at, end):
 @inlined
 def json_number(text, at, end):
     """(status, float64, index behind) of the number at `at`, which JSON spells more strictly than Python does."""
-    first = at + (text[at] == _MINUS)
+    first = np.uint64(at) + np.uint64(text[np.uint64(at)] == _MINUS)
     code, number, behind = number_at(text, at)
-    if code != status.OK or text[first] < _ZERO or text[first] > 57 or text[behind - 1] == 46:
+    digit = text[first] - np.uint8(_ZERO)
+    if code != status.OK or digit > 9 or text[np.uint64(behind) - _ONE] == 46:
         code, at = wrong(at, end)
         return code, 0.0, at
-    if text[first] == _ZERO and text[first + 1] >= _ZERO and text[first + 1] <= 57:
+    if digit == 0 and text[first + _ONE] - np.uint8(_ZERO) <= 9:
         return status.JSON_SYNTAX, 0.0, at
     return status.OK, number, behind
 

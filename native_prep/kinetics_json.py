@@ -29,6 +29,7 @@ _SKELETON, _POSE, _SCORE = word("skeleton"), word("pose"), word("score")
 @scalar
 def _person(text, at, end, pose, score):
     """(status, index, first) of one object with a pose (2V numbers) and scores (V)."""
+    text, pose, score = borrowed(text), borrowed(pose), borrowed(score)
     code, at = opens(text, at, end, _OBJECT)
     poses, scores = -1, -1
     first = True

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from native_prep.jit import inlined, scalar
+from native_prep.jit import borrowed, inlined, scalar
 
 _KEPT = 2  # M
 
@@ -35,7 +35,7 @@ def numpy_sum(values):
     return total
 
 
-@scalar
+@inlined
 def is_hidden(points, room):
     """Whether a frame (V, 3) counts as nobody, summed joint by joint. `room` (V,) is of the same type."""
     for joint in range(points.shape[0]):
@@ -43,7 +43,7 @@ def is_hidden(points, room):
     return numpy_sum(room) == 0
 
 
-@scalar
+@inlined
 def is_empty(points, room):
     """Whether a float32 frame (V, 3) counts as nobody, summed axis by axis."""
     total = np.float32(0)
@@ -57,6 +57,7 @@ def is_empty(points, room):
 @scalar
 def _energy(bodies, body, frames, room):
     """The sum over the axes of the standard deviation over seen frames and joints, 0 for nobody."""
+    bodies, room = borrowed(bodies), borrowed(room)
     mean, spread = np.zeros(3), np.zeros(3)
     seen = 0
     for frame in range(frames):
@@ -124,6 +125,7 @@ def _copy_frame(person, source, target):
 @scalar
 def close_ranks(person, frames, room):
     """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
+    person, room = borrowed(person), borrowed(room)
     kept = 0
     for frame in range(frames):
         if not is_hidden(person[frame], room):
@@ -137,6 +139,7 @@ def close_ranks(person, frames, room):
 @scalar
 def find_period(person, frames, room):
     """After how many frames a body repeats from its start: where only empty frames are left, or T."""
+    person, room = borrowed(person), borrowed(room)
     last = 0
     for frame in range(frames):
         if not is_empty(person[frame], room):
@@ -177,13 +180,14 @@ def _repeat(person, period, frames):
 @scalar
 def _centre(clip, centre, frames, present):
     """Moves all present bodies so that joint `centre` of the first one is the origin; joints of sum zero get zeros."""
+    clip = borrowed(clip)
     for frame in range(frames):
         x, y, z = clip[0, frame, centre, 0], clip[0, frame, centre, 1], clip[0, frame, centre, 2]
         for body in range(_KEPT):
             if not present[body]:
                 continue
             for joint in range(clip.shape[2]):
-                point = clip[body, frame, joint]
+                point = clip[body, frame, joint]  # no copy, and no reference is counted: `clip` is borrowed
                 if point[0] + point[1] + point[2] != 0:
                     point[0] -= x
                     point[1] -= y
@@ -228,6 +232,7 @@ def _rotation(axis, angle, matrix):
 @scalar
 def _turn(clip, start, stop, to_z, frames, present, room):
     """Turns all present bodies so that the first one's bone from `start` to `stop` lies along z, or along x."""
+    clip, room = borrowed(clip), borrowed(room)
     first = clip[0, 0]
     x, y, z = first[stop, 0] - first[start, 0], first[stop, 1] - first[start, 1], first[stop, 2] - first[start, 2]
     axis, matrix = np.zeros(3), np.empty((3, 3))

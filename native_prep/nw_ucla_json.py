@@ -25,6 +25,7 @@ _SKELETONS, _LABEL = word("skeletons"), word("label")
 @scalar
 def _joints(text, at, end, points):
     """(status, index, first) of one frame of NW-UCLA, to `points` (V, 3)."""
+    text, points = borrowed(text), borrowed(points)
     code, at = opens(text, at, end, _LIST)
     joints, first, more = 0, True, code == status.OK
     while more:

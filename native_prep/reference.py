@@ -108,7 +108,7 @@ def _angle(vector: np.ndarray, towards: tuple[int, int, int]) -> float:
     # The length stays in the vector's own float32: near 0 degrees, arccos makes a large matter of it.
     if np.abs(vector).sum() < 1e-6:
         return 0.0
-    cosine = np.dot(vector / np.linalg.norm(vector), towards / np.linalg.norm(towards))
+    cosine = np.dot(vector / np.linalg.norm(vector), np.array(towards) / np.linalg.norm(towards))
     return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
 

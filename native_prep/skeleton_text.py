@@ -8,7 +8,7 @@
     ...
 
 Only x y z are turned into numbers. The other nine are counted, eight characters at a time: that is most of the speed.
-They are looked at one by one only in a file that holds characters no number has. Lines may end in CRLF.
+They are looked at one by one only in a line that holds letters, say of an exponent. Lines may end in CRLF.
 
 Text is a uint8 array that goes on for at least `SLACK` line feeds behind its `end`, so no line needs another bound.
 """
@@ -27,11 +27,9 @@ _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 
 _LINE_FEED, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
 _LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
-_SPACES = np.uint64(0x2020202020202020)
 _ABOVE_SPACE = np.uint64(0x2121212121212121)
+_TABS = np.uint64(0x0909090909090909)
 _TO_NINE = np.uint64(0x4646464646464646)  # added to a character above 9 it sets the highest bit
-_IS_ODD = np.ones(256, np.bool_)
-_IS_ODD[list(b"0123456789+-.eE \t\r\n")] = False
 
 
 @scalar
@@ -43,41 +41,24 @@ def line_of(text, at):
     return line
 
 
-@scalar
-def _is_plain_word(text, at):
-    odd = 0
-    for index in range(at, at + 8):
-        odd += _IS_ODD[text[index]]
-    return odd == 0
-
-
-@scalar
-def is_plain(text, end):
-    """Whether all characters are those of plain numbers, blanks and line ends."""
-    for at in range(0, end, 8):
-        word = eight(text, at)
-        above_nine = ((word & ~HIGHS) + _TO_NINE | word) & HIGHS
-        below_space = ~((word | HIGHS) - _SPACES) & HIGHS
-        if above_nine | below_space != np.uint64(0) and not _is_plain_word(text, at):
-            return False
-    return True
-
-
 @inlined
 def _count_fields(text, at):
-    """(fields, index behind the line) from a blank or a line end on."""
+    """(fields, whether odd characters are about, index behind the line) from a blank or a line end on."""
     fields = np.int64(0)
+    odd = np.uint64(0)
     before = np.uint64(0x80)  # whether the character before the word is blank
     while True:
         word = eight(text, at)
-        blank = ~((word | HIGHS) - _ABOVE_SPACE) & ~word & HIGHS
+        low = word | HIGHS
+        blank = ~(low - _ABOVE_SPACE) & HIGHS
+        odd |= (word & ~HIGHS) + _TO_NINE | word | ~(low - _TABS)
         starts = ~blank & HIGHS & (blank << np.uint64(8) | before)
         other = word ^ _LINE_FEEDS
         feeds = (other - ONES) & ~other & HIGHS
         lowest = feeds & (~feeds + np.uint64(1))  # zero: no line feed, and all of the word is kept
         fields += marked(starts & (lowest - np.uint64(1)))
         if feeds != np.uint64(0):
-            return fields, _line_end(text, at) + 1
+            return fields, odd & HIGHS != np.uint64(0), _line_end(text, at) + 1
         before = blank >> np.uint64(56)
         at += 8
 
@@ -103,7 +84,7 @@ def _is_word_number(text, start, end):
 
 @scalar
 def _check_fields(text, at):
-    """(status, index): `_count_fields` for files with odd characters; each field is read as a number."""
+    """(status, index) of a line with odd characters: each of its fields must be a number."""
     while text[at] != _LINE_FEED:
         if text[at] == _SPACE or text[at] == _TAB or text[at] == _RETURN:
             at += 1
@@ -142,7 +123,7 @@ def _is_gap(byte):
 
 
 @inlined
-def _joint_line(text, at, plain, point):
+def _joint_line(text, at, point):
     """(status, value, next line); x y z go to `point`, a float64 array of 3."""
     for axis in range(3):
         while text[at] == _SPACE or text[at] == _TAB:
@@ -158,26 +139,27 @@ def _joint_line(text, at, plain, point):
             return status.OUT_OF_RANGE, LIMIT, at
         point[axis] = number
         at = behind
-    return _rest_of_line(text, at, plain, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
+    return _rest_of_line(text, at, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
 
 
 @inlined
-def _rest_of_line(text, at, plain, seen, wanted, failure):
+def _rest_of_line(text, at, seen, wanted, failure):
     """(status, fields, next line) of what is only counted, from a blank on."""
-    if not plain:
+    fields, odd, behind = _count_fields(text, at)
+    if odd:
         code, wrong = _check_fields(text, at)
         if code != status.OK:
             return code, 0, wrong
-    fields, behind = _count_fields(text, at)
     if seen + fields != wanted:
         return failure, seen + fields, at
     return status.OK, 0, behind
 
 
 @scalar
-def _body_lines(text, at, plain, points):
+def _body_lines(text, at, points):
     """(status, value, next line) of a body and its 25 joints, to `points` (V, 3)."""
-    code, value, at = _rest_of_line(text, at, plain, 0, _BODY_FIELDS, status.BODY_FIELDS)
+    text, points = borrowed(text), borrowed(points)
+    code, value, at = _rest_of_line(text, at, 0, _BODY_FIELDS, status.BODY_FIELDS)
     if code != status.OK:
         return code, value, at
     code, joints, at = _count_line(text, at)
@@ -186,14 +168,14 @@ def _body_lines(text, at, plain, points):
     if joints != NUM_JOINTS:
         return status.JOINT_COUNT, joints, at - 1
     for joint in range(NUM_JOINTS):
-        code, value, at = _joint_line(text, at, plain, points[joint])
+        code, value, at = _joint_line(text, at, points[joint])
         if code != status.OK:
             return code, value, at
     return status.OK, 0, at
 
 
 @scalar
-def _frame_lines(text, at, end, plain, bodies, spare):
+def _frame_lines(text, at, end, bodies, spare):
     """(status, value, next) of one frame, to `bodies` (4, V, 3); `spare` (V, 3) takes the bodies past the fourth."""
     code, count, at = _count_line(text, at)
     if code != status.OK:
@@ -201,7 +183,7 @@ def _frame_lines(text, at, end, plain, bodies, spare):
     for body in range(count):
         if at >= end:
             return status.ENDS_EARLY, 0, end
-        code, value, at = _body_lines(text, at, plain, bodies[body] if body < MAX_BODIES else spare)
+        code, value, at = _body_lines(text, at, bodies[body] if body < MAX_BODIES else spare)
         if code != status.OK:
             return code, value, at
     for body in range(count, MAX_BODIES):
@@ -222,11 +204,10 @@ def _parse(text, end, bodies, spare):
         return status.NO_FRAMES, 0, 0, 0
     if frames > bodies.shape[0]:
         return status.TOO_MANY_FRAMES, 0, frames, bodies.shape[0]
-    plain = is_plain(text, end)
     for frame in range(frames):
         if at >= end:
             return status.ENDS_EARLY, end, frame, frames
-        code, value, at = _frame_lines(text, at, end, plain, bodies[frame], spare)
+        code, value, at = _frame_lines(text, at, end, bodies[frame], spare)
         if code != status.OK:
             if at >= end or code == status.ENDS_EARLY:
                 return status.ENDS_EARLY, end, frame, frames

@@ -192,7 +192,8 @@ def _kinetics(dataset: str, folder: Path, clips: int, classes: int, seed: int, f
             label = index % classes
             part = "val" if (index // classes) % 4 == 1 else "train"
             name = synth_names.video_id(seed, index)
-            people = _kinetics_people(label, _length(frames, rng), rng)
+            # frame_index counts from 1 in a table of 300 frames: the longest real clips have 299.
+            people = _kinetics_people(label, min(_length(frames, rng), 299), rng)
             text = _kinetics_text(people, titles[label], label)
             written += (folder / f"kinetics_{part}" / f"{name}.json").write_bytes(text)
             tables[part][name] = {"has_skeleton": len(people) > 0, "label": titles[label], "label_index": label}
