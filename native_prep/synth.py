@@ -4,7 +4,6 @@ The same arguments give the same bytes. Every clip is drawn from (seed, its numb
 clips of a shorter one.
 """
 
-import json
 import os
 import shutil
 import time
@@ -14,15 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from native_prep import synth_names
-from native_prep.catalog import DATASETS, class_names, get_dataset
-from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
+from native_prep.catalog import DATASETS, get_dataset
+from native_prep.layouts import NTU, Layout
 from native_prep.progress import Progress
 from native_prep.splits import parse_ntu_name
-from native_prep.synth_motion import END_JOINTS, as_layout, before_camera, in_picture, performance
+from native_prep.synth_json import write_kinetics_files, write_nw_ucla_files
+from native_prep.synth_motion import (
+    END_JOINTS,
+    TWO_BODIES,
+    YAWS,
+    as_layout,
+    before_camera,
+    clip_length,
+    in_picture,
+    performance,
+    place,
+)
 
 MEAN_FRAMES = {"ntu60": 90, "ntu120": 90, "kinetics": 290, "nw-ucla": 40}
-_TWO_BODIES = 0.2
-_YAWS = (0.8, 0.0, -0.8)  # of the three cameras, radians
 
 
 def synth(
@@ -60,7 +68,12 @@ def synth(
     part = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
     part.mkdir(parents=True)
     try:
-        written = _WRITERS[dataset](dataset, part, clips, classes, seed, frames)
+        if dataset == "kinetics":
+            written = write_kinetics_files(part, clips, classes, seed, frames)
+        elif dataset == "nw-ucla":
+            written = write_nw_ucla_files(part, clips, classes, seed, frames)
+        else:
+            written = _write_ntu_files(dataset, part, clips, classes, seed, frames)
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -94,22 +107,12 @@ def _check_numbers(dataset: str, clips: int, classes: int, frames: int, seed: in
         raise ValueError(f"synth: a mean of {frames} frames: ask for 2 to 300")
 
 
-def _length(frames: int, rng: np.random.Generator) -> int:
-    """Within half of the mean on either side: `--max-frames` of 1.5 means cuts nothing off."""
-    return int(np.clip(rng.normal(frames, 0.2 * frames), max(2, frames // 2), min(300, frames * 3 // 2)))
-
-
-def _place(rng: np.random.Generator, second: bool) -> tuple[float, float, float]:
-    side = 0.9 if second else 0.0
-    return (float(rng.uniform(-0.5, 0.5) + side), -0.85, float(rng.uniform(2.4, 3.8)))
-
-
-def _ntu(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
+def _write_ntu_files(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
     written = 0
     with Progress(clips, "synth", "clip") as progress:
         for index, name in enumerate(synth_names.ntu_names(dataset, clips, classes)):
             rng = np.random.default_rng([seed, index])
-            text = _ntu_clip(name, _length(frames, rng), rng)
+            text = _ntu_clip(name, clip_length(frames, rng), rng)
             written += (folder / f"{name}.skeleton").write_bytes(text)
             progress.update(1)
     return written
@@ -119,12 +122,12 @@ def _ntu_clip(name: str, length: int, rng: np.random.Generator) -> bytes:
     """One `.skeleton` file: bodies, and the frames of each, as the sensor might have reported them."""
     parts = parse_ntu_name(name)
     size = synth_names.body_size(parts.performer)
-    bodies = 2 if rng.random() < _TWO_BODIES else 1
+    bodies = 2 if rng.random() < TWO_BODIES else 1
     rows, present = [], np.ones((bodies, length), bool)
     for body in range(bodies):
         points, angles = performance(parts.action - 1, length, size if body == 0 else rng.uniform(0.85, 1.1), rng)
-        yaw = _YAWS[parts.camera - 1] + rng.normal(0.0, 0.2) + (np.pi / 2 if body else 0.0)
-        rows.append(_sensor_rows(before_camera(points, yaw, _place(rng, body == 1), rng), angles, rng))
+        yaw = YAWS[parts.camera - 1] + rng.normal(0.0, 0.2) + (np.pi / 2 if body else 0.0)
+        rows.append(_sensor_rows(before_camera(points, yaw, place(rng, body == 1), rng), angles, rng))
     if bodies == 2 and rng.random() < 0.5:  # the second one comes later or leaves
         cut = rng.integers(length)
         present[1, :cut] = rng.random() < 0.5
@@ -180,80 +183,6 @@ def _ntu_text(rows: np.ndarray, present: np.ndarray, first_id: int, rng: np.rand
     return "".join(lines).replace("e-", "E-").encode("ascii")  # the recordings write 8.1E-05
 
 
-def _kinetics(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
-    tables: dict[str, dict] = {"train": {}, "val": {}}
-    written = 0
-    titles = class_names("kinetics")
-    with Progress(clips, "synth", "clip") as progress:
-        for part in tables:
-            (folder / f"kinetics_{part}").mkdir()
-        for index in range(clips):
-            rng = np.random.default_rng([seed, index])
-            label = index % classes
-            part = "val" if (index // classes) % 4 == 1 else "train"
-            name = synth_names.video_id(seed, index)
-            # frame_index counts from 1 in a table of 300 frames: the longest real clips have 299.
-            people = _kinetics_people(label, min(_length(frames, rng), 299), rng)
-            text = _kinetics_text(people, titles[label], label)
-            written += (folder / f"kinetics_{part}" / f"{name}.json").write_bytes(text)
-            tables[part][name] = {"has_skeleton": len(people) > 0, "label": titles[label], "label_index": label}
-            progress.update(1)
-        for part, table in tables.items():
-            text = json.dumps(table, indent=4, sort_keys=True).encode()
-            written += (folder / f"kinetics_{part}_label.json").write_bytes(text)
-    return written
-
-
-def _kinetics_people(label: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """(T, people, V, 3) of x, y, score; no people at all in about one clip of fifty."""
-    if rng.random() < 0.02:
-        return np.zeros((0, 0, KINETICS.num_joints, 3))
-    people = []
-    for person in range(1 + int(rng.random() < _TWO_BODIES) + int(rng.random() < 0.05)):
-        body = as_layout(performance(label, length, rng.uniform(0.85, 1.1), rng)[0], KINETICS)
-        points = in_picture(before_camera(body, rng.normal(0.0, 0.5), _place(rng, person > 0), rng))
-        score = np.clip(rng.normal(0.6, 0.1, KINETICS.num_joints) + rng.normal(0, 0.08, points.shape[:2]), 0.05, 0.95)
-        seen = rng.random(points.shape[:2]) > rng.uniform(0.0, 0.15, KINETICS.num_joints)
-        people.append(np.concatenate((points, score[..., None]), -1) * seen[..., None])
-    return np.stack(people, 1)
-
-
-_PERSON_TEXT = (
-    '{"pose": [' + ", ".join(["%.3f"] * 36) + '], "score": [' + ", ".join(["%.3f"] * KINETICS.num_joints) + "]}"
-)
-
-
-def _kinetics_text(people: np.ndarray, title: str, label: int) -> bytes:
-    length, count = people.shape[:2]
-    poses = people[..., :2].reshape(length, count, -1)
-    numbers = np.concatenate((poses, people[..., 2]), -1).tolist()
-    frames = (
-        f'{{"frame_index": {index + 1}, "skeleton": [' + ", ".join(_PERSON_TEXT % tuple(one) for one in frame) + "]}"
-        for index, frame in enumerate(numbers)
-    )
-    tail = f'], "label": {json.dumps(title)}, "label_index": {label}}}'
-    return ('{"data": [' + ", ".join(frames) + tail).encode()
-
-
-def _nw_ucla(dataset: str, folder: Path, clips: int, classes: int, seed: int, frames: int) -> int:
-    written = 0
-    with Progress(clips, "synth", "clip") as progress:
-        for index, name in enumerate(synth_names.nw_ucla_names(clips, classes)):
-            rng = np.random.default_rng([seed, index])
-            label, view = index % classes, int(name[-1]) - 1
-            size = synth_names.body_size(int(name[5:7]))
-            body = as_layout(performance(label, _length(frames, rng), size, rng)[0], NW_UCLA)
-            points = before_camera(body, _YAWS[view] / 2 + rng.normal(0.0, 0.2), _place(rng, False), rng)
-            rounded = [[[float(f"{value:.6g}") for value in joint] for joint in frame] for frame in points.tolist()]
-            text = json.dumps({"file_name": name, "skeletons": rounded, "label": label + 1}).encode()
-            written += (folder / f"{name}.json").write_bytes(text)
-            progress.update(1)
-    return written
-
-
-_WRITERS = {"ntu60": _ntu, "ntu120": _ntu, "kinetics": _kinetics, "nw-ucla": _nw_ucla}
-
-
 def joint_batch(
     layout: Layout, clips: int, frames: int, persons: int, seed: int, one_body_share: float = 0.8
 ) -> np.ndarray:
@@ -290,7 +219,7 @@ def _prepared_ntu(layout: Layout, label: int, length: int, rng: np.random.Genera
 
 def _prepared_nw_ucla(layout: Layout, label: int, length: int, rng: np.random.Generator, body: int) -> np.ndarray:
     points = as_layout(performance(label, length, rng.uniform(0.85, 1.1), rng)[0], layout)
-    return before_camera(points, rng.normal(0.0, 0.4), _place(rng, body > 0), rng)
+    return before_camera(points, rng.normal(0.0, 0.4), place(rng, body > 0), rng)
 
 
 def _prepared_kinetics(layout: Layout, label: int, length: int, rng: np.random.Generator, body: int) -> np.ndarray:

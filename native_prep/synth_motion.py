@@ -12,6 +12,8 @@ import numpy as np
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
 
 FRAMES_PER_SECOND = 30.0
+TWO_BODIES = 0.2  # share of the clips
+YAWS = (0.8, 0.0, -0.8)  # of the three cameras, radians
 Axis = tuple[float, float, float]
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -138,14 +140,25 @@ def performance(label: int, frames: int, size: float, rng: np.random.Generator) 
     return pose(angles, size), angles
 
 
-def before_camera(points: np.ndarray, yaw: float, place: Axis, rng: np.random.Generator) -> np.ndarray:
-    """Body frame to camera space (T, V, 3): turned by `yaw`, stood at `place`, drifting, tilted, with jitter."""
+def before_camera(points: np.ndarray, yaw: float, where: Axis, rng: np.random.Generator) -> np.ndarray:
+    """Body frame to camera space (T, V, 3): turned by `yaw`, stood at `where`, drifting, tilted, with jitter."""
     frames = len(points)
     turn = rotations(np.array([rng.normal(-0.05, 0.03), 0.0, 0.0])) @ rotations(np.array([0.0, yaw, 0.0]))
     drift = rng.normal(0.0, 0.15, 3) * (np.linspace(0.0, 1.0, frames) ** 2)[:, None]
     drift[:, 1] = 0.0
     jitter = rng.standard_normal(points.shape) * _noise(points.shape[1])[:, None]
-    return points @ turn.T + np.asarray(place) + drift[:, None] + jitter
+    return points @ turn.T + np.asarray(where) + drift[:, None] + jitter
+
+
+def clip_length(frames: int, rng: np.random.Generator) -> int:
+    """Frames of a clip, within half of the mean on either side: `--max-frames` of 1.5 means cuts nothing off."""
+    return int(np.clip(rng.normal(frames, 0.2 * frames), max(2, frames // 2), min(300, frames * 3 // 2)))
+
+
+def place(rng: np.random.Generator, second: bool = False) -> Axis:
+    """Where a person stands before the camera, metres; a second one beside the first."""
+    side = 0.9 if second else 0.0
+    return (float(rng.uniform(-0.5, 0.5) + side), -0.85, float(rng.uniform(2.4, 3.8)))
 
 
 def _noise(joints: int) -> np.ndarray:
