@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bench.part import Check, Part
-from bench.timer import measure
+from bench.timer import Timing, measure
 from native_prep import reference
 from native_prep.clips import read_clip
 from native_prep.layouts import KINETICS, NTU, Layout
@@ -19,16 +20,21 @@ from native_prep.synth import write_kinetics, write_ntu
 ALLOWED = 2e-6
 _CLASSES = 10
 REFERENCE, KERNEL, COMMAND = "NumPy reference", "kernels, one thread", "whole command"
+_NOTES = {
+    REFERENCE: "joint and bone, one benchmark, nothing written",
+    KERNEL: "joint and bone, nothing written",
+    COMMAND: "joint and bone of all benchmarks, written as npy",
+}
 
 
 def run_prep(
     *,
     ntu_clips: int = 240,
-    kinetics_clips: int = 60,
+    kinetics_clips: int = 40,
     frames: int = 90,
-    sample: int = 8,
+    sample: int = 6,
     runs: int = 5,
-    seconds: float = 30.0,
+    seconds: float = 20.0,
     seed: int = 0,
     data: str | Path | None = None,
     workers: int | None = None,
@@ -42,86 +48,75 @@ def run_prep(
         data: folder of `.skeleton` files to time instead of made ones.
         workers: threads of the whole command; all processors by default.
     """
-    cores = workers or os.cpu_count() or 1
+    threads = workers or os.cpu_count() or 1
     part = Part("prep", {"ntu_clips": ntu_clips, "ntu_frames": frames, "kinetics_clips": kinetics_clips})
-    part.sizes |= {"reference_sample": sample, "workers": cores, "files": "warm"}
+    part.sizes |= {"reference_sample": sample, "workers": threads, "files": "warm"}
     with tempfile.TemporaryDirectory(prefix="bench_prep_") as folder:
         work = Path(folder)
         ntu = Path(data) if data else work / "ntu"
         if data is None:
             write_ntu(ntu, ntu_clips, _CLASSES, seed, frames)
         write_kinetics(work / "kinetics", kinetics_clips, _CLASSES, seed)
-        files = {"ntu60": sorted(ntu.glob("*.skeleton")), "kinetics": sorted(work.glob("kinetics/kinetics_*/*.json"))}
-        if not files["ntu60"]:
-            raise ValueError(f"{ntu}: no .skeleton file in it: give a folder of NTU clips")
-        _compare(part, "ntu60", NTU, reference.prepare_ntu_clip, _spread(files["ntu60"], 2 * sample))
-        _compare(part, "kinetics", KINETICS, reference.prepare_kinetics_clip, _spread(files["kinetics"], 2 * sample))
-        for dataset, source, layout, plain in (
-            ("ntu60", ntu, NTU, reference.prepare_ntu_clip),
-            ("kinetics", work / "kinetics", KINETICS, reference.prepare_kinetics_clip),
-        ):
-            _time(part, dataset, source, files[dataset], layout, plain, work, (sample, runs, seconds, cores))
+        sources = (
+            _Source("ntu60", ntu, "*.skeleton", NTU, reference.prepare_ntu_clip),
+            _Source("kinetics", work / "kinetics", "kinetics_*/*.json", KINETICS, reference.prepare_kinetics_clip),
+        )
+        for source in sources:
+            _compare(part, source, 2 * sample)
+        for source in sources:
+            timings = measure(_ways(source, sample, work / "out" / source.dataset, threads), runs, seconds)
+            _add_rates(part, source, sample, timings)
     return part
 
 
-Plain = Callable[[Path], np.ndarray]
+@dataclass(frozen=True)
+class _Source:
+    """Raw files of one data set, and the plain way to prepare one of them."""
+
+    dataset: str
+    folder: Path
+    pattern: str
+    layout: Layout
+    plain: Callable[[Path], np.ndarray]
+
+    def paths(self, count: int | None = None) -> list[Path]:
+        """All files, or at least `count` of them, evenly: every class and number of bodies has its share."""
+        found = sorted(self.folder.glob(self.pattern))
+        if not found:
+            raise ValueError(f"{self.folder}: no {self.pattern} in it: give a folder of raw clips")
+        return found[:: max(1, len(found) // (count or len(found)))]
 
 
-def _spread(paths: list[Path], count: int) -> list[Path]:
-    """About `count` of them, evenly, so that every class and number of bodies has its share."""
-    return paths[:: max(1, len(paths) // count)]
-
-
-def _compare(part: Part, dataset: str, layout: Layout, plain: Plain, paths: list[Path]) -> None:
-    joint_error = bone_error = 0.0
+def _compare(part: Part, source: _Source, count: int) -> None:
+    paths = source.paths(count)
+    errors = {"joint": 0.0, "bone": 0.0}
     for path in paths:
-        expected, got = plain(path), read_clip(path, dataset)
-        joint_error = max(joint_error, float(np.abs(got - expected).max()))
-        expected_bones = reference.bones(expected, layout)
-        bone_error = max(bone_error, float(np.abs(bones(got, layout) - expected_bones).max()))
+        expected, got = source.plain(path), read_clip(path, source.dataset)
+        pairs = {"joint": (got, expected), "bone": (bones(got, source.layout), bones(expected, source.layout))}
+        for stream, (ours, theirs) in pairs.items():
+            # Not max(): an error that is not a number must stay.
+            errors[stream] = float(np.maximum(errors[stream], np.abs(ours - theirs).max()))
     what = f"largest difference in {len(paths)} clips"
-    part.checks.append(Check(f"{dataset} joint", joint_error, ALLOWED, what))
-    part.checks.append(Check(f"{dataset} bone", bone_error, ALLOWED, what))
+    part.checks += [Check(f"{source.dataset} {stream}", error, ALLOWED, what) for stream, error in errors.items()]
 
 
-def _time(
-    part: Part,
-    dataset: str,
-    source: Path,
-    paths: list[Path],
-    layout: Layout,
-    plain: Plain,
-    work: Path,
-    sizes: tuple[int, int, float, int],
-) -> None:
-    """Clips and text of the reference, of the kernels in one thread, and of the command (joint and bone, npy)."""
-    sample, runs, seconds, workers = sizes
-    chosen, more = _spread(paths, sample), _spread(paths, 8 * sample)
-    ways = {
-        REFERENCE: lambda: [reference.bones(plain(path), layout) for path in chosen],
-        KERNEL: lambda: [bones(read_clip(path, dataset), layout) for path in more],
-        COMMAND: lambda: prepare(dataset, source, work / "out" / dataset, ignored_samples="none", workers=workers),
+def _ways(source: _Source, sample: int, out: Path, threads: int) -> dict[str, Callable[[], object]]:
+    """The reference on a sample, the kernels in one thread on a larger one, the whole command on everything."""
+    few, more = source.paths(sample), source.paths(8 * sample)
+    return {
+        REFERENCE: lambda: [bones(source.plain(path), source.layout) for path in few],
+        KERNEL: lambda: [bones(read_clip(path, source.dataset), source.layout) for path in more],
+        COMMAND: lambda: prepare(source.dataset, source.folder, out, ignored_samples="none", workers=threads),
     }
-    timings = measure(ways, runs, seconds)
-    amounts = {REFERENCE: len(chosen), KERNEL: len(more), COMMAND: len(paths)}
-    notes = {
-        REFERENCE: "joint and bone, one benchmark, nothing written",
-        KERNEL: "joint and bone, nothing written",
-        COMMAND: "joint and bone of all benchmarks, written as npy",
-    }
-    named = {name: f"{dataset} {name}" for name in ways}
-    timings = {named[name]: timing for name, timing in timings.items()}
-    part.add_rates(
-        timings,
-        {named[name]: amount for name, amount in amounts.items()},
-        "clips/s",
-        named[REFERENCE],
-        {named[name]: note for name, note in notes.items()},
-    )
-    text = {REFERENCE: _bytes(chosen), KERNEL: _bytes(more), COMMAND: _bytes(paths)}
-    megabytes = {named[name]: size / 1e6 for name, size in text.items()}
-    part.add_rates(timings, megabytes, "MB/s of text", named[REFERENCE])
 
 
-def _bytes(paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in paths)
+def _add_rates(part: Part, source: _Source, sample: int, timings: Mapping[str, Timing]) -> None:
+    """Clips and text a second, under the data set's name."""
+    taken = {REFERENCE: source.paths(sample), KERNEL: source.paths(8 * sample), COMMAND: source.paths()}
+    named = {name: f"{source.dataset} {name}" for name in timings}
+    clips = {named[name]: float(len(paths)) for name, paths in taken.items()}
+    text = {named[name]: sum(path.stat().st_size for path in paths) / 1e6 for name, paths in taken.items()}
+    renamed = {named[name]: timing for name, timing in timings.items()}
+    notes = {named[name]: note for name, note in _NOTES.items()}
+    part.add_rates(renamed, clips, "clips/s", named[REFERENCE], notes)
+    part.add_rates(renamed, text, "MB/s of text", named[REFERENCE])
