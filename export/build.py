@@ -71,13 +71,11 @@ def export_engines(
     Nothing is published where the graph or an engine fails the parity rule: an older export at `out` stays.
 
     Args:
-        joint_weights, bone_weights: checkpoints.
-        config: of the joint stream.
+        joint_weights, bone_weights, config: checkpoints, and the configuration of the joint stream.
         precision: what the network computes in: fp32, fp16 or bf16.
         flavor: auto, tensorrt or tensorrt-rtx; auto without either of them installed makes ONNX alone.
         targets: GPU generations, "sm_86" say; see `pick_targets` for what none means.
-        max_batch: largest batch of the engines.
-        alpha: weight of the bone stream.
+        max_batch, alpha: largest batch of the engines, weight of the bone stream.
 
     Returns:
         onnx, engines, precision, parity, passed, manifest, seconds, notes.
@@ -89,22 +87,24 @@ def export_engines(
     start = time.monotonic()
     request = _request(joint_weights, bone_weights, config, precision, flavor, tuple(targets), max_batch, alpha)
     notes = _notes(request)
-    result: dict[str, Any] = {}
     with whole_folder(out) as folder:
         manifest = _export(request, folder)
-        result = {
-            "onnx": str(Path(out) / GRAPH),
-            "engines": [str(Path(out) / engine.file) for engine in manifest.engines],
-            "precision": precision,
-            "parity": manifest.parity,
-            "passed": manifest.parity["passed"],
-            "manifest": str(Path(out) / FILE_NAME),
-        }
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
-            result |= {"onnx": None, "engines": [], "manifest": None}
             raise Withheld
-    return result | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+    return _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+
+
+def _result(manifest: Manifest, out: Path) -> dict[str, Any]:
+    passed = manifest.parity["passed"]
+    return {
+        "onnx": str(out / GRAPH) if passed else None,
+        "engines": [str(out / engine.file) for engine in manifest.engines] if passed else [],
+        "precision": manifest.precision,
+        "parity": manifest.parity,
+        "passed": passed,
+        "manifest": str(out / FILE_NAME) if passed else None,
+    }
 
 
 def _request(

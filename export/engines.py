@@ -53,12 +53,11 @@ def build_engine(
     if plan is None:
         raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.told()}")
     engine = bytes(plan)
-    checked = "network"
     # Without its GPU an engine cannot be loaded, so there the network's layers are all that can be checked.
-    if present_target() == target:
+    at_hand = present_target() == target
+    if at_hand:
         _inspect(flavor, engine, precision, graph)
-        checked = "engine"
-    return engine, {"convolutions": layers, "checked": checked}
+    return engine, {"convolutions": layers, "checked": "engine" if at_hand else "network"}
 
 
 def _parse(flavor: Flavor, builder: Any, graph: str | os.PathLike[str]) -> Any:

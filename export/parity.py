@@ -18,11 +18,11 @@ import torch
 
 from agcn.device import AMP_DTYPES
 from agcn.model import Model
+from export.onnx_graph import OUTPUTS
 from export.rounding import RoundLikeAutocast
 
 TOLERANCE = 1e-5
 FACTOR = 2.0
-OUTPUTS = ("joint_logits", "bone_logits", "scores")
 # Clips at a time: the reference is float64.
 _BATCH = 4
 

@@ -13,9 +13,9 @@ import torch
 from export.bfloat16 import has_bfloat16, with_rounding
 from export.manifest import EngineFile, Manifest, check_file, read_manifest
 from export.onnx_graph import INPUT, OUTPUTS
+from export.parity import Answers
 from export.trt_flavors import is_installed, load_flavor, present_target
 
-Answers = tuple[np.ndarray, np.ndarray, np.ndarray]
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
 
 
