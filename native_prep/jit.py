@@ -1,19 +1,21 @@
 """How this room compiles: small scalar functions, and entry points whose compiled code is kept on disk.
 
 Numba keeps compiled code until the entry point's own file changes, although it holds everything that the entry point
-calls. So an entry point's key here holds a digest of all of the room's sources too, and the switch for bounds checks.
+calls. So the names of its files here hold a digest of all sources with kernels or status codes, and of the switch for
+bounds checks.
 Where the package's folder cannot be written, Numba keeps the code in the user's cache folder by itself.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.extending import intrinsic
 
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
@@ -21,14 +23,19 @@ _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
 @cache
 def _digest() -> str:
-    here = Path(__file__).resolve().parent
-    joined = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
-    return f"{hashlib.sha256(joined).hexdigest()} {os.environ.get('NUMBA_BOUNDSCHECK')}"
+    texts = [path.read_bytes() for path in sorted(Path(__file__).resolve().parent.glob("*.py"))]
+    joined = b"".join(text for text in texts if b"native_prep.jit" in text or b"\nUNREADABLE = " in text)
+    joined += os.environ.get("NUMBA_BOUNDSCHECK", "").encode()
+    return hashlib.sha256(joined).hexdigest()[:16]
+
+
+class _KernelFiles(CompileResultCacheImpl):
+    def get_filename_base(self, fullname: str, abiflags: str) -> str:
+        return f"{super().get_filename_base(fullname, abiflags)}-{_digest()}"
 
 
 class _KernelCache(FunctionCache):
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(sig, codegen), _digest())
+    _impl_class = _KernelFiles
 
 
 def scalar(function: Callable[..., Any]) -> Any:
@@ -65,7 +72,11 @@ def c_function(name: str, result: Any, *arguments: Any) -> Any:
 
 
 def entry(function: Callable[..., Any]) -> Any:
-    """A function that Python calls: compiled once a machine, then read from disk."""
+    """A function that Python calls: compiled once a machine, then read from disk.
+
+    Where not even the user's cache folder can be written, it is compiled in every run.
+    """
     compiled = numba.njit(**_OPTIONS)(function)
-    compiled._cache = _KernelCache(compiled.py_func)
+    with suppress(RuntimeError):
+        compiled._cache = _KernelCache(compiled.py_func)
     return compiled
