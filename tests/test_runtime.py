@@ -123,7 +123,5 @@ def test_a_stale_engine_is_one_clear_line(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(runtime, "present_target", lambda: "sm_99")
     monkeypatch.setattr(runtime, "is_installed", lambda name: True)
     monkeypatch.setattr(runtime, "load_flavor", lambda name: _FakeFlavor(_FakeApi()))
-    with pytest.raises(
-        ValueError, match=r"sm_99.engine: built by tensorrt-rtx 0, 1 is installed: run"
-    ):
+    with pytest.raises(ValueError, match=r"sm_99.engine: built by tensorrt-rtx 0, 1 is installed: run"):
         open_engine(folder)
