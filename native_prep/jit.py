@@ -2,8 +2,7 @@
 
 Numba keeps compiled code until the entry point's own file changes, although it holds everything that the entry point
 calls. So the names of its files here hold a digest of all sources with kernels or status codes, and of the switch for
-bounds checks.
-Where the package's folder cannot be written, Numba keeps the code in the user's cache folder by itself.
+bounds checks. Where the package cannot be written, Numba keeps the code in the user's cache folder by itself.
 """
 
 import hashlib
