@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from native_prep.jit import borrowed, inlined, scalar
+from native_prep.rotation import angle_to, rotation
 
 _KEPT = 2  # M
 
@@ -197,39 +198,6 @@ def _centre(clip, centre, frames, present):
 
 
 @scalar
-def _angle(x, y, z, along):
-    """The angle in radians between a float32 vector and the axis whose component `along` is, as NumPy rounds it.
-
-    NumPy keeps the vector's length in float32; close to 0 and pi the arc cosine makes that rounding visible.
-    """
-    if abs(x) + abs(y) + abs(z) < np.float32(1e-6):
-        return 0.0
-    square = np.float32(np.float64(x * x) + np.float64(y * y) + np.float64(z * z))
-    cosine = np.float64(along / np.float32(math.sqrt(square)))
-    return math.acos(min(max(cosine, -1.0), 1.0))
-
-
-@scalar
-def _rotation(axis, angle, matrix):
-    """The 3x3 float64 matrix of a turn about `axis` (Euler-Rodrigues); the identity for a tiny axis or angle."""
-    length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
-    if abs(axis[0]) + abs(axis[1]) + abs(axis[2]) < 1e-6 or abs(angle) < 1e-6:
-        angle, length = 0.0, 1.0
-    sine = -math.sin(angle / 2.0)
-    a = math.cos(angle / 2.0)
-    b, c, d = axis[0] / length * sine, axis[1] / length * sine, axis[2] / length * sine
-    matrix[0, 0] = a * a + b * b - c * c - d * d
-    matrix[0, 1] = 2 * (b * c + a * d)
-    matrix[0, 2] = 2 * (b * d - a * c)
-    matrix[1, 0] = 2 * (b * c - a * d)
-    matrix[1, 1] = a * a + c * c - b * b - d * d
-    matrix[1, 2] = 2 * (c * d + a * b)
-    matrix[2, 0] = 2 * (b * d + a * c)
-    matrix[2, 1] = 2 * (c * d - a * b)
-    matrix[2, 2] = a * a + d * d - b * b - c * c
-
-
-@scalar
 def _turn(clip, start, stop, to_z, frames, present, room):
     """Turns all present bodies so that the first one's bone from `start` to `stop` lies along z, or along x."""
     clip, room = borrowed(clip), borrowed(room)
@@ -240,7 +208,7 @@ def _turn(clip, start, stop, to_z, frames, present, room):
         axis[0], axis[1] = y, -x
     else:
         axis[1], axis[2] = z, -y
-    _rotation(axis, _angle(x, y, z, z if to_z else x), matrix)
+    rotation(axis, angle_to(x, y, z, z if to_z else x), matrix)
     for body in range(_KEPT):
         for frame in range(frames if present[body] else 0):
             if is_empty(clip[body, frame], room):

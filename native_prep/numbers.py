@@ -214,8 +214,7 @@ def parse_number(text, at):
     """
     here = np.uint64(at)  # an index without a sign spares Numba's test for negative ones: twice as fast
     negative = text[here] == _MINUS
-    if negative or text[here] == _PLUS:
-        here += _ONE
+    here += np.uint64(negative | (text[here] == _PLUS))  # no branch: signs cannot be foreseen
     start = here
     mantissa, here = _digits(text, here, np.uint64(0))
     digits = here - start

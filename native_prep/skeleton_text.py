@@ -58,16 +58,9 @@ def _count_fields(text, at):
         lowest = feeds & (~feeds + np.uint64(1))  # zero: no line feed, and all of the word is kept
         fields += marked(starts & (lowest - np.uint64(1)))
         if feeds != np.uint64(0):
-            return fields, odd & HIGHS != np.uint64(0), _line_end(text, at) + 1
+            return fields, odd & HIGHS != np.uint64(0), at + marked((lowest - np.uint64(1)) & HIGHS) + 1
         before = blank >> np.uint64(56)
         at += 8
-
-
-@inlined
-def _line_end(text, at):
-    while text[at] != _LINE_FEED:
-        at += 1
-    return at
 
 
 @scalar
