@@ -128,12 +128,12 @@ def test_the_last_line_is_json(tmp_path: Path) -> None:
 def test_a_gate_that_is_not_met_exits_with_one(capsys: pytest.CaptureFixture[str]) -> None:
     command = click.Command("gate", callback=cli.reports(lambda: {"passed": False, "parity": 0.5}))
     with pytest.raises(SystemExit) as stop:
-        command.main([], standalone_mode=False)
+        command.main([], prog_name="gate", standalone_mode=False)
     assert stop.value.code == 1
     assert json.loads(capsys.readouterr().out) == {"command": "gate", "passed": False, "parity": 0.5}
 
 
 def test_only_the_first_process_reports(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    click.Command("any", callback=cli.reports(lambda: {"clips": 1})).main([], standalone_mode=False)
+    click.Command("any", callback=cli.reports(lambda: {"clips": 1})).main([], prog_name="gate", standalone_mode=False)
     assert capsys.readouterr().out == ""
