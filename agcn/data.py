@@ -71,7 +71,7 @@ def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
     Raises:
         ValueError: no path given, a file missing, damaged or of another kind, data and labels that disagree.
     """
-    data = _open_array(args, key)
+    data = open_array(args, key)
     labels, names = read_labels(args.label_path, f"{key}.label_path")
     if len(labels) != len(data):
         raise ValueError(
@@ -82,7 +82,12 @@ def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
     return Clips(args.data_path, data, labels, names)
 
 
-def _open_array(args: FeederArgs, key: str) -> np.ndarray:
+def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray:
+    """The clips that `args` names, (N, C, T, V, M), mapped from disk or in memory.
+
+    Raises:
+        ValueError: no path given, the file missing, damaged or of another kind.
+    """
     path = _existing(args.data_path, f"{key}.data_path")
     try:
         data = np.load(path, mmap_mode="r" if args.use_mmap else None, allow_pickle=False)

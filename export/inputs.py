@@ -4,7 +4,7 @@ Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from agcn.augment import augment, draw, draws_per_clip
-from agcn.data import Clips, open_clips
+from agcn.data import Clips, open_array, open_clips
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
@@ -30,11 +30,15 @@ def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
 
     T is `window_size` where clips are resampled to it; else that of the test data, padded to `window_size`; else
     `window_size`, or 300 where none is set.
+
+    Raises:
+        ValueError: the test data is no such array.
     """
     args = config.test_feeder_args
     frames = args.window_size if args.window_size > 0 else DEFAULT_FRAMES
     if not (args.sample or args.random_choose) and Path(args.data_path).is_file():
-        frames = max(np.load(args.data_path, mmap_mode="r").shape[2], args.window_size)
+        data = open_array(replace(args, use_mmap=True), "test_feeder_args")
+        frames = max(data.shape[2], args.window_size)
     return model.in_channels, frames, model.num_point, model.num_person
 
 
@@ -88,7 +92,8 @@ def comparison_clips(
         clips.check(model)
         if len(clips):
             index = np.unique(np.linspace(0, len(clips) - 1, count).astype(np.int64))
-            return np.concatenate([batch for batch, _ in input_batches(clips, args, model.layout, index)]), clips.path
+            batches = input_batches(clips, args, model.layout, index, seed=config.seed)
+            return np.concatenate([batch for batch, _ in batches]), clips.path
     channels, frames, joints, bodies = shape
     layout = model.layout if dataset_of(model.layout, 1) else NTU
     made = joint_batch(layout, count, frames, bodies, seed=0)  # (N, 3, T, V, M)
@@ -98,9 +103,12 @@ def comparison_clips(
 
 
 def input_batches(
-    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64
+    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, *, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Batches of the clips at `index` as the model sees them when testing: arrays (B, C, T, V, M) and labels (B,)."""
-    feed = Feed(clips, args, layout.centre, torch.device("cpu"))
+    """Batches of the clips at `index` as `test` shows them to the model: arrays (B, C, T, V, M) and labels (B,).
+
+    With the configuration's `seed`, frames that are drawn are the same ones.
+    """
+    feed = Feed(clips, args, layout.centre, torch.device("cpu"), seed)
     for batch, labels in feed.batches(chunks_in_order(index, size)):
         yield batch.numpy(), labels.numpy()

@@ -87,7 +87,8 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     clips.check(model)
     answers = []
     with Progress(len(clips), "fuse-eval", "clip") as progress:
-        for batch, _ in input_batches(clips, args, model.layout, np.arange(len(clips)), min(64, manifest.max_batch)):
+        size = min(64, manifest.max_batch)
+        for batch, _ in input_batches(clips, args, model.layout, np.arange(len(clips)), size, seed=config.seed):
             answers.append(engine.run(batch)[:2])
             progress.update(len(batch))
     joint, bone = (np.concatenate(part) for part in zip(*answers, strict=True))

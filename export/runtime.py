@@ -17,6 +17,8 @@ from export.parity import Answers
 from export.trt_flavors import is_installed, load_flavor, present_target
 
 RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+# TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines.
+CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 
 class Engine(ABC):
@@ -61,7 +63,7 @@ class OnnxEngine(Engine):
     def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, threads: int | None = None) -> None:
         super().__init__(folder, manifest)
         self._session = open_session(Path(folder) / manifest.onnx, threads)
-        self.device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
+        self.device = "cuda" if CUDA_PROVIDER[0] in self._session.get_providers() else "cpu"
 
     def _run(self, joints: np.ndarray) -> Answers:
         first, second, third = self._session.run(list(OUTPUTS), {INPUT: joints})
@@ -143,10 +145,8 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers() and torch.cuda.is_available():
-        return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
-        )
+    if CUDA_PROVIDER[0] in onnxruntime.get_available_providers() and torch.cuda.is_available():
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[CUDA_PROVIDER, "CPUExecutionProvider"])
     model = onnx.load(path)
     source = with_rounding(model).SerializeToString() if has_bfloat16(model) else os.fspath(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

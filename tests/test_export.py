@@ -219,7 +219,7 @@ def test_wrong_places_and_checkpoints(exported: Path, tmp_path: Path) -> None:
         export_engines(*weights, normal, tmp_path / "out")
 
 
-def test_where_the_number_of_frames_comes_from(exported: Path) -> None:
+def test_where_the_number_of_frames_comes_from(exported: Path, tmp_path: Path) -> None:
     def frames(sample: str, window_size: int, data: str = "") -> int:
         overrides = [f"sample='{sample}'", f"window_size={window_size}", *([f"data_path={data}"] if data else [])]
         config = load_config(exported / "config.yaml", "joint", [f"test_feeder_args.{one}" for one in overrides])
@@ -231,6 +231,9 @@ def test_where_the_number_of_frames_comes_from(exported: Path) -> None:
     assert frames("", 20) == 20
     assert frames("", -1, "no_joint.npy") == 300
     assert frames("", 64, "no_joint.npy") == 64
+    np.save(tmp_path / "flat_joint.npy", np.zeros((2, 3), np.float32))
+    with pytest.raises(ValueError, match=r"flat_joint\.npy: holds float32 \(2, 3\), not"):
+        frames("", -1, str(tmp_path / "flat_joint.npy"))
 
 
 def test_comparison_clips_are_made_where_there_is_no_data(exported: Path) -> None:

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from exported import CLASSES, FRAMES, three_blocks
 
 from agcn.checkpoint import load_weights
 from agcn.config import load_config
+from agcn.evaluate import open_test_clips
+from agcn.feed import Feed, chunks_in_order
 from agcn.model import build_model
 from export import predict as predict_module
 from export.fusion import fuse_arrays
-from export.inputs import to_input
+from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
 from export.parity import plain_answers
 from export.predict import fuse_engine, predict
@@ -123,6 +126,24 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
     expected = fuse_arrays({"joint": joint, "bone": bone}, np.arange(12) % CLASSES, 0.5)
     assert result == {**expected, "runtime": "onnxruntime on cpu"}
     assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
+
+
+def test_frames_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(exported / "config.yaml", "joint", ["test_feeder_args.sample=uniform", "seed=4"])
+    manifest = Manifest(**read_manifest(exported / "engine").__dict__ | {"feeder_args": feeder_settings(config)})
+    engine, shown = _FakeEngine(manifest), []
+
+    def run(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        shown.append(joints)
+        scores = np.zeros((len(joints), CLASSES))
+        return scores, scores, scores
+
+    monkeypatch.setattr(engine, "run", run)
+    monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
+    fuse_engine("engine", config)
+    feed = Feed(open_test_clips(config), config.test_feeder_args, NTU.centre, torch.device("cpu"), config.seed)
+    expected = [batch.numpy() for batch, _ in feed.batches(chunks_in_order(np.arange(12), 12))]
+    np.testing.assert_array_equal(np.concatenate(shown), expected[0])
 
 
 @pytest.mark.parametrize(

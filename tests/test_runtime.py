@@ -64,6 +64,17 @@ def test_input_of_another_shape(exported: Path) -> None:
             engine.run(wrong)
 
 
+def test_single_precision_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(
+        runtime.onnxruntime, "InferenceSession", lambda path, options, providers: asked.append(providers)
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    runtime.open_session("two_stream.onnx")
+    assert asked == [[("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]]
+
+
 class _FakeApi:
     """As much of TensorRT's interface as running an engine uses; it adds up the joints."""
 
