@@ -182,7 +182,7 @@ def _shape_advice(model: Model, name: str, value: Tensor) -> str:
     if name.startswith("fc."):
         return (
             f"has {value.shape[0]} classes, the config asks for {own.shape[0]}: "
-            "set model_args.num_class, or ignore_weights: [fc] to train a new classifier"
+            "set model_args.num_class, or ignore_weights: [fc.] to train a new classifier"
         )
     per_body = model.in_channels * model.num_point
     if name.startswith("data_bn.") and value.ndim == 1:

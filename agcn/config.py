@@ -83,7 +83,7 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file: give a configuration in YAML") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
@@ -108,12 +108,15 @@ def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> No
         raise ValueError(f"--set {pair}: give KEY=VALUE")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"--set {pair}: the value is not YAML: quote it") from error
     *parents, leaf = key.split(".")
     place = raw
     for parent in parents:
-        place[parent] = dict(place.get(parent) or {})
+        inside = place.get(parent) or {}
+        if not isinstance(inside, dict):
+            raise ValueError(f"--set {pair}: {parent} is {inside!r}, it holds no keys: give {parent}=VALUE")
+        place[parent] = dict(inside)
         place = place[parent]
     place[leaf] = value
     lines[key] = f"--set {pair}"

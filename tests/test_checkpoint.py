@@ -106,6 +106,17 @@ def test_ignored_weights_stay(trained: Model, tmp_path: Path) -> None:
     assert torch.equal(model.l4.tcn1.conv.weight, trained.l4.tcn1.conv.weight)
 
 
+def test_a_new_classifier_leaves_attention_alone(tmp_path: Path) -> None:
+    theirs = small("aagcn")
+    torch.nn.init.ones_(theirs.l1.gcn1.fc1c.weight)
+    save_weights(theirs, tmp_path / "three.pt")
+    model = small("aagcn", classes=5)
+    with pytest.raises(ValueError, match=r"ignore_weights: \[fc\.\]"):
+        load_weights(model, tmp_path / "three.pt")
+    load_weights(model, tmp_path / "three.pt", ignore=["fc."])
+    assert torch.equal(model.l1.gcn1.fc1c.weight, theirs.l1.gcn1.fc1c.weight)
+
+
 @pytest.mark.parametrize(
     ("model", "text"),
     [

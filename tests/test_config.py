@@ -164,6 +164,9 @@ def test_written_and_read_back(original: Path, tmp_path: Path) -> None:
         ("test_feeder_args=3", "to hold KEY: VALUE pairs"),
         ("step=[1", "the value is not YAML"),
         ("step", "give KEY=VALUE"),
+        ("num_epoch.x=3", "--set num_epoch.x=3: num_epoch is 50, it holds no keys"),
+        ("model.x=3", "it holds no keys: give model=VALUE"),
+        ("seed=2020-13-45", "the value is not YAML"),
     ],
 )
 def test_wrong_values(original: Path, override: str, text: str) -> None:
@@ -176,6 +179,7 @@ def test_wrong_values(original: Path, override: str, text: str) -> None:
     ("old", "new", "text"),
     [
         ("step: [30, 40]", "step: [30, 40", r"joint_aagcn\.yaml:\d+: not YAML"),
+        ("step: [30, 40]", "step: 2020-13-45", r"joint_aagcn\.yaml: not YAML"),
         ("warm_up_epoch", "warmup_epoch", r"joint_aagcn\.yaml:27: unknown key 'warmup_epoch': did you mean 'warm_up"),
         ("num_point", "num_points", r"joint_aagcn\.yaml:19: unknown key 'model_args.num_points'"),
         ("batch_size: 64", "batch_size: 0", r"joint_aagcn\.yaml:29: batch_size is 0"),
