@@ -1,6 +1,7 @@
 """Which device computes, and at which precision."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -32,12 +33,10 @@ def has_half(device: torch.device, amp_dtype: str) -> bool:
     """
     if device.type == "cuda":
         return amp_dtype == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
-    ask = (
-        torch.ops.mkldnn._is_mkldnn_fp16_supported
-        if amp_dtype == "fp16"
-        else (torch.ops.mkldnn._is_mkldnn_bf16_supported)
-    )
-    return bool(torch.backends.mkldnn.is_available() and ask())
+    if not torch.backends.mkldnn.is_available():
+        return False
+    ops = torch.ops.mkldnn
+    return bool(ops._is_mkldnn_fp16_supported() if amp_dtype == "fp16" else ops._is_mkldnn_bf16_supported())
 
 
 def autocast(device: torch.device, amp_dtype: str | None) -> AbstractContextManager[object]:
@@ -47,3 +46,14 @@ def autocast(device: torch.device, amp_dtype: str | None) -> AbstractContextMana
     if amp_dtype not in AMP_DTYPES:
         raise ValueError(f"amp dtype {amp_dtype!r} is not known: use bf16 or fp16")
     return torch.autocast(device.type, dtype=AMP_DTYPES[amp_dtype])
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """The block in which a GPU's convolutions keep all of float32; PyTorch lets them round to TF32, ten bits."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -99,7 +99,8 @@ def run_train(
         part.left_out.setdefault("compiled amp bf16", "a second compilation would take minutes on a CPU")
     steps, notes = _agreeing_steps(part, model, clips, labels)
     synchronise = torch.cuda.synchronize if on_gpu else None
-    timings = measure({name: step.take for name, step in steps.items()}, runs, seconds, synchronise)
+    timed = {name: step.take for name, step in steps.items() if part.agrees(name)}
+    timings = measure(timed, runs, seconds, synchronise)
     part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", PLAIN, notes)
     return part
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench import prep as bench_prep
 from bench import run as bench_run
+from bench import train as bench_train
 from bench.infer import run_infer
 from bench.machine import describe
 from bench.part import Check, Part
@@ -107,6 +109,15 @@ def test_training_ways_agree_and_are_timed() -> None:
     assert {check.name for check in part.checks} >= {"amp bf16"}
 
 
+def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_train, "_ALLOWED", {"bf16": (0.0, 0.0), "fp16": (0.0, 0.0), None: (0.0, 0.0)})
+    part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32", "compiled amp bf16"))
+    assert not part.passed and [rate.name for rate in part.rates] == ["eager fp32"]
+    monkeypatch.setattr(bench_prep, "ALLOWED", -1.0)
+    part = bench_prep.run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=1, runs=1, seconds=0.0, workers=1)
+    assert not part.passed and part.rates == []
+
+
 def test_inference_ways_agree_and_are_timed() -> None:
     part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks
@@ -115,9 +126,7 @@ def test_inference_ways_agree_and_are_timed() -> None:
 
 
 def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
-    from bench.prep import run_prep
-
-    part = run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=3, runs=1, seconds=0.0, workers=1)
+    part = bench_prep.run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=3, runs=1, seconds=0.0, workers=1)
     assert part.passed, part.checks
     assert [check.name for check in part.checks] == ["ntu60 joint", "ntu60 bone", "kinetics joint", "kinetics bone"]
     assert {rate.unit for rate in part.rates} == {"clips/s", "MB/s of text"}
