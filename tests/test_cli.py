@@ -61,12 +61,29 @@ def _spellings(option: click.Option) -> list[str]:
 
 
 def test_choices_are_the_rooms_own() -> None:
+    from agcn.device import AMP_DTYPES
+    from export.build import PRECISIONS
+    from export.trt_flavors import FLAVORS
     from native_prep.catalog import DATASETS
     from native_prep.streams import STREAMS
 
     assert tuple(STREAMS) == cli.STREAMS
     assert tuple(DATASETS) == cli.DATASETS
     assert {benchmark for dataset in DATASETS.values() for benchmark in dataset.benchmarks} == set(cli.BENCHMARKS)
+    places = {
+        f"{Path(one.out_folder).name}/{part}".rstrip("/")
+        for one in DATASETS.values()
+        for part in one.benchmarks or ("",)
+    }
+    assert places == set(cli.TRAINED)
+    assert _choices("export-trt", "precision") == PRECISIONS and _choices("export-trt", "flavor") == ("auto", *FLAVORS)
+    assert _choices("train", "amp_dtype") == tuple(AMP_DTYPES)
+
+
+def _choices(command: str, name: str) -> tuple[str, ...]:
+    (option,) = (option for option in cli.cli.commands[command].params if option.name == name)
+    assert isinstance(option.type, click.Choice)
+    return tuple(option.type.choices)
 
 
 @pytest.mark.parametrize(
