@@ -36,7 +36,7 @@ class DemoSizes:
     Attributes:
         clips, classes, frames: recordings, how many actions they show, and their mean length; chance is 1 / classes.
         window: how many of the 300 prepared frames the network sees of a clip: 16 show these actions well enough.
-        epochs, batch: of each stream; the learning rate falls at two thirds of the epochs.
+        epochs, batch: of each stream; the learning rate falls to a tenth after two thirds of the epochs.
         bench: arguments of `bench.run.run`; none leaves the measurement out.
     """
 
