@@ -23,7 +23,8 @@ test: lint
 	$(BIN)/python -m pytest
 
 demo: install
-	$(BIN)/python cli.py demo
+	rm -rf demo_out
+	$(BIN)/python cli.py demo --out demo_out
 
 bench: install
 	$(BIN)/python cli.py bench all

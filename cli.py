@@ -65,7 +65,7 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
@@ -210,6 +210,8 @@ def fuse_eval(
     streams = {"joint": files["joint_scores"], "bone": files["bone_scores"]}
     weights = {}
     for name, path, weight in map(fusion.parse_stream, files["more"]):
+        if name in streams:
+            raise click.UsageError(f"--scores {name}: is given twice")
         streams[name], weights[name] = path, weight
     return fusion.fuse_scores(streams, files["label"], weights=weights, **weighing)
 
@@ -280,16 +282,16 @@ def main(args: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
     try:
         cli.main(args=args, prog_name="cli.py", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)
-        raise SystemExit(2) from None
     except click.ClickException as error:
-        _fail(f"{error.format_message()}: see --help")
+        _fail(f"{error.format_message().rstrip('.')}: see --help")
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted: nothing half-written was left", 130)
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (ValueError, MemoryError) as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(f"{where}: check the path, its permissions and the space on its disk")
+    except (ValueError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":  # PyTorch's, of a GPU
+            raise
         _fail(str(error) or "out of memory: ask for less at a time")
     raise SystemExit(0)
 

@@ -120,7 +120,8 @@ def load_weights(model: Model, path: str | Path, ignore: Sequence[str] = ()) -> 
         if any(part in name for part in ignore) or name.endswith("num_batches_tracked"):
             state.setdefault(name, value)
     _check_names(state, own, path)
-    for name, value in state.items():
+    # The learned graph is the one tensor whose size is the number of joints and nothing else.
+    for name, value in sorted(state.items(), key=lambda item: not item[0].endswith(".PA")):
         if value.shape != own[name].shape:
             raise ValueError(f"{path}: {_shape_advice(model, name, value)}")
     model.load_state_dict(state)

@@ -43,7 +43,7 @@ def score_clips(
     model.eval()
     chosen = np.arange(len(feed.clips)) if index is None else index
     scores = []
-    with torch.inference_mode(), Progress(len(chosen), "test", "clip", every=1e9 if quiet else 10.0) as progress:
+    with torch.inference_mode(), Progress(len(chosen), "test", "clip", quiet=quiet) as progress:
         for clips, _ in feed.batches(chunks_in_order(chosen, batch_size)):
             with autocast(feed.device, amp_dtype):
                 logits = model(clips)  # (B, num_class)
@@ -53,9 +53,11 @@ def score_clips(
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """The share of clips whose label is among the k highest scores, as the original's feeder counts it."""
+    """The share of clips whose label is among the k highest scores, as the original's ensemble counts it."""
     if not len(labels):
         return 0.0
+    if k == 1:
+        return float((scores.argmax(axis=1) == labels).mean())
     best = scores.argsort(axis=1)[:, -k:]  # all classes where there are fewer than k
     return float((best == labels[:, None]).any(axis=1).mean())
 

@@ -143,7 +143,7 @@ class Run:
         meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
         start = time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
-        with Progress(len(chunks) * config.batch_size, what, "clip", every=10.0 if world.leads else 1e9) as progress:
+        with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
             for clips, labels in self.train_feed.batches(chunks, epoch):
                 loss, right = self.train_step(clips, labels, held)
                 self.at.step += 1

@@ -131,10 +131,10 @@ class Config:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")
         for key in ("seed", "start_epoch", "warm_up_epoch", "weight_decay"):
-            if getattr(self, key) < 0:
+            if not 0 <= getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to 0 or more")
-        if self.base_lr <= 0:
-            raise ValueError(f"base_lr is {self.base_lr}: set it above 0")
+        if not 0 < self.base_lr < float("inf"):
+            raise ValueError(f"base_lr is {self.base_lr}: set it to a finite number above 0")
         if self.start_epoch >= self.num_epoch:
             raise ValueError(f"start_epoch {self.start_epoch} leaves nothing of num_epoch {self.num_epoch}: raise it")
         if self.optimizer == "Adam" and self.nesterov:

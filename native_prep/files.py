@@ -1,10 +1,11 @@
 """Files that appear whole or not at all, and pickles that cannot run code."""
 
+import glob
 import io
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,11 +23,15 @@ class OutputSet:
 
     def __init__(self) -> None:
         self._parts: dict[Path, Path] = {}
+        self._made: list[Path] = []
+        # Files that go when the new ones come.
+        self.replaced: list[Path] = []
 
     def part(self, final: str | os.PathLike[str]) -> Path:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
         final = Path(final)
         if final not in self._parts:
+            self._made += [folder for folder in final.parents if not folder.exists()]
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
                 raise ValueError(f"{final}: is a folder, a file of that name is to be written: move it away")
@@ -42,12 +47,17 @@ class OutputSet:
     ) -> None:
         try:
             if kind is None:
+                for stale in self.replaced:
+                    stale.unlink(missing_ok=True)
                 for final, part in self._parts.items():
                     if part.exists():
                         part.replace(final)
         finally:
             for part in self._parts.values():
                 part.unlink(missing_ok=True)
+            for folder in sorted(self._made, reverse=True) if kind is not None else ():
+                with suppress(OSError):  # another's files are in it
+                    folder.rmdir()
 
 
 @contextmanager
@@ -58,7 +68,7 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _sweep(final: Path) -> None:
-    for part in final.parent.glob(f".{final.name}.*.part"):
+    for part in final.parent.glob(f".{glob.escape(final.name)}.*.part"):
         owner = part.name.split(".")[-2]
         if owner.isdigit() and not is_alive(int(owner)):
             part.unlink(missing_ok=True)
@@ -89,6 +99,13 @@ _SAFE_GLOBALS = {
 }
 
 
+# What unpickling raises on bytes that are no pickle.
+_BROKEN = (
+    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, MemoryError,
+    SystemError, TypeError, ValueError,
+)  # fmt: skip
+
+
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _SAFE_GLOBALS:
@@ -108,9 +125,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     raw = Path(path).read_bytes()
     try:
         return _PlainUnpickler(io.BytesIO(raw), encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a pickle of plain values ({error}): make it again") from error
-    except ValueError as error:
+    except _BROKEN as error:
         raise ValueError(f"{path}: not a pickle of plain values ({error}): make it again") from error
 
 

@@ -2,14 +2,16 @@
 
 import csv
 import pickle
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from native_prep.files import OutputSet
+from native_prep.files import OutputSet, load_pickle
 from native_prep.recordings import BadFile, Recording
 from native_prep.rows import RowFile
+from native_prep.streams import STREAMS
 
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
@@ -66,8 +68,20 @@ class Outputs:
     def write_labels(self) -> None:
         """Writes `(sample names, labels)` of every part."""
         for part, names, labels in zip(self._parts, self._names, self._labels, strict=True):
-            path, _ = self._part(f"{part}_label.pkl")
+            path, final = self._part(f"{part}_label.pkl")
             path.write_bytes(pickle.dumps((names, labels), protocol=4))
+            self._drop_strangers(final, part, (names, labels))
+
+    def _drop_strangers(self, final: Path, part: str, labels: tuple[list[str], list[int]]) -> None:
+        """Streams that an earlier run left are removed with its labels where those were of other clips."""
+        if not final.is_file() or _same_labels(final, labels):
+            return
+        ours = {self._folder / f"{part}_data_{stream}.npy" for stream in self._streams}
+        for stream in STREAMS:
+            other = self._folder / f"{part}_data_{stream}.npy"
+            if other.is_file() and other not in ours:
+                print(f"{other}: is of other clips than these, removed with its labels", file=sys.stderr)
+                self._set.replaced.append(other)
 
     def write_bad_files(self, bad: list[BadFile]) -> None:
         """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
@@ -76,6 +90,13 @@ class Outputs:
             rows = csv.writer(file)
             rows.writerow(("file", "line", "reason"))
             rows.writerows((one.path, one.line or "", one.reason) for one in bad)
+
+
+def _same_labels(path: Path, labels: tuple[list[str], list[int]]) -> bool:
+    try:
+        return tuple(load_pickle(path)) == labels
+    except (ValueError, TypeError):
+        return False
 
 
 def write_clip(places: list[Place], streams: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Raw recordings to arrays: one pass over the files, whatever benchmarks and streams are asked for."""
 
+import math
 import os
 import queue
 import sys
@@ -26,6 +27,8 @@ from native_prep.streams import check_streams
 _CHUNK = 8
 # Frames that a clip of a data set without a fixed T may have.
 LONGEST = 4096
+# Bytes that the threads' rows and texts may take together.
+_MEMORY = 512 << 20
 
 
 @dataclass
@@ -79,12 +82,14 @@ def prepare(
     asked = check_streams(streams)
     divisions = check_benchmarks(dataset, benchmarks)
     _check_ways(formats, device, on_bad_file)
-    source, folder = Path(data_path or found.data_path), Path(out_folder or found.out_folder)
+    source = _folder(data_path, found.data_path, "--data-path")
+    folder = _folder(out_folder, found.out_folder, "--out-folder")
     recordings = find_recordings(found, source, divisions, ignored_samples)
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or os.cpu_count() or 1
     frames = max_frames or found.max_frames or _longest(found, recordings, workers)
     shape = (3, frames, found.layout.num_joints, found.num_person)
     with Outputs(folder, recordings.parts, asked, shape) as outputs:
+        workers = _affordable(workers, len(asked), shape)
         readers = [Reader(found, asked, frames, _CHUNK) for _ in range(workers + 2)]
         tally = _run(recordings, readers, workers, outputs, on_bad_file == "skip", dataset)
         _settle_bad(tally, on_bad_file, source)
@@ -100,6 +105,21 @@ def prepare(
         "bad_files": len(tally.bad),
         "outputs": [str(path) for path in outputs.paths],
     }
+
+
+def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
+    """A folder's path; an empty one, as from an unset variable in a script, is not taken for the usual folder."""
+    if given is not None and not os.fspath(given):
+        raise ValueError(f"{option} is empty: name a folder, or leave it out for {usual}")
+    return Path(usual if given is None else given)
+
+
+def _affordable(workers: int, streams: int, shape: tuple[int, ...]) -> int:
+    """As many threads as `_MEMORY` has room for, at least one."""
+    row = 4 * math.prod(shape)
+    # Rows, a clip at work in three forms, and the text of a long file.
+    reader = row * (_CHUNK * streams + 8) + (8 << 20)
+    return max(1, min(workers, _MEMORY // reader - 2))
 
 
 def _check_ways(formats: tuple[str, ...] | list[str], device: str, on_bad_file: str) -> None:
@@ -166,7 +186,7 @@ def _run(
                 settle()
             for future in writing:
                 future.result()
-        except BaseException:
+        except BaseException:  # an interruption too: what waits is not begun
             pool.shutdown(cancel_futures=True)
             raise
     return tally

@@ -1,6 +1,7 @@
 """A progress bar on a terminal, a line every ten seconds elsewhere; always on stderr."""
 
 import sys
+import threading
 import time
 from types import TracebackType
 
@@ -12,13 +13,15 @@ class Progress:
     ...     progress.update(64)
     """
 
-    def __init__(self, total: int, what: str, unit: str, every: float = 10.0) -> None:
+    def __init__(self, total: int, what: str, unit: str, every: float = 10.0, quiet: bool = False) -> None:
         self.total, self.what, self.unit, self.every = total, what, unit, every
         self.done = 0
         self.note = ""
-        self._start = self._last = time.monotonic()
+        self._start = time.monotonic()
+        self._over = threading.Event()
         self._bar = None
-        if sys.stderr.isatty():
+        self._speaks = not quiet and not sys.stderr.isatty()
+        if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True, leave=False)
@@ -30,21 +33,26 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix_str(self.note, refresh=False)
             self._bar.update(amount)
-        elif time.monotonic() - self._last >= self.every:
-            self._last = time.monotonic()
+
+    def _tell(self) -> None:
+        """A line now and then, also while a long piece of work reports nothing."""
+        while not self._over.wait(self.every):
             print(self._line(), file=sys.stderr, flush=True)
 
     def _line(self) -> str:
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
-        left = (self.total - self.done) / rate if rate else float("inf")
+        left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "time left not known yet"
         tail = f", {self.note}" if self.note else ""
-        return f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f} {self.unit}s/s, {left:.0f} s left{tail}"
+        return f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f} {self.unit}s/s, {left}{tail}"
 
     def __enter__(self) -> "Progress":
+        if self._speaks:
+            threading.Thread(target=self._tell, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over.set()
         if self._bar is not None:
             self._bar.close()

@@ -96,9 +96,10 @@ def check_benchmarks(dataset: str, benchmarks: tuple[str, ...] | list[str] | Non
         ValueError: the data set has no such benchmark.
     """
     known = get_dataset(dataset).benchmarks
+    advice = f"use {', '.join(known)}" if known else "leave it out"
     for benchmark in benchmarks or ():
         if benchmark not in known:
-            raise ValueError(f"{dataset} has no benchmark {benchmark!r}: use {', '.join(known) or 'none'}")
+            raise ValueError(f"{dataset} has no benchmark {benchmark!r}: {advice}")
     if not known:
         return ("",)
     return tuple(benchmark for benchmark in known if not benchmarks or benchmark in benchmarks)

@@ -243,21 +243,48 @@ def test_disk_full(tmp_path):
 
 
 def test_memory_does_not_grow(tmp_path):
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    good = write_ntu(tmp_path / "good", frames=3).read_bytes()
-    for number in range(600):
-        (raw / f"S001C001P{number:03d}R001A001.skeleton").write_bytes(good)
-    code = (
-        "import resource; from native_prep.prepare import prepare;"
-        f"result = prepare('ntu60', {str(raw)!r}, {str(tmp_path / 'out')!r}, streams=['joint'], benchmarks=['xsub']);"
-        "print(result['clips'], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
+    good = write_ntu(tmp_path / "good.skeleton", frames=3).read_bytes()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    clips, kibibytes = map(int, done.stdout.split())
-    assert clips == 600
-    assert kibibytes < 1 << 20
+    peaks = []
+    for clips in (60, 600):
+        raw = tmp_path / f"raw{clips}"
+        raw.mkdir()
+        for number in range(clips):
+            (raw / f"S001C001P{number:03d}R001A001.skeleton").write_bytes(good)
+        code = (
+            "import resource; from native_prep.prepare import prepare;"
+            f"print(prepare('ntu60', {str(raw)!r}, {str(tmp_path / 'out')!r}, benchmarks=['xsub'])['clips'],"
+            "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        prepared, kibibytes = map(int, done.stdout.split())
+        assert prepared == clips
+        peaks.append(kibibytes)
+    # Kept in memory, 540 more clips of two streams would be 190 MiB more.
+    assert peaks[1] < peaks[0] + (40 << 10)
+    assert peaks[1] < 1 << 20
+
+
+def test_streams_of_other_clips_do_not_stay(tmp_path, capsys):
+    for number, streams in ((1, ("joint", "bone")), (2, ("joint",))):
+        (tmp_path / f"raw{number}").mkdir()
+        write_ntu(tmp_path / f"raw{number}" / f"S001C001P001R001A00{number}.skeleton")
+        prepare("ntu60", tmp_path / f"raw{number}", tmp_path / "out", benchmarks=["xsub"], streams=streams)
+    assert sorted(path.name for path in (tmp_path / "out/xsub").glob("train_data*")) == ["train_data_joint.npy"]
+    assert "train_data_bone.npy: is of other clips" in capsys.readouterr().err
+
+
+def test_streams_of_the_same_clips_stay(tmp_path):
+    write_ntu_folder(tmp_path / "raw")
+    for stream in ("joint", "bone"):
+        prepare("ntu60", tmp_path / "raw", tmp_path / "out", benchmarks=["xsub"], streams=[stream])
+    assert len(list((tmp_path / "out/xsub").glob("train_data*"))) == 2
+
+
+def test_empty_folder_name_is_not_the_usual_one(tmp_path):
+    write_ntu_folder(tmp_path / "raw")
+    with pytest.raises(ValueError, match="--out-folder is empty"):
+        prepare("ntu60", tmp_path / "raw", "")
 
 
 def test_header():
