@@ -277,7 +277,10 @@ def number_list(text, at, end, values):
 
 @scalar
 def finish(text, at, end, code, frames, label):
-    """(status, where, frames, label) behind the one value of a file, or what is wrong with all of it."""
+    """(status, where, frames, label) behind the one value of a file, or what is wrong with all of it.
+
+    A label of -1 means that the file has none: one's own recordings need none to be recognised.
+    """
     if code != status.OK:
         return code, at, 0, 0
     at = skip_space(text, at, end)
@@ -285,6 +288,4 @@ def finish(text, at, end, code, frames, label):
         return status.JSON_TRAILING, at, 0, 0
     if frames < 0:
         return status.NO_DATA, 0, 0, 0
-    if label < 0:
-        return status.NO_LABEL, 0, 0, 0
     return status.OK, at, frames, label

@@ -99,4 +99,4 @@ def parse_nw_ucla(text0, end, points, classes):
         else:
             code, at = skip_value(text, at, end)
     code, at, frames, label = finish(text, at, end, code, frames, label)
-    return code, at, frames, label - (code == status.OK)
+    return code, at, frames, label - (label > 0)

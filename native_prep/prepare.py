@@ -214,6 +214,8 @@ def _place(
 def _problem(recording: Recording, report: np.ndarray) -> BadFile | None:
     if report[CODE] != status.OK:
         return BadFile(recording.path, int(report[LINE]), reason(recording.path, report))
+    if report[LABEL] < 0 and recording.path.endswith(".json"):
+        return BadFile(recording.path, 0, status.explain(status.NO_LABEL))
     if report[LABEL] >= 0 and recording.label >= 0 and report[LABEL] != recording.label:
         says = f"has label_index {report[LABEL]}, the label file says {recording.label}: mend one of them"
         return BadFile(recording.path, 0, says)

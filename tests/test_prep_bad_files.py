@@ -4,10 +4,19 @@ import json
 
 import numpy as np
 import pytest
-from prep_files import kinetics_clip, ntu_lines, nw_ucla_clip, person, write_ntu
+from prep_files import (
+    kinetics_clip,
+    ntu_lines,
+    nw_ucla_clip,
+    person,
+    write_kinetics_folder,
+    write_ntu,
+    write_nw_ucla_folder,
+)
 
 from native_prep import reference
 from native_prep.clips import read_clip
+from native_prep.prepare import prepare
 
 
 def good_lines(frames: int = 3) -> list[str]:
@@ -142,7 +151,6 @@ BAD_KINETICS = {
     "cut": (kinetics_text()[:-200], r":1: ends inside a value"),
     "cut string": ('{"da', r":1: ends inside a value"),
     "no data": (json.dumps({"label_index": 1}), r":1: has no list of frames"),
-    "no label": (json.dumps({"data": []}), r":1: has no label"),
     "behind": (kinetics_text() + "\n\n{}", r":3: goes on after the end"),
     "comma": ('{"data": [],\n"label_index": 1,\n}', r":3: not JSON"),
     "nan": (kinetics_text().replace("0.5", "NaN", 1), r":1: not JSON"),
@@ -205,7 +213,6 @@ BAD_NW_UCLA = {
     "label": ({"skeletons": [[[0, 0, 0]] * 20], "label": 11}, r":1: label 11 is not one of the data set's 10"),
     "label 0": ({"skeletons": [[[0, 0, 0]] * 20], "label": 0}, r":1: label 0 is not one of"),
     "frames": ({"skeletons": [], "label": 1}, r":1: says that there are no frames"),
-    "no label": ({"skeletons": [[[0, 0, 0]] * 20]}, r":1: has no label"),
 }
 
 
@@ -229,3 +236,19 @@ def test_nw_ucla_as_recorded(tmp_path):
     assert not padded[:, 7:].any()
     with pytest.raises(ValueError, match="has 7 frames, there is room for 6"):
         read_clip(path, "nw-ucla", 6)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "key"),
+    [("kinetics", write_kinetics_folder, "label_index"), ("nw-ucla", write_nw_ucla_folder, "label")],
+)
+def test_a_clip_without_a_label_can_be_recognised_but_not_prepared(tmp_path, dataset, write, key):
+    folder = write(tmp_path / "raw")
+    path = min(folder.glob("*/*.json"))
+    labelled = read_clip(path, dataset)
+    content = json.loads(path.read_text())
+    del content[key]
+    path.write_text(json.dumps(content))
+    assert np.array_equal(read_clip(path, dataset), labelled)
+    with pytest.raises(ValueError, match=r"\.json: has no label"):
+        prepare(dataset, folder, tmp_path / "out")
