@@ -49,8 +49,8 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
     return {
         "passed": all(part["passed"] for part in found.values()),
         "failed": [line for name, part in found.items() for line in _failures(name, part)],
-        "rates": {name: {rate["name"]: rate["rate"] for rate in part["rates"]} for name, part in found.items()},
-        "ratios": {name: {rate["name"]: rate["ratio"] for rate in part["rates"]} for name, part in found.items()},
+        "rates": {name: {_way(rate): rate["rate"] for rate in part["rates"]} for name, part in found.items()},
+        "ratios": {name: {_way(rate): rate["ratio"] for rate in part["rates"]} for name, part in found.items()},
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
         "outputs": outputs,
         "seconds": time.monotonic() - start,
@@ -65,6 +65,11 @@ def _run_part(name: str, sizes: Mapping[str, Any]) -> Part:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"bench: {name} broke off: {message}", file=sys.stderr, flush=True)
         return Part(name, dict(sizes), error=message)
+
+
+def _way(rate: dict[str, Any]) -> str:
+    """A way may be told in clips and in text; only the second needs its unit beside it."""
+    return rate["name"] if rate["unit"] == "clips/s" else f"{rate['name']}, {rate['unit']}"
 
 
 def _failures(name: str, part: dict[str, Any]) -> list[str]:
