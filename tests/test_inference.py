@@ -10,6 +10,7 @@ from exported import three_blocks, trained_looking
 
 from agcn.model import build_model
 from export.inference import TwoStream
+from export.parity import FACTOR
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
 
 
@@ -28,19 +29,23 @@ def test_equals_the_two_models(variant: str, layout: Layout, persons: int, optio
     bone = trained_looking(variant, layout, 2, persons, **options)
     fused = TwoStream(joint, bone, layout.bone_parents, 0.7, frames=13)
     joints = torch.randn(3, 3, 13, layout.num_joints, persons, generator=torch.Generator().manual_seed(3))
+    bones = joints - joints[:, :, :, list(layout.bone_parents)]
     with torch.no_grad():
+        eager_joint, eager_bone = joint(joints), bone(bones)
         expected_joint = joint.double()(joints.double())
-        bones = joints - joints[:, :, :, list(layout.bone_parents)]
         expected_bone = bone.double()(bones.double())
         joint_logits, bone_logits, scores = fused(joints)
-    for got, expected in (
-        (joint_logits, expected_joint),
-        (bone_logits, expected_bone),
-        (scores, expected_joint + 0.7 * expected_bone),
+    for got, eager, expected in (
+        (joint_logits, eager_joint, expected_joint),
+        (bone_logits, eager_bone, expected_bone),
+        (scores, eager_joint + 0.7 * eager_bone, expected_joint + 0.7 * expected_bone),
     ):
         assert got.dtype == torch.float32
-        # AAGCN's attention multiplies its own rounding: with these drawn weights eager float32 errs by 3e-5 itself.
-        assert (got - expected).abs().max() < (3e-6 if variant == "agcn" else 1e-4) * expected.abs().max()
+        allowed = (3e-6 if variant == "agcn" else 1e-5) * expected.abs().max()
+        if variant == "aagcn":
+            # The parity rule: these drawn weights make eager float32 itself err by 4e-5 to 1e-4, by number of threads.
+            allowed = max(allowed, FACTOR * (eager - expected).abs().max())
+        assert (got - expected).abs().max() < allowed
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
