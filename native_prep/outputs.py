@@ -17,8 +17,16 @@ from native_prep.rows import RowFile
 from native_prep.store import Store
 from native_prep.streams import STREAMS
 
+FORMATS = ("npy", "packed")
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises ValueError where a format is unknown, or none is asked for."""
+    for name in formats or ("",):
+        if name not in FORMATS:
+            raise ValueError(f"format {name!r} cannot be written: use {' or '.join(FORMATS)}")
 
 
 class Outputs:

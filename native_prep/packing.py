@@ -32,12 +32,14 @@ class Shard:
     recordings: Sequence[Recording]
 
 
-def parse_share(text: str) -> tuple[int, int]:
-    """(i, n) of "i/n": every n-th shard from the i-th on, counted from 1.
+def parse_share(text: str | None) -> tuple[int, int] | None:
+    """(i, n) of "i/n": every n-th shard from the i-th on, counted from 1; None for None.
 
     Raises:
         ValueError: it is no such share.
     """
+    if text is None:
+        return None
     first, slash, count = text.partition("/")
     if slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count):
         return int(first), int(count)

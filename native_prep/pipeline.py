@@ -40,9 +40,7 @@ def in_order(
     Raises:
         Whatever the three raise; tasks not begun by then are not begun any more.
     """
-    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
-    for room in rooms:
-        free.put(room)
+    free: queue.SimpleQueue[Room] = _filled(rooms)
     reading: deque[tuple[Future[Found], Room, Task]] = deque()
     writing: deque[Future[None]] = deque()
 
@@ -55,8 +53,8 @@ def in_order(
     with ThreadPoolExecutor(workers) as pool:
 
         def settle() -> None:
-            future, room, task = reading.popleft()
-            writing.append(pool.submit(write_and_free, room, place(task, room, future.result())))
+            found, room, task = reading.popleft()
+            writing.append(pool.submit(write_and_free, room, place(task, room, found.result())))
             while writing and (writing[0].done() or len(writing) > len(rooms)):
                 writing.popleft().result()
 
@@ -73,6 +71,13 @@ def in_order(
         except BaseException:  # an interruption too: what waits is not begun
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _filled(rooms: Iterable[Room]) -> "queue.SimpleQueue[Room]":
+    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
+    for room in rooms:
+        free.put(room)
+    return free
 
 
 def runs(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
@@ -103,6 +108,11 @@ class Tally:
             self.frames += report[FRAMES]
             good.append((row, report[LABEL] if recording.label < 0 else recording.label, report[FRAMES]))
         return good
+
+    def result(self, seconds: float) -> dict[str, float]:
+        """What `prepare` returns of it."""
+        counts = {"clips": self.clips, "frames": self.frames, "bytes_read": self.bytes_read}
+        return {**counts, "seconds": seconds, "bad_files": len(self.bad)}
 
     def settle(self, skip: bool, source: Path) -> None:
         """Lists bad files on stderr.

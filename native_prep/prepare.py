@@ -14,7 +14,7 @@ import numpy as np
 
 from native_prep.catalog import Dataset, get_dataset
 from native_prep.cpu import FRAMES, Reader
-from native_prep.outputs import Outputs, Place, write_clips, write_npy
+from native_prep.outputs import Outputs, Place, check_formats, write_clips, write_npy
 from native_prep.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
 from native_prep.pipeline import Tally, in_order, runs
 from native_prep.progress import Progress
@@ -25,7 +25,6 @@ from native_prep.store import FOLDER, Store
 from native_prep.store_format import KINDS, StoreHead
 from native_prep.streams import check_streams
 
-FORMATS = ("npy", "packed")
 # Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
 _CHUNK = 8
 # Frames that a clip of a data set without a fixed T may have.
@@ -111,7 +110,7 @@ def prepare(
         max_frames or found.max_frames,
         workers or os.cpu_count() or 1,
         on_bad_file == "skip",
-        parse_share(shard) if shard else None,
+        parse_share(shard),
         packed_dtype,
     )
     packs = "packed" in job.formats
@@ -119,15 +118,7 @@ def prepare(
     recordings = find_recordings(found, job.source, divided, ignored_samples)
     tally = Tally(bad=list(recordings.bad))
     made = _pack(job, recordings, tally) if packs else _write_arrays(job, recordings, tally)
-    return {
-        "dataset": dataset,
-        "clips": tally.clips,
-        "frames": tally.frames,
-        "bytes_read": tally.bytes_read,
-        "seconds": time.perf_counter() - start,
-        "bad_files": len(tally.bad),
-        **made,
-    }
+    return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
 
 
 def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
@@ -145,9 +136,7 @@ def _affordable(workers: int, row: int, rows: int) -> int:
 
 
 def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
-    for name in formats or ("",):
-        if name not in FORMATS:
-            raise ValueError(f"format {name!r} cannot be written: use {' or '.join(FORMATS)}")
+    check_formats(formats)
     if device != "cpu":
         raise ValueError(f"device {device!r} cannot prepare clips: use cpu")
     if on_bad_file not in ("error", "skip"):

@@ -51,7 +51,7 @@ class ShardWriter:
 
     def __init__(self, folder: Path, head: StoreHead, final: Path) -> None:
         folder.mkdir(parents=True)
-        self.folder, self._head = folder, head
+        self.folder, self._head, self._final = folder, head, final
         self._rows = RowFile(folder / FRAMES, final / FRAMES, (head.layout.num_joints, 3), KINDS[head.dtype])
         self._clips: list[tuple[str, int, int, int]] = []
         self._lengths: list[np.ndarray] = []
@@ -76,7 +76,8 @@ class ShardWriter:
         """
         if self._head.dtype == "float16":
             if frames.size and np.abs(frames).max() > _LARGEST_HALF:
-                raise ValueError(f"a coordinate of {np.abs(frames).max()} does not fit float16: keep float32")
+                most = np.abs(frames).max()
+                raise ValueError(f"{self._final}: a coordinate of {most} does not fit float16: keep float32")
             frames = frames.astype(np.float16)
         self._rows.write(place, frames)
 

@@ -36,7 +36,7 @@ class Unpacker:
     def unpack(self, clips: np.ndarray, streams: tuple[str, ...], rows: np.ndarray, threads: int) -> None:
         """See `Store.unpack`."""
         places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
-        flat = rows.reshape(len(clips), len(streams), 3, -1)
+        flat = rows.reshape(len(clips), len(streams), 3, int(np.prod(self.store.clip_shape[1:])))
         order = np.argsort(self.store.shards[clips], kind="stable")
         shares = np.array_split(order, max(1, min(threads, len(clips) // _SHARE)))
         if len(shares) == 1:
@@ -93,6 +93,12 @@ class StreamArray:
         self._unpacker, self._clips = unpacker, clips
         (self.stream,) = check_streams((stream,))
         self.shape = (len(clips), *unpacker.store.clip_shape)
+
+    @property
+    def names(self) -> list[str]:
+        """The clips' names, n."""
+        names = self._unpacker.store.names
+        return [names[clip] for clip in self._clips]
 
     def __len__(self) -> int:
         return len(self._clips)
