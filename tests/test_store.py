@@ -20,6 +20,7 @@ from native_prep.clip_writer import clip_writer
 from native_prep.files import load_pickle, save_pickle
 from native_prep.layouts import NTU, layout_from_edges
 from native_prep.prepare import prepare
+from native_prep.shards import ShardWriter, write_about
 from native_prep.splits import check_benchmarks, is_training
 from native_prep.store import Store, find_part, verify_store
 from native_prep.store_format import StoreHead
@@ -284,11 +285,14 @@ def test_published_counts(shared: Path, tmp_path: Path, dataset: str, counts: di
     names = sorted(name for name in listed if name.removesuffix(".skeleton") not in missing_samples(dataset))
     benchmarks = check_benchmarks(dataset, None)
     parts = tuple(f"{benchmark}/{side}" for benchmark in benchmarks for side in ("train", "val"))
-    with clip_writer(tmp_path, StoreHead(dataset, NTU, 2, 300, parts, "repeat"), ["packed"]) as writer:
-        for name in names:
-            sides = [f"{one}/{'train' if is_training(dataset, one, name) else 'val'}" for one in benchmarks]
-            writer.add(name, 0, sides, [])
-    store = Store(tmp_path / "packed")
+    head = StoreHead(dataset, NTU, 2, 300, parts, "repeat")
+    writer = ShardWriter(tmp_path / "shard", head, tmp_path)
+    for name in names:
+        sides = sum(1 << 2 * at + (not is_training(dataset, one, name)) for at, one in enumerate(benchmarks))
+        writer.place([(name, 0, sides, 1)], np.zeros((1, 2), int))
+    writer.finish({"recorded": len(names), "longest": 1})
+    write_about(tmp_path, head, ["shard"])
+    store = Store(tmp_path)
     for benchmark, (train, val) in counts.items():
         assert (len(store.split(f"{benchmark}/train")), len(store.split(f"{benchmark}/val"))) == (train, val)
     assert store.names == names
