@@ -83,15 +83,17 @@ def cli() -> None:
 @click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; all processors by default.")
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
+@click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
+@click.option("--packed-dtype", type=click.Choice(("float32", "float16")), default="float32", show_default=True)
 @reports
-def prep(dataset: str, benchmarks: tuple[str, ...], **options: Any) -> dict[str, Any]:
+def prep(dataset: str, **options: Any) -> dict[str, Any]:
     """Prepare raw recordings as arrays.
 
     One float32 array (N, C, T, V, M) for each benchmark, split and stream, and the labels beside them.
     """
     from native_prep.prepare import prepare
 
-    return prepare(dataset, benchmarks=benchmarks or None, **options)
+    return prepare(dataset, **options)
 
 
 @cli.command(cls=Several)
@@ -207,12 +209,8 @@ def fuse_eval(
         return _fuse_engine(engine, config, weighs=alpha is not None or search_alpha)
     if not (files["joint_scores"] and files["bone_scores"] and files["label"]):
         raise click.UsageError("--joint-scores, --bone-scores and --label go together")
-    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"]}
-    weights = {}
-    for name, path, weight in map(fusion.parse_stream, files["more"]):
-        if name in streams:
-            raise click.UsageError(f"--scores {name}: is given twice")
-        streams[name], weights[name] = path, weight
+    more, weights = fusion.parse_streams(files["more"])
+    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"], **more}
     return fusion.fuse_scores(streams, files["label"], weights=weights, **weighing)
 
 

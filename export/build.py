@@ -23,10 +23,10 @@ from export.inference import TwoStream
 from export.inputs import comparison_clips, dataset_of, feeder_settings, input_shape
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
-from export.publish import Withheld, whole_folder
 from export.runtime import OnnxEngine, TensorRtEngine
 from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
 from native_prep.catalog import class_names
+from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
 
 GRAPH = "two_stream.onnx"
@@ -87,12 +87,17 @@ def export_engines(
     start = time.monotonic()
     request = _request(joint_weights, bone_weights, config, precision, flavor, tuple(targets), max_batch, alpha)
     notes = _notes(request)
-    with whole_folder(out) as folder:
+    with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
             raise Withheld
     return _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file in an older export is none of its own."""
+    return path.suffix not in (".onnx", ".engine") and path.name != FILE_NAME
 
 
 def _result(manifest: Manifest, out: Path) -> dict[str, Any]:

@@ -28,6 +28,11 @@ def _digest() -> str:
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
+def digest() -> str:
+    """Tells one version of the kernels from another."""
+    return _digest()
+
+
 class _KernelFiles(CompileResultCacheImpl):
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         return f"{super().get_filename_base(fullname, abiflags)}-{_digest()}"

@@ -233,7 +233,7 @@ def _look(clip, frames, total, present):
 
 
 @scalar
-def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32):
+def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32, periods):
     """Chooses two bodies, fills their gaps, centres and turns them.
 
     Args:
@@ -241,13 +241,14 @@ def normalise_ntu(bodies, frames, clip, centre, spine, shoulders, room, room32):
         clip: float32 (2, T, V, 3) to fill.
         centre, spine, shoulders: the layout's; joints, and pairs of joints as int64 (2,).
         room, room32: float64 and float32 (V,), to work in.
+        periods: int64 (2,) to fill: after how many frames each body repeated before it was centred, 0 for nobody,
+            -T for one that was left as it is.
 
     Returns:
         How many frames of `clip` are made; the clip repeats from its start after them. 0: nobody is there.
     """
     best, second = choose_bodies(bodies, frames, room)
     total = clip.shape[1]
-    periods = np.zeros(_KEPT, np.int64)
     periods[0] = take_body(bodies, best, frames, clip[0], room32)
     periods[1] = take_body(bodies, second, frames, clip[1], room32)
     made = max(abs(periods[0]), abs(periods[1]))

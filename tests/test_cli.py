@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMISED = {
     "prep": {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
-        "--device", "--workers", "--on-bad-file",
+        "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {

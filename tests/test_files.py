@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from native_prep.files import OutputSet, load_pickle, save_pickle, whole_file
+from native_prep.files import OutputSet, hidden, load_pickle, save_pickle, whole_file
 
 
 def test_outputs_appear_together(tmp_path: Path) -> None:
@@ -33,11 +33,14 @@ def test_nothing_appears_after_an_error(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", "pass"])
     dead.wait()
-    (tmp_path / f".a.{dead.pid}.part").write_text("half")
-    (tmp_path / f".a.{os.getppid()}.part").write_text("another run's")
+    ours = hidden(tmp_path / "a").name
+    (tmp_path / ours.replace(str(os.getpid()), str(dead.pid))).write_text("half")
+    others = [ours.replace(str(os.getpid()), str(os.getppid())), f".a.another-machine.{dead.pid}.part"]
+    for name in others:
+        (tmp_path / name).write_text("another run's")
     with whole_file(tmp_path / "a") as part:
         part.write_text("a")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", f".a.{os.getppid()}.part"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", *others])
 
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
