@@ -1,13 +1,13 @@
 """Skeleton layouts from small YAML files, for skeletons that the project does not know.
 
-    name: stick
-    coordinates: world            # x y z in metres; image: x y score
-    joints: [hip, chest, head]
-    edges: [[chest, hip], [head, chest]]          # [child, parent], by name or by number from 0
-    centre: hip
-    bones: [[chest, hip], [head, chest]]          # optional; the edges without it
-    spine: [hip, chest]                           # optional; turned to the z axis by --align turn
-    shoulders: [right shoulder, left shoulder]    # optional; turned to the x axis by --align turn
+name: stick
+coordinates: world            # x y z in metres; image: x y score
+joints: [hip, chest, head]
+edges: [[chest, hip], [head, chest]]          # [child, parent], by name or by number from 0
+centre: hip
+bones: [[chest, hip], [head, chest]]          # optional; the edges without it
+spine: [hip, chest]                           # optional; turned to the z axis by --align turn
+shoulders: [right shoulder, left shoulder]    # optional; turned to the x axis by --align turn
 """
 
 import os

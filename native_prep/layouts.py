@@ -214,9 +214,7 @@ MEDIAPIPE33 = Layout(
     coordinates="image",
 )  # fmt: skip
 
-LAYOUTS = {
-    layout.name: layout for layout in (NTU, KINETICS, NW_UCLA, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33)
-}
+LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33)}
 
 
 def get_layout(name: str) -> Layout:

@@ -1,7 +1,7 @@
 """Poses as estimators and recorders give them, and the clip that a network sees.
 
-Letters: P people as they were found, M bodies kept, T frames of the clip, V joints, C channels: x y z in metres ("world"
-layouts) or x y score ("image" layouts). Zeros stand for a joint, or a whole person, that was not seen.
+Letters: P people as they were found, M bodies kept, T frames of the clip, V joints, C channels: x y z in metres
+("world" layouts) or x y score ("image" layouts). Zeros stand for a joint, or a whole person, that was not seen.
 """
 
 from dataclasses import dataclass
@@ -98,24 +98,24 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     if array.ndim != 4 or array.dtype.kind not in "fiu" or array.shape[3] not in (2, 3):
         raise BadClip(path, f"{what}holds {array.dtype} {array.shape}: give numbers (people, frames, joints, 2 or 3)")
     check_joints(array.shape[2], layout, path, what)
+    flat = array.shape[3] == 2
     if scores is not None:
         score = np.asarray(scores)
         if score.shape != array.shape[:3] or score.dtype.kind not in "fiu":
             raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: mend them")
         array = np.concatenate([array[..., :2], score[..., None]], axis=3, dtype=np.float32)
-    elif array.shape[3] == 2:
+    elif flat:
         array = np.concatenate([array, array.any(axis=3, keepdims=True)], axis=3, dtype=np.float32)
-        if layout.coordinates == "world":
-            raise BadClip(
-                path, f"{what}has two numbers a joint, layout {layout.name} x y z: use a layout of coordinates: image"
-            )
+    if layout.coordinates == "world" and (scores is not None or flat):
+        has = "scores" if scores is not None else "two numbers a joint"
+        raise BadClip(path, f"{what}has {has}, layout {layout.name} x y z: use a layout of coordinates: image")
     found = array.astype(np.float32)
-    if scores is not None and layout.coordinates == "world":
-        raise BadClip(path, f"{what}has scores, layout {layout.name} x y z: use a layout of coordinates: image")
     good = np.isfinite(found) & (np.abs(found) <= _LARGEST)
     if not good.all():
         frame = int(np.flatnonzero(~good.all(axis=(0, 2, 3)))[0])
         raise BadClip(path, f"{what}frame {frame} holds what is no coordinate: write 0 for joints that were not seen")
+    if layout.coordinates == "image":
+        found[found[..., 2] == 0] = 0
     return found
 
 
@@ -159,12 +159,12 @@ def _keep(poses: Poses, count: int, image: bool) -> np.ndarray:
         order = np.argsort(-points[..., 2].sum(axis=2), axis=0, kind="stable")[:count]  # (M, T)
         kept[: len(order)] = np.take_along_axis(points, order[:, :, None, None], axis=0)
         return kept
-    places = range(min(len(points), count))
+    places = list(range(len(points)))
     if poses.ids is None and len(points) > count:
         worth = [float(one[..., 2].sum()) if image else motion_of(one, image) for one in points]
-        places = sorted(sorted(range(len(points)), key=lambda place: -worth[place])[:count])  # type: ignore[assignment]
-    for row, place in enumerate(places):
-        kept[row] = points[place]
+        places.sort(key=lambda place: -worth[place])
+        places = sorted(places[:count])
+    kept[: len(places[:count])] = points[places[:count]]
     return kept
 
 
@@ -180,8 +180,9 @@ def _centre_picture(
     largest = float(np.abs(kept[..., :2])[seen].max(initial=0.0))
     if size is None and largest > _LARGEST_SHARE:
         raise BadClip(path, f"{what}coordinates up to {largest:g} are pixels: give --image-size WIDTHxHEIGHT")
-    if named is None and size is not None and 0 < largest <= _LARGEST_SHARE:
-        text = f"{what}coordinates up to {largest:g} are shares of the picture already: leave --image-size out"
+    if size is not None and min(size) > _LARGEST_SHARE and 0 < largest <= _LARGEST_SHARE:
+        advice = "leave --image-size out" if named is None else "set img_shape to (1, 1)"
+        text = f"{what}coordinates up to {largest:g} are no pixels, but shares of the picture already: {advice}"
         raise BadClip(path, text)
     clip = np.zeros_like(kept)
     clip[..., 0] = np.where(seen, kept[..., 0] / (size[0] if size else 1) - 0.5, 0)

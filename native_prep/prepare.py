@@ -17,6 +17,7 @@ import numpy as np
 from native_prep import status
 from native_prep.catalog import Dataset, get_dataset
 from native_prep.cpu import BYTES, CODE, FRAMES, LABEL, LINE, Reader, reason
+from native_prep.ntu_tracked import prepare_tracked
 from native_prep.outputs import Outputs, Place, write_clip
 from native_prep.progress import Progress
 from native_prep.recordings import BadFile, Recording, Recordings, find_recordings
@@ -54,6 +55,7 @@ def prepare(
     device: str = "cpu",
     workers: int | None = None,
     on_bad_file: str = "error",
+    track: bool = False,
 ) -> dict[str, Any]:
     """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, side and stream, and label files.
 
@@ -69,6 +71,7 @@ def prepare(
         workers: threads; None for one a processor.
         on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
             files out and lists them in `bad_files.csv`.
+        track: NTU only: bodies are followed by their id and cleaned, see `tracking`; slower, and not the original's.
 
     Returns:
         dataset, clips, frames, bytes_read, seconds, bad_files (how many), outputs (paths).
@@ -85,6 +88,8 @@ def prepare(
     source = _folder(data_path, found.data_path, "--data-path")
     folder = _folder(out_folder, found.out_folder, "--out-folder")
     recordings = find_recordings(found, source, divisions, ignored_samples)
+    if track:
+        return _tracked(found, source, recordings, folder, asked, max_frames, on_bad_file)
     workers = workers or os.cpu_count() or 1
     frames = max_frames or found.max_frames or _longest(found, recordings, workers)
     shape = (3, frames, found.layout.num_joints, found.num_person)
@@ -105,6 +110,20 @@ def prepare(
         "bad_files": len(tally.bad),
         "outputs": [str(path) for path in outputs.paths],
     }
+
+
+def _tracked(
+    found: Dataset,
+    source: Path,
+    recordings: Recordings,
+    folder: Path,
+    streams: tuple[str, ...],
+    max_frames: int | None,
+    on_bad_file: str,
+) -> dict[str, Any]:
+    if found.layout.name != "ntu" or found.max_frames is None:
+        raise ValueError(f"--track is for NTU and custom data, {found.name} names no bodies: leave it out")
+    return prepare_tracked(found, source, recordings, folder, streams, max_frames or found.max_frames, on_bad_file)
 
 
 def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:

@@ -16,7 +16,15 @@ import numpy as np
 from native_prep.layouts import KINETICS, NTU
 from native_prep.streams import bones, motion
 
-__all__ = ["bones", "motion", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu", "rotation_matrix"]
+__all__ = [
+    "bones",
+    "motion",
+    "normalise_ntu",
+    "prepare_kinetics_clip",
+    "prepare_ntu_clip",
+    "read_ntu",
+    "rotation_matrix",
+]
 
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
 
@@ -32,7 +40,7 @@ def prepare_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.
     kept = raw[energy.argsort()[::-1][:KEPT_BODIES]]  # (M, T, V, 3)
     bodies = np.zeros((KEPT_BODIES, max_frames, NTU.num_joints, 3), np.float32)
     bodies[:, : kept.shape[1]] = kept
-    _normalise(bodies)
+    normalise_ntu(bodies)
     return bodies.transpose(3, 1, 2, 0)  # (3, T, V, M)
 
 
@@ -64,8 +72,8 @@ def _spread(body: np.ndarray) -> float:
     return float(sum(seen[:, :, axis].std() for axis in range(3))) if len(seen) else 0.0
 
 
-def _normalise(bodies: np.ndarray) -> None:
-    """Pads, centres and turns one clip in place: float32 (M, T, V, 3)."""
+def normalise_ntu(bodies: np.ndarray) -> None:
+    """Pads, centres and turns one clip of NTU's joints in place: float32 (M, T, V, 3), metres, zeros for nobody."""
     if bodies.sum() == 0:
         return
     for body in bodies:

@@ -21,12 +21,12 @@ NEAREST, LONGEST_GAP = 0.5, 10
 
 def present(points: np.ndarray) -> np.ndarray:
     """Who is in which frame: (P, T, V, C) -> bool (P, T)."""
-    return points.any(axis=(2, 3))
+    return np.asarray(points.any(axis=(2, 3)))
 
 
 def seen_joints(points: np.ndarray, image: bool) -> np.ndarray:
     """Which joints were seen: (..., V, 3) -> bool (..., V); of x y score those of a score, of x y z those not zero."""
-    return points[..., 2] != 0 if image else points.any(axis=-1)
+    return np.asarray(points[..., 2] != 0 if image else points.any(axis=-1))
 
 
 def bodies_of_highest_motion(points: np.ndarray, ids: np.ndarray | None, count: int, image: bool) -> np.ndarray:
@@ -95,7 +95,7 @@ def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> list[np.
     """One array (T, V, 3) for each person."""
     there = present(points)
     if ids is None:
-        return [one for one, some in zip(points, there.any(axis=1), strict=True) if some]
+        return [one for place, one in enumerate(points) if there[place].any()]
     names = ids if _tells_apart(ids, there) else _match(points, there, image)
     bodies = []
     for name in dict.fromkeys(names.T[there.T].tolist()):  # in the order in which they come in
