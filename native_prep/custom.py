@@ -76,9 +76,10 @@ def prepare_custom(
     found = open_source(kind, path, skeleton, label, split, classes)
     recordings = _recordings(found.clips, found.bad)
 
-    def make(place: int) -> np.ndarray:
+    def make(place: int) -> tuple[np.ndarray, int]:
         clip = found.clips[place]
-        return make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
+        bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
+        return bodies, bodies.shape[1]
 
     frames = max_frames or longest(make, recordings)
     about = json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"

@@ -40,7 +40,7 @@ def prepare_tracked(
         ValueError, OSError: as `pose_outputs.write_job`.
     """
 
-    def make(place: int) -> np.ndarray:
+    def make(place: int) -> tuple[np.ndarray, int]:
         return read_tracked(recordings.found[place].path, frames, dataset.num_person)
 
     job = PoseJob(
@@ -49,20 +49,24 @@ def prepare_tracked(
     return write_job(job)
 
 
-def read_tracked(path: str, frames: int, count: int = 2) -> np.ndarray:
-    """A `.skeleton` file as bodies (count, frames, 25, 3) that stay themselves, float32.
+def read_tracked(path: str, frames: int, count: int = 2) -> tuple[np.ndarray, int]:
+    """A `.skeleton` file as bodies that stay themselves.
+
+    Returns:
+        float32 (count, frames, 25, 3), and how many frames were recorded.
 
     Raises:
         BadClip: the file is damaged or has more frames.
         OSError: it cannot be read.
     """
     poses = read_ntu_bodies(path)
-    if poses.points.shape[1] > frames:
-        raise BadClip(path, status.explain(status.TOO_MANY_FRAMES, poses.points.shape[1], frames), 1)
+    length = poses.points.shape[1]
+    if length > frames:
+        raise BadClip(path, status.explain(status.TOO_MANY_FRAMES, length, frames), 1)
     bodies = np.zeros((count, frames, NTU.num_joints, 3), np.float32)
-    bodies[:, : poses.points.shape[1]] = bodies_of_highest_motion(poses.points, poses.ids, count, image=False)
+    bodies[:, :length] = bodies_of_highest_motion(poses.points, poses.ids, count, image=False)
     normalise_ntu(bodies)
-    return bodies
+    return bodies, length
 
 
 def read_ntu_bodies(path: str) -> Poses:

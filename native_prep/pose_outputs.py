@@ -18,6 +18,9 @@ from native_prep.progress import Progress
 from native_prep.recordings import BadFile, Recording, Recordings
 from native_prep.streams import stream_of
 
+Made = tuple[np.ndarray, int]
+Make = Callable[[int], Made]
+
 
 @dataclass(frozen=True)
 class PoseJob:
@@ -27,8 +30,8 @@ class PoseJob:
         dataset: its name.
         source: where the clips are from, for messages.
         recordings: which clips, and the parts that they belong to.
-        make: the place of a clip in `recordings.found` -> its bodies, float32 (M, T', V, 3), T' being its own length;
-            raises BadClip.
+        make: the place of a clip in `recordings.found` -> its bodies, float32 (M, T', V, 3), T' being at most T, and
+            how many frames the recording has; raises BadClip.
         layout, streams, frames, bodies: V and bones; what to make; T; M.
         folder: where it goes.
         on_bad_file: "error" or "skip".
@@ -38,7 +41,7 @@ class PoseJob:
     dataset: str
     source: Path
     recordings: Recordings
-    make: Callable[[int], np.ndarray]
+    make: Make
     layout: Layout
     streams: tuple[str, ...]
     frames: int
@@ -63,11 +66,11 @@ def write_job(job: PoseJob) -> dict[str, Any]:
     clips = frames = 0
     shape = (3, job.frames, job.layout.num_joints, job.bodies)
     with Outputs(job.folder, job.recordings.parts, job.streams, shape) as outputs:
-        for recording, made in _made(job, bad):
+        for recording, bodies, length in _made(job, bad):
             if bad and job.on_bad_file != "skip":
                 continue
-            write_bodies(outputs, recording, made, job)
-            clips, frames = clips + 1, frames + made.shape[1]
+            write_bodies(outputs, recording, bodies, job)
+            clips, frames = clips + 1, frames + length
         settle_bad(bad, clips, job.on_bad_file, job.source)
         outputs.write_labels()
         if job.on_bad_file == "skip":
@@ -96,21 +99,21 @@ def write_bodies(outputs: Outputs, recording: Recording, bodies: np.ndarray, job
     write_clip(outputs.place(recording, recording.label), rows)
 
 
-def _made(job: PoseJob, bad: list[BadFile]) -> Iterator[tuple[Recording, np.ndarray]]:
+def _made(job: PoseJob, bad: list[BadFile]) -> Iterator[tuple[Recording, np.ndarray, int]]:
     """The clips that can be made, in order; the others are added to `bad`."""
     found = job.recordings.found
     with Progress(len(found), f"prep {job.dataset}", "clip") as progress:
         for place, recording in enumerate(found):
             made = attempt(job.make, place, recording.path, bad)
-            if made is not None and made.shape[1] > job.frames:
-                text = status.explain(status.TOO_MANY_FRAMES, made.shape[1], job.frames)
+            if made is not None and made[1] > job.frames:
+                text = status.explain(status.TOO_MANY_FRAMES, made[1], job.frames)
                 bad.append(BadFile(recording.path, 0, f"clip {recording.name} {text}"))
             elif made is not None:
-                yield recording, made
+                yield recording, *made
             progress.update(1)
 
 
-def attempt(make: Callable[[int], np.ndarray], place: int, path: str, bad: list[BadFile]) -> np.ndarray | None:
+def attempt(make: Make, place: int, path: str, bad: list[BadFile]) -> Made | None:
     """What `make` makes of the clip at `place`, or None where it is bad, which is noted."""
     try:
         return make(place)
@@ -121,13 +124,13 @@ def attempt(make: Callable[[int], np.ndarray], place: int, path: str, bad: list[
     return None
 
 
-def longest(make: Callable[[int], np.ndarray], recordings: Recordings) -> int:
+def longest(make: Make, recordings: Recordings) -> int:
     """Frames of the longest good clip, 1 at least; what is bad is told when it is written."""
     lengths = [1]
     with Progress(len(recordings.found), "measure", "clip") as progress:
         for place, recording in enumerate(recordings.found):
             made = attempt(make, place, recording.path, [])
-            lengths.append(0 if made is None else made.shape[1])
+            lengths.append(0 if made is None else made[1])
             progress.update(1)
     return max(lengths)
 

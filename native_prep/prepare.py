@@ -85,6 +85,8 @@ def prepare(
     asked = check_streams(streams)
     divisions = check_benchmarks(dataset, benchmarks)
     _check_ways(formats, device, on_bad_file)
+    if track and found.layout.name != "ntu":
+        raise ValueError(f"--track is for NTU and custom data, {dataset} names no bodies: leave it out")
     source = _folder(data_path, found.data_path, "--data-path")
     folder = _folder(out_folder, found.out_folder, "--out-folder")
     recordings = find_recordings(found, source, divisions, ignored_samples)
@@ -121,9 +123,9 @@ def _tracked(
     max_frames: int | None,
     on_bad_file: str,
 ) -> dict[str, Any]:
-    if found.layout.name != "ntu" or found.max_frames is None:
-        raise ValueError(f"--track is for NTU and custom data, {found.name} names no bodies: leave it out")
-    return prepare_tracked(found, source, recordings, folder, streams, max_frames or found.max_frames, on_bad_file)
+    frames = max_frames or found.max_frames
+    assert frames is not None, "NTU has a T"
+    return prepare_tracked(found, source, recordings, folder, streams, frames, on_bad_file)
 
 
 def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:

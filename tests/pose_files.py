@@ -12,7 +12,7 @@ SIZE = (640, 480)
 def walker(frames: int, joints: int = 17, seed: int = 0, start: float = 100.0, step: float = 3.0) -> np.ndarray:
     """A person taller than wide who walks to the right: pixels and score, (T, V, 3)."""
     rng = np.random.default_rng(seed)
-    rest = rng.uniform((0, 0), (30, 120), (joints, 2)) + (start, 150.0)
+    rest = rng.uniform((0, 0), (30, 120), (joints, 2)) + np.array((start, 150.0))
     moved = rest + np.arange(frames)[:, None, None] * (step, 0.0) + rng.normal(0, 0.5, (frames, joints, 2))
     score = rng.uniform(0.4, 1.0, (frames, joints, 1))
     return np.concatenate([moved, score], axis=2).astype(np.float32)

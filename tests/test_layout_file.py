@@ -77,7 +77,8 @@ def test_slips_are_named(tmp_path: Path, changes: dict, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a: [", ":1: not YAML"), ("- 1", "KEY: VALUE"), ("", "KEY: VALUE"), ("a: 2020-13-45", "not YAML")]
+    ("text", "words"),
+    [("a: [", ":1: not YAML"), ("- 1", "KEY: VALUE"), ("", "KEY: VALUE"), ("a: 2020-13-45", "not YAML")],
 )
 def test_what_is_no_layout(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "x.yaml"

@@ -7,12 +7,12 @@ import pytest
 from pose_files import walker
 from prep_files import NAMES, ntu_lines, person
 
+from native_prep.layouts import COCO17
 from native_prep.ntu_tracked import read_ntu_bodies, read_tracked
 from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
 from native_prep.prepare import prepare
 from native_prep.reference import prepare_ntu_clip
 from native_prep.tracking import LONGEST_GAP, SHORTEST, bodies_of_highest_motion, drop_noise
-from native_prep.layouts import COCO17
 
 
 def swapped(people: list[np.ndarray], seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +91,9 @@ def two_bodies(frames: int, seed: int = 0) -> list[list[tuple[str, np.ndarray]]]
     tall = np.array((0.2, 1.0, 0.3))
     still = [joints * tall for joints in person(rng, frames)]
     moving = [joints * tall + (1.0 + 0.05 * frame, 0, 0) for frame, joints in enumerate(person(rng, frames))]
-    pairs = [[("72057594037944738", one), ("72057594037944739", other)] for one, other in zip(still, moving, strict=True)]
+    pairs = [
+        [("72057594037944738", one), ("72057594037944739", other)] for one, other in zip(still, moving, strict=True)
+    ]
     return [pair[:: -1 if frame % 3 == 1 else 1] for frame, pair in enumerate(pairs)]
 
 
@@ -101,7 +103,8 @@ def test_ntu_bodies_by_id(tmp_path: Path) -> None:
     path.write_bytes(skeleton(frames))
     poses = read_ntu_bodies(str(path))
     assert poses.ids is not None and poses.ids[:, :3].tolist() == [[0, 1, 0], [1, 0, 1]]
-    clip = read_tracked(str(path), 40)
+    clip, length = read_tracked(str(path), 40)
+    assert length == 20
     # The moving body comes first, and is at every frame where it was: it defines the origin of each.
     np.testing.assert_allclose(clip[0, :, 1], 0, atol=1e-6)
     steady = np.diff(np.linalg.norm(clip[1, :20, 1], axis=1))
@@ -113,7 +116,9 @@ def test_ntu_bodies_by_id(tmp_path: Path) -> None:
 def test_ntu_without_swaps_is_as_usual(tmp_path: Path) -> None:
     path = tmp_path / NAMES[0]
     path.write_bytes(skeleton([pair[:: 1 if pair[0][0].endswith("9") else -1] for pair in two_bodies(20)]))
-    np.testing.assert_allclose(read_tracked(str(path), 40).transpose(3, 1, 2, 0), prepare_ntu_clip(path, 40), atol=2e-6)
+    np.testing.assert_allclose(
+        read_tracked(str(path), 40)[0].transpose(3, 1, 2, 0), prepare_ntu_clip(path, 40), atol=2e-6
+    )
 
 
 def test_prep_ntu_tracked_writes_the_usual_files(tmp_path: Path) -> None:
@@ -122,10 +127,10 @@ def test_prep_ntu_tracked_writes_the_usual_files(tmp_path: Path) -> None:
     for seed, name in enumerate(NAMES[:3]):
         (raw / name).write_bytes(skeleton(two_bodies(14, seed)))
     result = prepare("ntu60", raw, tmp_path / "out", track=True, max_frames=30, benchmarks=("xview",))
-    assert result["clips"] == 3 and result["frames"] == 90
+    assert result["clips"] == 3 and result["frames"] == 42
     data = np.load(tmp_path / "out/xview/train_data_joint.npy")
     assert data.shape == (2, 3, 30, 25, 2) and data.dtype == np.float32
-    np.testing.assert_allclose(data[0].transpose(3, 1, 2, 0), read_tracked(str(raw / NAMES[1]), 30))
+    np.testing.assert_allclose(data[0].transpose(3, 1, 2, 0), read_tracked(str(raw / NAMES[1]), 30)[0])
     with pytest.raises(ValueError, match="--track is for NTU"):
         prepare("nw-ucla", raw, tmp_path / "out", track=True)
 
@@ -133,7 +138,7 @@ def test_prep_ntu_tracked_writes_the_usual_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "words"),
     [
-        (lambda lines: lines[:40], 40, "ends after 1 of its 3 frames"),
+        (lambda lines: lines[:40], 41, "ends after 1 of its 3 frames"),
         (lambda lines: [*lines[:5], "nothing", *lines[6:]], 6, "has 1 numbers instead of 12"),
         (lambda lines: [*lines[:5], "x" + lines[5], *lines[6:]], 6, "not a number"),
         (lambda lines: [*lines[:5], "1e7" + lines[5][lines[5].index(" ") :], *lines[6:]], 6, "out of range"),
