@@ -76,6 +76,8 @@ class PoseSettings:
         """Raises ValueError where the layout does not allow what is asked for."""
         if self.align != "none" and layout.coordinates == "image":
             raise ValueError(f"--align {self.align} is for x y z: layout {layout.name} has x y score: leave it out")
+        if self.image_size is not None and layout.coordinates == "world":
+            raise ValueError(f"--image-size is for x y score: layout {layout.name} has x y z: leave it out")
         if self.align == "turn" and (layout.spine is None or layout.shoulders is None):
             raise ValueError(f"--align turn: layout {layout.name} has no spine and shoulders: name them in its YAML")
 
