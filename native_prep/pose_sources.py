@@ -148,7 +148,7 @@ def _open_array(
     """One array of all clips; the lines of the label file are its clips in order."""
     array = _load_array(path)
     last = _channels_last(array.shape, layout, path)
-    labels = read_label_file(_label_path(label_path, path.parent), classes)
+    labels = _read_labels(label_path, path.parent, classes)
     if len(labels.clips) != len(array):
         raise ValueError(f"{labels.path}: names {len(labels.clips)} clips, {path} holds {len(array)}: give its labels")
     clips = []
@@ -200,11 +200,18 @@ def _channels_last(shape: tuple[int, ...], layout: Layout, path: Path) -> bool:
     raise ValueError(f"{path}: {shape} has no axis of 2 or 3 channels: give (N, C, T, V, M) or (N, M, T, V, C)")
 
 
-def _label_path(given: str | None, folder: Path) -> Path:
+def _read_labels(given: str | None, folder: Path, classes: list[str] | None) -> Labels:
     path = Path(given) if given is not None else folder / "labels.csv"
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give --label a CSV file of name,label,split")
-    return path
+    labels = read_label_file(path, classes)
+    sides = {label.side for label in labels.clips.values()}
+    if classes is None and "" in sides and not all(name.isdigit() for name in labels.classes):
+        raise ValueError(
+            f"{path}: has names of classes and no column split: the file of the other side may name others, "
+            "give both runs the same --class-list"
+        )
+    return labels
 
 
 def _open_folder(
@@ -213,7 +220,7 @@ def _open_folder(
     """A file or a folder for each clip, called as the label file calls it."""
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: --source {source} wants a folder of clips")
-    labels = read_label_file(_label_path(label_path, path), classes)
+    labels = _read_labels(label_path, path, classes)
     files = _clip_files(source, path, Path(labels.path))
     clips, bad = [], []
     by_name = {_stem(source, name): label for name, label in labels.clips.items()}

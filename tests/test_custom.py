@@ -161,6 +161,12 @@ def test_without_a_split_column(tmp_path: Path) -> None:
     prepare_custom(folder, tmp_path / "out", split="val", **given)
     assert labels_of(tmp_path / "out/val_label.pkl") == (["clip0", "clip1"], [0, 1])
     assert not (tmp_path / "out/train_label.pkl").exists()
+    (folder / "labels.csv").write_text("name,label\nclip0,wave\nclip1,fall\n")
+    with pytest.raises(ValueError, match="give both runs the same --class-list"):
+        prepare_custom(folder, tmp_path / "out", split="val", **given)
+    (tmp_path / "classes.txt").write_text("sit\nwave\nfall\n")
+    prepare_custom(folder, tmp_path / "out", split="val", class_list=str(tmp_path / "classes.txt"), **given)
+    assert labels_of(tmp_path / "out/val_label.pkl") == (["clip0", "clip1"], [1, 2])
 
 
 def test_options_of_the_other_kind(tmp_path: Path) -> None:
