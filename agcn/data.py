@@ -11,6 +11,7 @@ import numpy as np
 
 from agcn.model import Model
 from agcn.settings import FeederArgs
+from native_prep.custom import check_layout
 from native_prep.files import load_pickle
 from native_prep.store import find_part
 from native_prep.store_read import StreamArray
@@ -59,6 +60,7 @@ class Clips:
             if theirs != ours:
                 key = {"joints": "num_point and graph", "bodies": "num_person", "channels": "in_channels"}[what]
                 raise ValueError(f"{self.path}: has {theirs} {what}, the model {ours}: set model_args.{key}")
+        check_layout(self.path, model.layout)
         if self.labels.size and int(self.labels.max()) >= model.num_class:
             worst = int(self.labels.argmax())
             raise ValueError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from native_prep.files import Withheld, whole_folder
 from native_prep.outputs import Outputs, check_formats, write_npy
+from native_prep.recordings import BadFile
 from native_prep.shards import SHARD_CLIPS, ShardWriter, write_about
 from native_prep.store import FOLDER, Store
 from native_prep.store_format import STORE, StoreHead
@@ -20,6 +21,8 @@ class ClipWriter:
 
     Attributes:
         clips: how many it has.
+        notes: more files to publish with them, name -> text; set before the end.
+        bad: what `bad_files.csv` is to list; None for no such file.
         paths: what was written, after the end.
     """
 
@@ -28,6 +31,8 @@ class ClipWriter:
         self._shard: ShardWriter | None = None
         self._shards: list[str] = []
         self._in_shard = self._longest = self._recorded = self.clips = 0
+        self.notes: dict[str, str] = {}
+        self.bad: list[BadFile] | None = None
         self.paths: list[Path] = []
 
     def add(self, name: str, label: int, parts: Sequence[str], bodies: Sequence[np.ndarray]) -> None:
@@ -130,10 +135,15 @@ def clip_writer(
             store = writer.finish()
         finally:
             writer.drop()
-        if "npy" in formats:
-            with Outputs(Path(folder), head.parts, asked, store.clip_shape) as outputs:
-                write_npy(store, outputs, head.parts, asked, workers or os.cpu_count() or 1)
-            writer.paths += outputs.paths
+        parts = head.parts if "npy" in formats else ()
+        with Outputs(Path(folder), parts, asked if parts else (), store.clip_shape) as outputs:
+            if parts:
+                write_npy(store, outputs, parts, asked, workers or os.cpu_count() or 1)
+            for name, text in writer.notes.items():
+                outputs.part(name).write_text(text, encoding="utf-8")
+            if writer.bad is not None:
+                outputs.write_bad_files(writer.bad)
+        writer.paths += outputs.paths
         if "packed" not in formats:
             raise Withheld
         writer.paths.append(final)

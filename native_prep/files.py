@@ -52,7 +52,7 @@ class OutputSet:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
         final = Path(final)
         if final not in self._parts:
-            self._made += [folder for folder in final.parents if not folder.exists()]
+            self._made += _missing(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
                 raise ValueError(f"{final}: is a folder, a file of that name is to be written: move it away")
@@ -77,9 +77,19 @@ class OutputSet:
         finally:
             for part in self._parts.values():
                 part.unlink(missing_ok=True)
-            for folder in sorted(self._made, reverse=True) if kind is not None else ():
-                with suppress(OSError):  # another's files are in it
-                    folder.rmdir()
+            if kind is not None:
+                _remove_empty(self._made)
+
+
+def _missing(path: Path) -> list[Path]:
+    """The folders above `path` that are to be made."""
+    return [folder for folder in path.parents if not folder.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in sorted(folders, reverse=True):
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 @contextmanager
@@ -121,6 +131,7 @@ def whole_folder(
         what = f"a folder of other files, without a {marker}" if marker else "not an empty folder"
         raise ValueError(f"{final}: is {what}: name a new one or empty it first")
     part = hidden(place)
+    made = _missing(part)
     part.mkdir(parents=True)
     try:
         yield part
@@ -129,6 +140,7 @@ def whole_folder(
         pass
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        _remove_empty(made)
 
 
 def publish_folder(part: Path, final: Path, stays: Callable[[Path], bool] = _nothing) -> None:

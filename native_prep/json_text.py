@@ -258,15 +258,9 @@ def number_list(text, at, end, values):
         return status.OK, at + 1, 0
     while True:
         known, number = picture_number(text, at)
-        if known:
-            if count < values.size:
-                values[np.uint64(count)] = number
-            count += 1
-            at += PICTURE_NUMBER
-            if text[at] <= _SPACE:
-                at = skip_space(text, at, end)
-            continue
-        number, behind = short_fraction(text, at)
+        behind = at + PICTURE_NUMBER
+        if not known:
+            number, behind = short_fraction(text, at)
         if behind == at:
             code, number, behind = json_number(text, at, end)
             if code != status.OK:
@@ -276,6 +270,9 @@ def number_list(text, at, end, values):
         if count < values.size:
             values[np.uint64(count)] = number
         count += 1
+        if known:
+            at = skip_space(text, behind, end)
+            continue
         at = skip_space(text, behind, end)
         if at >= end or text[at] != _COMMA:
             break

@@ -56,6 +56,10 @@ class Outputs:
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
+    def part(self, name: str) -> Path:
+        """The path to write another file to, which is to be called `name`."""
+        return self._part(name)[0]
+
     def _part(self, name: str) -> tuple[Path, Path]:
         final = self._folder / name
         self.paths.append(final)

@@ -102,8 +102,8 @@ def prepare(
     _check_ways(formats, device, on_bad_file, shard, packed_dtype)
     job = _Job(
         found,
-        _folder(data_path, found.data_path, "--data-path"),
-        _folder(out_folder, found.out_folder, "--out-folder"),
+        usual_folder(data_path, found.data_path, "--data-path"),
+        usual_folder(out_folder, found.out_folder, "--out-folder"),
         divisions,
         asked,
         tuple(formats),
@@ -121,7 +121,7 @@ def prepare(
     return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
 
 
-def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
+def usual_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
     """A folder's path; an empty one, as from an unset variable in a script, is not taken for the usual folder."""
     if given is not None and not os.fspath(given):
         raise ValueError(f"{option} is empty: name a folder, or leave it out for {usual}")

@@ -17,7 +17,7 @@ from native_prep.layouts import KINETICS, NTU
 from native_prep.streams import bones, motion
 
 __all__ = [
-    "angle_between", "bones", "motion", "pad", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu",
+    "angle_between", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu",
     "rotation_matrix", "spread",
 ]  # fmt: skip
 
@@ -35,7 +35,7 @@ def prepare_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.
     kept = raw[energy.argsort()[::-1][:KEPT_BODIES]]  # (M, T, V, 3)
     bodies = np.zeros((KEPT_BODIES, max_frames, NTU.num_joints, 3), np.float32)
     bodies[:, : kept.shape[1]] = kept
-    _normalise(bodies)
+    normalise_ntu(bodies)
     return bodies.transpose(3, 1, 2, 0)  # (3, T, V, M)
 
 
@@ -67,8 +67,8 @@ def spread(body: np.ndarray) -> float:
     return float(sum(seen[:, :, axis].std() for axis in range(3))) if len(seen) else 0.0
 
 
-def _normalise(bodies: np.ndarray) -> None:
-    """Pads, centres and turns one clip in place: float32 (M, T, V, 3)."""
+def normalise_ntu(bodies: np.ndarray) -> None:
+    """Pads, centres and turns one clip of NTU's joints in place: float32 (M, T, V, 3), metres, zeros for nobody."""
     if bodies.sum() == 0:
         return
     for body in bodies:

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMISED = {
     "prep": {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
-        "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype",
+        "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
+        "--class-list", "--split", "--image-size", "--align", "--max-bodies", "--track",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
@@ -117,6 +118,9 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
         (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),
+        (["prep", "custom"], "give --data-path and --out-folder"),
+        (["prep", "custom", "--benchmark", "xsub"], "--benchmark is not for prep custom"),
+        (["prep", "ntu60", "--layout", "coco17"], "--layout is not for prep ntu60"),
     ],
 )
 def test_wrong_use_is_one_line(args: list[str], words: str, tmp_path: Path) -> None:
