@@ -85,8 +85,6 @@ def prepare(
     asked = check_streams(streams)
     divisions = check_benchmarks(dataset, benchmarks)
     _check_ways(formats, device, on_bad_file)
-    if track and found.layout.name != "ntu":
-        raise ValueError(f"--track is for NTU and custom data, {dataset} names no bodies: leave it out")
     source = _folder(data_path, found.data_path, "--data-path")
     folder = _folder(out_folder, found.out_folder, "--out-folder")
     recordings = find_recordings(found, source, divisions, ignored_samples)
@@ -124,7 +122,8 @@ def _tracked(
     on_bad_file: str,
 ) -> dict[str, Any]:
     frames = max_frames or found.max_frames
-    assert frames is not None, "NTU has a T"
+    if found.layout.name != "ntu" or frames is None:
+        raise ValueError(f"--track is for NTU and custom data, {found.name} names no bodies: leave it out")
     return prepare_tracked(found, source, recordings, folder, streams, frames, on_bad_file)
 
 
