@@ -62,6 +62,7 @@ def prepare_custom(
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
         OSError: a file or folder cannot be read or written.
     """
+    asked = check_streams(streams)
     if not data_path or not out_folder:
         raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
     path = Path(data_path)
@@ -81,21 +82,9 @@ def prepare_custom(
     recordings = _recordings(found.clips, found.bad)
     frames = max_frames or longest(make, recordings)
     files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"}
-    shape = (frames, settings.max_bodies)
-    return write_job(
-        PoseJob(
-            "custom",
-            path,
-            recordings,
-            make,
-            skeleton,
-            check_streams(streams),
-            *shape,
-            Path(out_folder),
-            on_bad_file,
-            files,
-        )
-    )
+    shape = (frames, settings.max_bodies)  # T, M
+    job = PoseJob("custom", path, recordings, make, skeleton, asked, *shape, Path(out_folder), on_bad_file, files)
+    return write_job(job)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
