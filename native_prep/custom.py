@@ -70,29 +70,27 @@ def prepare_custom(
     check_formats(formats)
     if not data_path or not out_folder:
         raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
-    path, folder = Path(data_path), Path(out_folder)
+    path = Path(data_path)
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
-    kind = detect_source(path) if source == "auto" else source
-    skeleton = find_layout(layout or usual_layout(kind, path))
+    source = detect_source(path) if source == "auto" else source
+    skeleton = find_layout(layout or usual_layout(source, path))
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track)
     settings.check(skeleton)
-    classes = read_classes(class_list) if class_list else None
-    found = open_source(kind, path, skeleton, label, split, classes)
-    recordings = _recordings(found.clips, found.bad)
+    found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
 
     def make(place: int) -> tuple[np.ndarray, int]:
         clip = found.clips[place]
         bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
         return bodies, bodies.shape[1]
 
-    about = json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"
-    return write_job(
-        PoseJob(
-            "custom", path, recordings, make, skeleton, asked, max_frames, settings.max_bodies, folder,
-            tuple(formats), on_bad_file, files={ABOUT: about},
-        )
+    files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "
+"}
+    job = PoseJob(
+        "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
+        Path(out_folder), tuple(formats), on_bad_file, files=files,
     )  # fmt: skip
+    return write_job(job)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

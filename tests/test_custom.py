@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from agcn.settings import FeederArgs
 from agcn.train import train
 from export import build
 from export.predict import predict
-from native_prep.custom import prepare_custom, read_about, read_custom_clip
+from native_prep.custom import check_layout, prepare_custom, read_about, read_custom_clip
 from native_prep.layouts import COCO17
 from native_prep.prep_command import prep
 from native_prep.streams import STREAMS, stream_of
@@ -177,7 +178,6 @@ def test_options_of_the_other_kind(tmp_path: Path) -> None:
         ("custom", {"device": "cuda"}, "--device is not for prep custom"),
         ("ntu60", {"track": True, "shard": "1/2"}, "--shard is not for prep --track"),
         ("ntu60", {"class_list": "x"}, "--class-list is not for prep ntu60"),
-        ("kinetics", {"data_path": tmp_path, "out_folder": tmp_path, "track": True}, "--track is for NTU"),
     ):
         with pytest.raises(ValueError, match=words):
             prep(dataset, **option)
@@ -238,6 +238,14 @@ def _walk(tmp_path: Path, path: Path) -> None:
     assert [{one["class"] for one in clip["top"]} for clip in found] == [{"fall", "wave"}] * 2
     with pytest.raises(ValueError, match=r"custom\.yaml: is no clip"):
         predict(tmp_path / "engine", [path])
+
+
+def test_the_same_edges_with_other_bones_are_another_skeleton(tmp_path: Path) -> None:
+    path = job(tmp_path).parent / "data/train_data_joint.npy"
+    check_layout(path, replace(COCO17, name="mine"))
+    turned = tuple((joint, joint) for joint in range(17))
+    with pytest.raises(ValueError, match="graph to that layout"):
+        check_layout(path, replace(COCO17, bones=turned))
 
 
 def test_a_graph_of_another_skeleton_is_refused(tmp_path: Path) -> None:

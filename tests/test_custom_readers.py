@@ -46,6 +46,7 @@ def test_image_poses_are_centred_like_kinetics(tmp_path: Path) -> None:
     person[4, 2] = 0
     faint = np.concatenate([person[:, :2] + 50, person[:, 2:] / 3], axis=1)
     folder = write_openpose(tmp_path / "a", {0: [faint, person]})
+    assert not read_pose_file(str(folder), OPENPOSE18).points[:, 0, 4].any()  # nor is it seen
     clip = make_clip(read_pose_file(str(folder), OPENPOSE18), OPENPOSE18, PoseSettings(2, SIZE), "a")
     expected = np.stack([person[:, 0] / 640 - 0.5, 0.5 - person[:, 1] / 480, person[:, 2]], axis=1)
     expected[4] = 0

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pose_files import walker
-from prep_files import NAMES, ntu_lines, person
+from prep_files import NAMES, ntu_lines, person, write_nw_ucla_folder
 
 from native_prep.layouts import COCO17
 from native_prep.ntu_tracked import read_ntu_bodies, read_tracked
@@ -13,7 +13,7 @@ from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
 from native_prep.prep_command import prep
 from native_prep.reference import prepare_ntu_clip
 from native_prep.store import Store
-from native_prep.tracking import LONGEST_GAP, SHORTEST, bodies_of_highest_motion, drop_noise
+from native_prep.tracking import LONGEST_GAP, SHORTEST, WIDE_SHARE, WIDEST, bodies_of_highest_motion, drop_noise
 
 
 def swapped(people: list[np.ndarray], seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +51,20 @@ def test_people_cross_and_are_lost_for_a_while() -> None:
     bodies = bodies_of_highest_motion(points, np.full(order.shape, -1), 2, image=True)
     by_start = sorted(bodies, key=lambda body: float(body[0, 0, 0]))
     np.testing.assert_array_equal(by_start, [left, right])
+
+
+def test_a_person_out_of_sight_is_known_again_for_ten_frames() -> None:
+    for away in (LONGEST_GAP - 1, LONGEST_GAP):
+        person_of_two_parts = walker(40, seed=1, step=1)
+        person_of_two_parts[8 : 8 + away] = 0
+        points = np.stack([person_of_two_parts, walker(40, seed=2, start=400, step=0)])
+        body = bodies_of_highest_motion(points, np.full((2, 40), -1), 2, image=True)[0]
+        # Not known again, the first eight frames are a body of their own, and too short to be one.
+        assert body[:8].any() == (away < LONGEST_GAP) and body[8 + away :].any()
+
+
+def test_the_published_numbers() -> None:
+    assert (SHORTEST, WIDEST, WIDE_SHARE) == (11, 0.8, 0.69754)
 
 
 def test_a_new_number_continues_a_body_that_was_lost() -> None:
