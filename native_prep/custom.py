@@ -84,8 +84,7 @@ def prepare_custom(
         bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
         return bodies, bodies.shape[1]
 
-    files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "
-"}
+    files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
         Path(out_folder), tuple(formats), on_bad_file, files=files,

@@ -99,6 +99,16 @@ class Outputs:
                 print(f"{other}: is of other clips than these, removed with its labels", file=sys.stderr)
                 self._set.replaced.append(other)
 
+    def tell_strangers(self, store: Store) -> None:
+        """Says which label files of an earlier run name other clips than a store that is written beside them."""
+        for part in set(store.head.parts) - set(self._parts):
+            path = self._folder / f"{part}_label.pkl"
+            names, labels = store.names_and_labels(part)
+            if path.is_file() and not _same_labels(path, (names, labels.tolist())):
+                print(
+                    f"{path}: names other clips than the packed store; where it is, it is read first", file=sys.stderr
+                )
+
     def write_bad_files(self, bad: list[BadFile]) -> None:
         """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
         path, _ = self._part("bad_files.csv")

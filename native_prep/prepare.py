@@ -276,6 +276,7 @@ def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[s
             write_npy(store, outputs, parts, job.streams, workers)
         if job.skip:
             outputs.write_bad_files(tally.bad)
+        outputs.tell_strangers(store)
         if store.folder == shop.finished:
             shop.publish()
     return [str(shop.final), *map(str, outputs.paths)]

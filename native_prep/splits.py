@@ -1,6 +1,7 @@
 """Which clips train and which validate, from the clips' names alone."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from native_prep.catalog import get_dataset
@@ -40,6 +41,7 @@ class NwUclaName(NamedTuple):
     view: int
 
 
+@lru_cache(maxsize=1)  # a name is asked about several times in a row: its label, its side in each benchmark
 def parse_ntu_name(name: str) -> NtuName:
     """Reads `S001C002P003R002A013`, with `.skeleton` or without.
 

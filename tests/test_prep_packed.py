@@ -266,6 +266,17 @@ def test_an_old_store_stays_until_the_new_one_is_whole(tmp_path):
         pack(raw, tmp_path / "taken")
 
 
+def test_arrays_of_other_clips_are_told(tmp_path, capsys):
+    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
+    prepare("ntu60", raw, out, max_frames=64, streams=["joint"])
+    pack(raw, out)
+    assert capsys.readouterr().err == ""
+    write_ntu(raw / "S001C002P001R001A060.skeleton", 3, 9)
+    pack(raw, out)
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all("train_label.pkl: names other clips than the packed store" in line for line in told)
+
+
 FULL = """
 import resource
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pose_files import walker
-from prep_files import NAMES, ntu_lines, person, write_nw_ucla_folder
+from prep_files import NAMES, ntu_lines, person
 
 from native_prep.layouts import COCO17
 from native_prep.ntu_tracked import read_ntu_bodies, read_tracked
