@@ -22,7 +22,7 @@ from native_prep.streams import STREAMS
 from native_prep.words import SLACK
 
 MAX_MIB = 32  # the longest real clip has less than 8
-_MAX_BYTES = MAX_MIB << 20
+MAX_BYTES = MAX_MIB << 20
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 
@@ -59,7 +59,7 @@ def _read_file(path, text):
 
 
 @scalar
-def _report(report, text, result):
+def note(report, text, result):
     """Notes what became of a file; its line is counted only where something is wrong."""
     code, where, first, second = result
     report[CODE], report[FIRST], report[SECOND] = code, first, second
@@ -69,7 +69,7 @@ def _report(report, text, result):
 
 
 @scalar
-def _load(path, text, report):
+def load_file(path, text, report):
     """The size of a file, or -1 where it could not be read."""
     code, size = _read_file(path, text)
     report[BYTES] = size
@@ -81,25 +81,15 @@ def _load(path, text, report):
 @entry
 def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare):
     bodies, body = raw
-    room64, room32 = room
     centre, spine, shoulders, parents = joints
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_skeleton(text[: size + SLACK], size, bodies, body)
-        _report(reports[index], text, result)
+        note(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
-            made = normalise_ntu(
-                borrowed(bodies),
-                result[2],
-                borrowed(clip),
-                centre,
-                spine,
-                shoulders,
-                borrowed(room64),
-                borrowed(room32),
-            )
+            made = normalise_ntu(bodies, result[2], clip, (centre, spine, shoulders), room)
             write_streams(clip, made, parents, places, rows[index], spare)
 
 
@@ -107,11 +97,11 @@ def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare)
 def _run_kinetics(paths, reports, text, raw, parents, clip, places, rows, spare):
     points, people, poses, scores = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
-        _report(reports[index], text, result)
+        note(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
             write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
@@ -120,14 +110,20 @@ def _run_kinetics(paths, reports, text, raw, parents, clip, places, rows, spare)
 @entry
 def _run_nw_ucla(paths, reports, text, points, classes, parents, clip, places, rows, spare):
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
-        _report(reports[index], text, result)
+        note(reports[index], text, result)
         if result[0] == status.OK and rows.shape[1] > 0:
             normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
             write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
+
+
+def path_table(paths: list[str]) -> np.ndarray:
+    """The names of files as compiled code takes them: uint8 (N, longest + 1), each ends with a zero byte."""
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    return np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
 
 
 class Reader:
@@ -151,7 +147,7 @@ class Reader:
         self._flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
         self._spare = np.empty(self._flat.shape[2:], np.float32)
         self._clip = np.empty((dataset.num_person, frames, layout.num_joints, 3), np.float32)
-        self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
+        self._text = np.empty(MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
         self._places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
         self._parents = np.array(layout.bone_parents)
         self._make_raw(frames)
@@ -162,7 +158,8 @@ class Reader:
             spine, shoulders = np.array(layout.spine), np.array(layout.shoulders)
             self._joints = (layout.centre, spine, shoulders, self._parents)
             self._ntu = (np.empty((frames, MAX_BODIES, joints, 3)), np.empty((joints, 3)))
-            self._room = (np.empty(joints), np.empty(joints, np.float32))
+            sums = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
+            self._room = (np.empty(joints), np.empty(joints, np.float32), *sums)
         elif layout.name == "kinetics":
             points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
             self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
@@ -176,9 +173,8 @@ class Reader:
             int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
             and label (-1 where the file has none). `rows` holds the clips of those with status 0.
         """
-        names = [os.fsencode(path) + b"\0" for path in paths]
-        table = np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
-        reports = np.zeros((len(names), 7), np.int64)
+        table = path_table(paths)
+        reports = np.zeros((len(paths), 7), np.int64)
         after = (self._clip, self._places, self._flat, self._spare)
         kind = self.dataset.layout.name
         if kind == "ntu":

@@ -65,7 +65,7 @@ def prepare(
         streams: of `streams.STREAMS`.
         formats: npy.
         max_frames: T; None for the data set's, which is the longest clip's for nw-ucla.
-        device: cpu.
+        device: cpu, or cuda: NTU text is read on a GPU, and all clips are made there.
         workers: threads; None for one a processor.
         on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
             files out and lists them in `bad_files.csv`.
@@ -90,7 +90,7 @@ def prepare(
     shape = (3, frames, found.layout.num_joints, found.num_person)
     with Outputs(folder, recordings.parts, asked, shape) as outputs:
         workers = _affordable(workers, len(asked), shape)
-        readers = [Reader(found, asked, frames, _CHUNK) for _ in range(workers + 2)]
+        readers = _make_readers(device, found, asked, shape, workers)
         tally = _run(recordings, readers, workers, outputs, on_bad_file == "skip", dataset)
         _settle_bad(tally, on_bad_file, source)
         outputs.write_labels()
@@ -122,19 +122,35 @@ def _affordable(workers: int, streams: int, shape: tuple[int, ...]) -> int:
     return max(1, min(workers, _MEMORY // reader - 2))
 
 
+def _make_readers(
+    device: str, dataset: Dataset, streams: tuple[str, ...], shape: tuple[int, ...], workers: int
+) -> list[Any]:
+    """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
+    if device == "cpu":
+        return [Reader(dataset, streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+    from native_prep import cuda_driver
+
+    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(streams))
+    return [cuda_driver.Reader(dataset, streams, shape[1], files) for _ in range(3)]
+
+
 def _check_ways(formats: tuple[str, ...] | list[str], device: str, on_bad_file: str) -> None:
     for name in formats or ("",):
         if name != "npy":
             raise ValueError(f"format {name!r} cannot be written: use npy")
-    if device != "cpu":
-        raise ValueError(f"device {device!r} cannot prepare clips: use cpu")
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
+    if device == "cuda":
+        from native_prep.cuda_target import check_device
+
+        check_device()
     if on_bad_file not in ("error", "skip"):
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
 
 
-def _chunks(recordings: list[Recording]) -> Iterator[list[Recording]]:
-    for start in range(0, len(recordings), _CHUNK):
-        yield recordings[start : start + _CHUNK]
+def _chunks(recordings: list[Recording], size: int = _CHUNK) -> Iterator[list[Recording]]:
+    for start in range(0, len(recordings), size):
+        yield recordings[start : start + size]
 
 
 def _longest(dataset: Dataset, recordings: Recordings, workers: int) -> int:
@@ -176,7 +192,7 @@ def _run(
                 writing.popleft().result()
 
         try:
-            for chunk in _chunks(recordings.found):
+            for chunk in _chunks(recordings.found, len(readers[0].rows)):
                 while reading and (reading[0][0].done() or len(reading) == len(readers)):
                     settle()
                 reader = free.get()
