@@ -163,7 +163,7 @@ class NtuBatch(_Batch):
         self._find_lines()
         self._read_lines(count)
         raw, energies, clips, made = (a[:count] for a in (self._raw, self._energies, self._clips, self._made))
-        frames, odd = (row[:count] for row in self._found_on_device)
+        frames, odd = self._found_on_device[0, :count], self._found_on_device[1, :count]
         cuda_clips.weigh_bodies[_WIDE[0], 32, stream](raw, frames, odd, energies)
         after = (self._joints, clips, made, self._sums[:count])
         cuda_clips.make_ntu_clips[count, THREADS, stream](raw, frames, odd, energies, *after)
@@ -178,8 +178,8 @@ class NtuBatch(_Batch):
 
     def _read_lines(self, count: int) -> None:
         text, starts, lines, stream = self._on_device, self._starts, self._lines, self.stream
-        begins, ends = (row[:count] for row in self._spans_on_device)
-        frames, odd = (row[:count] for row in self._found_on_device)
+        begins, ends = self._spans_on_device[0, :count], self._spans_on_device[1, :count]
+        frames, odd = self._found_on_device[0, :count], self._found_on_device[1, :count]
         raw, bodies = self._raw[:count], (self._body_lines, self._body_places)
         cuda_text.clear[(*_WIDE, stream)](raw.reshape(raw.size), self._body_lines, odd)
         each = -(-count // 32)
