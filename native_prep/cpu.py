@@ -24,7 +24,7 @@ from native_prep.streams import STREAMS
 from native_prep.words import SLACK
 
 MAX_MIB = 32  # the longest real clip has less than 8
-_MAX_BYTES = MAX_MIB << 20
+MAX_BYTES = MAX_MIB << 20
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 
@@ -61,7 +61,7 @@ def _read_file(path, text):
 
 
 @scalar
-def _load(path, text, report):
+def load_file(path, text, report):
     """The size of a file, or -1 where it could not be read."""
     code, size = _read_file(path, text)
     report[BYTES] = size
@@ -71,7 +71,7 @@ def _load(path, text, report):
 
 
 @scalar
-def _report(report, text, result):
+def note(report, text, result):
     """Notes what became of a file; its line is counted only where something is wrong. Whether all is well."""
     code, where, first, second = result
     report[CODE], report[FIRST], report[SECOND] = code, first, second
@@ -93,25 +93,14 @@ def _put(clip, made, lengths, sinks, index):
 
 @entry
 def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
-    bodies, body, room64, room32, joints, periods = raw
-    centre, spine, shoulders = joints
+    bodies, body, room, joints, periods = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_skeleton(text[: size + SLACK], size, bodies, body)
-        if _report(reports[index], text, result) and clip.size > 0:
-            made = normalise_ntu(
-                borrowed(bodies),
-                result[2],
-                borrowed(clip),
-                centre,
-                spine,
-                shoulders,
-                borrowed(room64),
-                borrowed(room32),
-                periods,
-            )
+        if note(reports[index], text, result) and clip.size > 0:
+            made = normalise_ntu(bodies, result[2], clip, joints, room, periods)
             if lengths.shape[1] > 0:
                 periods_kept(periods, clip.shape[1], lengths[index])
             _put(clip, made, lengths[index], sinks, index)
@@ -121,11 +110,11 @@ def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
 def _run_kinetics(paths, reports, text, raw, clip, bits, lengths, sinks):
     points, people, poses, scores = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
-        if _report(reports[index], text, result) and clip.size > 0:
+        if note(reports[index], text, result) and clip.size > 0:
             normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
             bits_kept(borrowed(bits), clip.shape[1], lengths[index])
             _put(clip, clip.shape[1], lengths[index], sinks, index)
@@ -135,14 +124,20 @@ def _run_kinetics(paths, reports, text, raw, clip, bits, lengths, sinks):
 def _run_nw_ucla(paths, reports, text, raw, clip, bits, lengths, sinks):
     points, classes = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
-        if _report(reports[index], text, result) and clip.size > 0:
+        if note(reports[index], text, result) and clip.size > 0:
             normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
             bits_kept(borrowed(bits), result[2], lengths[index])
             _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+def path_table(paths: list[str]) -> np.ndarray:
+    """The names of files as compiled code takes them: uint8 (N, longest + 1), each ends with a zero byte."""
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    return np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
 
 
 class Reader:
@@ -172,7 +167,7 @@ class Reader:
         self.packed = np.empty((kept, layout.num_joints, 3), np.float32)
         self.lengths = np.zeros((capacity, bodies if packs else 0), np.int64)
         self._clip = np.empty((bodies, frames if streams or packs else 0, layout.num_joints, 3), np.float32)
-        self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
+        self._text = np.empty(MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
         places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
         flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
         spare = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
@@ -184,8 +179,10 @@ class Reader:
         layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
             turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
-            bodies, room = np.empty((frames, MAX_BODIES, joints, 3)), (np.empty(joints), np.empty(joints, np.float32))
-            self._ntu = (bodies, np.empty((joints, 3)), *room, turned, np.zeros(2, np.int64))
+            sums = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
+            room = (np.empty(joints), np.empty(joints, np.float32), *sums)
+            bodies = np.empty((frames, MAX_BODIES, joints, 3))
+            self._ntu = (bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64))
         elif layout.name == "kinetics":
             points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
             self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
@@ -199,9 +196,8 @@ class Reader:
             int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
             and label (-1 where the file has none). `rows`, `packed` and `lengths` hold the clips of status 0.
         """
-        names = [os.fsencode(path) + b"\0" for path in paths]
-        table = np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
-        reports = np.zeros((len(names), 7), np.int64)
+        table = path_table(paths)
+        reports = np.zeros((len(paths), 7), np.int64)
         self._at[0] = 0
         self.lengths[:] = 0
         after = (self.lengths, self._sinks)

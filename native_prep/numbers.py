@@ -103,7 +103,7 @@ def _rounded(mantissa, power):
     exponent = (217706 * power >> 16) + 64 - shift - (1 - np.int64(top)) - 52
     if exponent < -1022 - 52 + 1 or exponent > 1022 - 52:
         return False, 0.0
-    return True, math.ldexp(np.float64(kept), exponent)
+    return True, math.ldexp(np.float64(kept), int(exponent))
 
 
 @scalar

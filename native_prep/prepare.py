@@ -48,6 +48,7 @@ class _Job:
     skip: bool
     share: tuple[int, int] | None
     packed_dtype: str
+    device: str
 
     def npy_parts(self, parts: Sequence[str]) -> tuple[str, ...]:
         """Those of a data set's parts whose arrays are to be written."""
@@ -80,7 +81,7 @@ def prepare(
         streams: of `streams.STREAMS`; the packed store yields all whatever is asked for.
         formats: npy, packed or both.
         max_frames: T; None for the data set's, which is the longest clip's for nw-ucla.
-        device: cpu.
+        device: cpu, or cuda: NTU text is read on a GPU, and all clips are made there.
         workers: threads; None for one a processor.
         on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
             files out and lists them in `bad_files.csv`.
@@ -112,6 +113,7 @@ def prepare(
         on_bad_file == "skip",
         parse_share(shard),
         packed_dtype,
+        device,
     )
     packs = "packed" in job.formats
     divided = check_benchmarks(dataset, None) if packs else divisions
@@ -137,8 +139,14 @@ def _affordable(workers: int, row: int, rows: int) -> int:
 
 def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
     check_formats(formats)
-    if device != "cpu":
-        raise ValueError(f"device {device!r} cannot prepare clips: use cpu")
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
+    if device == "cuda":
+        from native_prep.cuda_target import check_device
+
+        if "packed" in formats:
+            raise ValueError("the packed store is made on the processor: leave --device cuda out, or use --format npy")
+        check_device()
     if on_bad_file not in ("error", "skip"):
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
     if packed_dtype not in KINDS:
@@ -153,13 +161,22 @@ def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, 
     shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
     with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
         workers = _affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
-        readers = [Reader(job.dataset, job.streams, frames, _CHUNK) for _ in range(workers + 2)]
-        _run(job, recordings.found, readers, workers, outputs, tally)
+        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, tally)
         tally.settle(job.skip, job.source)
         outputs.write_labels()
         if job.skip:
             outputs.write_bad_files(tally.bad)
     return {"outputs": [str(path) for path in outputs.paths]}
+
+
+def _make_readers(job: _Job, shape: tuple[int, ...], workers: int) -> list[Any]:
+    """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
+    if job.device == "cpu":
+        return [Reader(job.dataset, job.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+    from native_prep import cuda_driver
+
+    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(job.streams))
+    return [cuda_driver.Reader(job.dataset, job.streams, shape[1], files) for _ in range(3)]
 
 
 def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
@@ -200,7 +217,7 @@ def _run(
         write_clips(reader.rows, places)
 
     with Progress(len(recordings), f"prep {job.dataset.name}", "clip") as progress:
-        in_order(runs(recordings, _CHUNK), readers, workers, read, place, write)
+        in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
 
 
 def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
