@@ -236,15 +236,17 @@ def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
 @cli.command()
 @click.argument("what", type=click.Choice(("prep", "train", "infer", "all")), default="all")
 @click.option("--out", metavar="DIR", default="bench_out", show_default=True)
+@click.option("--ntu", "ntu_data", metavar="DIR", help="prep: .skeleton files instead of made ones.")
+@click.option("--kinetics", "kinetics_data", metavar="DIR", help="prep: a Kinetics folder instead of a made one.")
 @reports
-def bench(what: str, out: str) -> dict[str, Any]:
+def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
     """Check parity, then measure speed.
 
     The fast ways must give the plain ways' answers before any is timed.
     """
     from bench.run import run
 
-    return run(what, out)
+    return run(what, out, prep=recordings)
 
 
 @cli.command()

@@ -13,10 +13,21 @@ from bench import train as bench_train
 from bench.infer import run_infer
 from bench.machine import describe
 from bench.part import Check, Part
+from bench.prep_data import megabytes, ntu_files
+from bench.prep_original import prepare_original
 from bench.report import as_markdown, read_results, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
 from bench.work import lively_model, made_clips, relative
+from native_prep.layouts import NTU
+from native_prep.reference import prepare_ntu_clip
+from native_prep.splits import is_training, parse_ntu_name
+from native_prep.streams import bones
+
+SMALL_PREP = {
+    "ntu_clips": 12, "kinetics_clips": 8, "frames": 12, "ntu_megabytes": 1, "npy_clips": 6, "runs": 1, "seconds": 0.0,
+    "workers": 1,
+}  # fmt: skip
 
 
 def small_part(name: str = "train", error: float = 0.0) -> Part:
@@ -114,7 +125,7 @@ def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32", "compiled amp bf16"))
     assert not part.passed and [rate.name for rate in part.rates] == ["eager fp32"]
     monkeypatch.setattr(bench_prep, "ALLOWED", -1.0)
-    part = bench_prep.run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=1, runs=1, seconds=0.0, workers=1)
+    part = bench_prep.run_prep(**SMALL_PREP, sample=1)
     assert not part.passed and part.rates == []
 
 
@@ -126,8 +137,34 @@ def test_inference_ways_agree_and_are_timed() -> None:
 
 
 def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
-    part = bench_prep.run_prep(ntu_clips=12, kinetics_clips=8, frames=12, sample=3, runs=1, seconds=0.0, workers=1)
+    part = bench_prep.run_prep(**SMALL_PREP, sample=3)
     assert part.passed, part.checks
-    assert [check.name for check in part.checks] == ["ntu60 joint", "ntu60 bone", "kinetics joint", "kinetics bone"]
-    assert {rate.unit for rate in part.rates} == {"clips/s", "MB/s of text"}
-    assert len(part.rates) == 12
+    kinds = ("joint", "bone", "packed")
+    assert [check.name for check in part.checks] == [
+        f"{name} {kind}" for name in ("ntu60", "kinetics") for kind in kinds
+    ]
+    assert {rate.unit for rate in part.rates} == {"clips/s", "MB/s of text", "MB/s of arrays"}
+    assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
+    ways = {rate.name.split(" ", 1)[1] for rate in part.rates}
+    assert ways >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
+
+
+def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:
+    paths = ntu_files(tmp_path, None, clips=6, frames=12, seed=3, megabytes=0)
+    prepare_original(paths, tmp_path)
+    for benchmark in ("xsub", "xview"):
+        for side in ("train", "val"):
+            ours = [path for path in paths if is_training("ntu60", benchmark, path.name) == (side == "train")]
+            joints = np.load(tmp_path / f"{benchmark}_{side}_joint.npy")
+            assert len(joints) == len(ours)
+            for path, joint, bone in zip(ours, joints, np.load(tmp_path / f"{benchmark}_{side}_bone.npy"), strict=True):
+                expected = prepare_ntu_clip(path)
+                assert np.abs(joint - expected).max() <= 1e-6
+                assert np.array_equal(bone, bones(joint, NTU))
+
+
+def test_recordings_are_copied_under_names_of_the_data_set(tmp_path: Path) -> None:
+    files = ntu_files(tmp_path, None, clips=4, frames=8, seed=0, megabytes=1)
+    assert megabytes(files) >= 1 and len({parse_ntu_name(path.name) for path in files}) == len(files) > 4
+    with pytest.raises(ValueError, match="give a folder of raw clips"):
+        ntu_files(tmp_path, tmp_path / "ntu" / "none", clips=4, frames=8, seed=0, megabytes=1)

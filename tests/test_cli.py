@@ -33,7 +33,7 @@ PROMISED = {
         "--engine", "--config",
     },
     "predict": {"--engine", "--top"},
-    "bench": {"--out"},
+    "bench": {"--out", "--ntu", "--kinetics"},
     "demo": {"--out", "--seed"},
 }  # fmt: skip
 
