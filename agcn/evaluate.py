@@ -28,6 +28,7 @@ def score_clips(
     *,
     amp_dtype: str | None = None,
     index: np.ndarray | None = None,
+    windows: int = 1,
     quiet: bool = False,
 ) -> np.ndarray:
     """Raw logits of clips, float32 (len(index), num_class).
@@ -38,18 +39,24 @@ def score_clips(
         batch_size: clips at a time.
         amp_dtype: "bf16" or "fp16" for mixed precision.
         index: which clips; all of them by default.
+        windows: how often each clip is drawn; the logits are means over them.
         quiet: shows no progress.
     """
     model.eval()
     chosen = np.arange(len(feed.clips)) if index is None else index
-    scores = []
-    with torch.inference_mode(), Progress(len(chosen), "test", "clip", quiet=quiet) as progress:
-        for clips, _ in feed.batches(chunks_in_order(chosen, batch_size)):
-            with autocast(feed.device, amp_dtype):
-                logits = model(clips)  # (B, num_class)
-            scores.append(logits.float().cpu().numpy())
-            progress.update(len(clips))
-    return np.concatenate(scores) if scores else np.zeros((0, 0), np.float32)
+    chunks = chunks_in_order(chosen, batch_size)
+    total = np.zeros((len(chosen), 0), np.float32)
+    with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
+        for window in range(windows):
+            scores = []
+            for clips, _ in feed.batches(chunks, epoch=window):
+                with autocast(feed.device, amp_dtype):
+                    logits = model(clips)  # (B, num_class)
+                scores.append(logits.float().cpu().numpy())
+                progress.update(len(clips))
+            if scores:
+                total = total + np.concatenate(scores) if total.size else np.concatenate(scores)
+    return total / np.float32(windows)
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -95,8 +102,8 @@ def test(
     load_weights(model, chosen, config.ignore_weights)
     clips = open_test_clips(config)
     clips.check(model)
-    feed = Feed(clips, config.test_feeder_args, model.layout.centre, place, config.seed)
-    scores = score_clips(model.to(place), feed, config.test_batch_size)
+    feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed)
+    scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     path = Path(config.work_dir) / SCORES
     save_pickle(path, dict(zip(clips.names, scores, strict=True)))
     _write_per_class(Path(config.work_dir) / "per_class.csv", scores, clips.labels)

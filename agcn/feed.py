@@ -13,6 +13,7 @@ from torch import Tensor
 from agcn.augment import augment, draw, draws_per_clip
 from agcn.data import Clips, normalisation
 from agcn.settings import FeederArgs
+from native_prep.layouts import Layout
 
 # Batches read before they are asked for.
 AHEAD = 2
@@ -27,12 +28,16 @@ class Chunk:
 
 
 def training_chunks(
-    clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+    clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1, repeat: int = 1
 ) -> list[Chunk]:
-    """One epoch in random order, incomplete batches dropped; a process gets its share of every batch."""
-    order = np.random.default_rng([seed, epoch]).permutation(clips)
+    """One epoch in random order, incomplete batches dropped; a process gets its share of every batch.
+
+    With `repeat`, an epoch has every clip so many times, in one order of all.
+    """
+    total = clips * repeat
+    order = np.random.default_rng([seed, epoch]).permutation(total) % clips
     share = batch_size // processes
-    starts = range(rank * share, clips - clips % batch_size, batch_size)
+    starts = range(rank * share, total - total % batch_size, batch_size)
     return [Chunk(start, order[start : start + share]) for start in starts]
 
 
@@ -47,13 +52,13 @@ class Feed:
     Args:
         clips: where they come from.
         args: what happens to them.
-        centre: the layout's centre joint.
+        layout: the skeleton of the clips.
         device: where they go.
         seed: random numbers are the same for the same seed, epoch and place in the epoch.
     """
 
-    def __init__(self, clips: Clips, args: FeederArgs, centre: int, device: torch.device, seed: int = 0) -> None:
-        self.clips, self.args, self.centre, self.device, self.seed = clips, args, centre, device, seed
+    def __init__(self, clips: Clips, args: FeederArgs, layout: Layout, device: torch.device, seed: int = 0) -> None:
+        self.clips, self.args, self.layout, self.device, self.seed = clips, args, layout, device, seed
         self._labels = torch.from_numpy(clips.labels).to(device)
         self._scale: tuple[Tensor, Tensor] | None = None
         if args.normalization:
@@ -86,4 +91,4 @@ class Feed:
         x = x.to(self.device, non_blocking=True)
         if self._scale is not None:
             x = (x - self._scale[0]) / self._scale[1]
-        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.centre)
+        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.layout)

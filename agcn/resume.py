@@ -26,6 +26,7 @@ _FREE_KEYS = frozenset(
         "start_epoch",
         "test_batch_size",
         "test_feeder_args",
+        "test_windows",
         "weights",
         "work_dir",
         "ignore_weights",

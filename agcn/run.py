@@ -15,10 +15,10 @@ from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, has_half
 from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
-from agcn.feed import Feed, training_chunks
+from agcn.feed import Chunk, Feed, training_chunks
 from agcn.meter import Meter
 from agcn.model import Model, build_model
-from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.parallel import World
 from agcn.resume import FILE, Progressed, fingerprint, read_state
 from agcn.runlog import RunLog
@@ -41,11 +41,12 @@ class Run:
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, config.model_args)
         self.train_feed, self.test_feed = self._open_feeds(self.model)
-        self.steps = len(training_chunks(len(self.train_feed.clips), config.batch_size, config.seed, 0))
+        self.steps = len(self._chunks(0))
         self.at = Progressed(epoch=config.start_epoch, step=config.start_epoch * self.steps)
         if state is None and config.weights:
             load_weights(self.model, config.weights, config.ignore_weights)
         self.model.to(world.device)
+        self.average = Average(self.model, config.ema) if config.ema else None
         self.network: Callable[[Tensor], Tensor] = world.wrap(self.model)
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.amp_dtype == "fp16")
@@ -64,11 +65,18 @@ class Run:
         tested = open_test_clips(config)
         clips.check(model)
         tested.check(model)
-        centre = model.layout.centre
         return (
-            Feed(clips, config.train_feeder_args, centre, world.device, config.seed),
-            Feed(tested, config.test_feeder_args, centre, world.device, config.seed),
+            Feed(clips, config.train_feeder_args, model.layout, world.device, config.seed),
+            Feed(tested, config.test_feeder_args, model.layout, world.device, config.seed),
         )
+
+    def _chunks(self, epoch: int) -> list[Chunk]:
+        """This process's batches of an epoch."""
+        config, world = self.config, self.world
+        return training_chunks(
+            len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size,
+            config.train_feeder_args.repeat,
+        )  # fmt: skip
 
     def _check_size(self, clips: Clips) -> None:
         batch_size, size = self.config.batch_size, self.world.size
@@ -105,6 +113,8 @@ class Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.at = Progressed(**state["at"])
@@ -130,23 +140,23 @@ class Run:
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the data; returns the mean loss and accuracy of its steps."""
         config, world = self.config, self.world
-        rate = learning_rate(config, epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         # Dropout draws from here, so a resumed epoch is the same as an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, epoch, world.rank, 2]).generate_state(1)[0]))
         held = held_back(config, self.model, epoch)
-        chunks = training_chunks(
-            len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size
-        )
+        chunks = self._chunks(epoch)
         self.model.train()
         meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
         start = time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
-            for clips, labels in self.train_feed.batches(chunks, epoch):
+            for done, (clips, labels) in enumerate(self.train_feed.batches(chunks, epoch)):
+                rate = learning_rate(config, epoch + done / len(chunks))
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
                 loss, right = self.train_step(clips, labels, held)
                 self.at.step += 1
+                if self.average is not None:
+                    self.average.update(self.model, self.at.step)
                 if meter.add(loss, right, len(labels)):
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
@@ -161,7 +171,7 @@ class Run:
         """One step; returns the loss and the number of clips that were right, both on the device."""
         with autocast(self.world.device, self.amp_dtype):
             logits = self.network(clips)  # (B, num_class)
-        loss = nn.functional.cross_entropy(logits.float(), labels)
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
@@ -179,13 +189,18 @@ class Run:
                 f"base_lr, or train without --amp (last good checkpoint: {kept})"
             )
 
+    @property
+    def tested(self) -> Model:
+        """What is tested and saved: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.model
+
     def evaluate(self) -> bool:
         """Tests the model, each process its part; returns whether it is the best so far."""
         clips = self.test_feed.clips
         mine = np.array_split(np.arange(len(clips)), self.world.size)[self.world.rank]
         part = score_clips(
-            self.model, self.test_feed, self.config.test_batch_size,
-            amp_dtype=self.amp_dtype, index=mine, quiet=not self.world.leads,
+            self.tested, self.test_feed, self.config.test_batch_size, amp_dtype=self.amp_dtype, index=mine,
+            windows=self.config.test_windows, quiet=not self.world.leads,
         )  # fmt: skip
         scores = self.world.join(part.reshape(len(mine), self.model.num_class))
         loss, at = mean_loss(scores, clips.labels), self.at
@@ -207,13 +222,14 @@ class Run:
             return
         state = {
             "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "at": dataclasses.asdict(self.at),
             "settings": fingerprint(self.config, self.amp_asked),
         }
         with OutputSet() as outputs:
-            weights = plain_state(self.model)
+            weights = plain_state(self.tested)
             if due:
                 torch.save(weights, outputs.part(self._numbered()))
             if best:
@@ -231,7 +247,7 @@ class Run:
         self.at = Progressed(**state["at"])
         if not self._numbered().exists():
             with whole_file(self._numbered()) as part:
-                torch.save(state["model"], part)
+                torch.save(state["average"] or state["model"], part)
         self.log.line(f"stopped: epoch {self.at.epoch} is kept as {self._numbered()}; --resume goes on from there")
 
     def result(self) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
         for path in paths[start : start + _BATCH]:
             if not path.endswith(dataset.suffix):
                 raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
-            clip = to_input(read_clip(path, dataset.name, frames), args, dataset.layout.centre)
+            clip = to_input(read_clip(path, dataset.name, frames), args, dataset.layout)
             manifest.check_shape(clip.shape[1:], path, engine.folder)
             rows.append(clip)
         yield np.concatenate(rows)

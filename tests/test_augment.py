@@ -9,8 +9,10 @@ from torch import Tensor
 
 from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draw, draws_per_clip, valid_span
 from agcn.settings import FeederArgs
+from native_prep.layouts import layout_from_edges
 
 T, V, M = 20, 5, 2
+SKELETON = layout_from_edges([(0, 1), (2, 1), (3, 2), (4, 2)], V, 1)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def clip() -> Tensor:
 def many(clip: Tensor, count: int, **args: object) -> Tensor:
     settings = FeederArgs(**args)  # type: ignore[arg-type]
     uniform = torch.from_numpy(draw(7, 0, 0, count, draws_per_clip(settings)))
-    return augment(clip.expand(count, *clip.shape), settings, uniform, centre=1)
+    return augment(clip.expand(count, *clip.shape), settings, uniform, SKELETON)
 
 
 def test_draws_fit_together() -> None:

@@ -13,6 +13,9 @@ from agcn.feed import Chunk, Feed, chunks_in_order, training_chunks
 from agcn.model import build_model
 from agcn.settings import FeederArgs
 from native_prep.files import save_pickle
+from native_prep.layouts import layout_from_edges
+
+SKELETON = layout_from_edges([(1, 0), (2, 1), (3, 2)])
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def test_normalisation(args: FeederArgs) -> None:
     expected = data.std(axis=(0, 2, 4), dtype=np.float64)[:, None, :, None]
     expected[2, 0, 1, 0] = 1.0  # never changes
     np.testing.assert_allclose(deviation, expected, rtol=1e-5)
-    feed = Feed(open_clips(args), replace(args, normalization=True), 0, torch.device("cpu"))
+    feed = Feed(open_clips(args), replace(args, normalization=True), SKELETON, torch.device("cpu"))
     x, _ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
     assert abs(x.mean().item()) < 1e-5
 
@@ -123,7 +126,9 @@ def test_an_epoch_visits_whole_batches_once() -> None:
 
 
 def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:
-    feed = Feed(open_clips(args), replace(args, random_shift=True, random_move=True), 0, torch.device("cpu"), seed=1)
+    feed = Feed(
+        open_clips(args), replace(args, random_shift=True, random_move=True), SKELETON, torch.device("cpu"), seed=1
+    )
     order = np.arange(12)[::-1]
     whole, labels = next(feed.batches([Chunk(0, order)], epoch=4))
     parts = list(feed.batches(chunks_in_order(order, 5), epoch=4))
@@ -134,6 +139,6 @@ def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:
 
 
 def test_a_reader_that_fails_tells(args: FeederArgs) -> None:
-    feed = Feed(open_clips(args), args, 0, torch.device("cpu"))
+    feed = Feed(open_clips(args), args, SKELETON, torch.device("cpu"))
     with pytest.raises(IndexError):
         list(feed.batches([Chunk(0, np.array([99]))]))
