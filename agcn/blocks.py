@@ -1,6 +1,7 @@
 """The layers of AGCN and AAGCN.
 
 Letters: N clips times bodies, C channels, T frames, V joints, K subsets of the graph (self, inward, outward).
+In training, rows may stand for several bodies each; `count` says how many (see `agcn.rows`).
 The names of modules and parameters are those of the original's checkpoints.
 
 Source: Shi et al., Two-Stream Adaptive Graph Convolutional Networks, CVPR 2019 (AGCN), and Skeleton-Based Action
@@ -12,6 +13,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+from agcn.rows import norm_rows
 
 NUM_SUBSETS = 3
 # Of the out_channels of a graph convolution, the share that theta and phi compare joints in.
@@ -29,8 +32,8 @@ class TemporalConv(nn.Module):
         init_conv(self.conv)
         init_bn(self.bn, 1.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x))
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        return norm_rows(self.bn, self.conv(x), count)
 
 
 class GraphConv(nn.Module):
@@ -98,10 +101,17 @@ class GraphConv(nn.Module):
             if bias is not None:
                 nn.init.zeros_(bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn(self.convolve(x)) + self.down(x)
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        y = norm_rows(self.bn, self.convolve(x), count) + self.shortcut(x, count)
         y = torch.relu(y)
         return self.attend(y) if self.attention else y
+
+    def shortcut(self, x: Tensor, count: Tensor | None) -> Tensor:
+        """What is added to the convolution: (N, C, T, V) -> (N, out, T, V)."""
+        if not isinstance(self.down, nn.Sequential):
+            return x
+        conv, bn = self.down
+        return norm_rows(bn, _product(*_joined([conv]), x), count)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The sum over subsets: (N, C, T, V) -> (N, out, T, V)."""
@@ -178,10 +188,12 @@ class Block(nn.Module):
             same = in_channels == out_channels and stride == 1
             self.residual = nn.Identity() if same else TemporalConv(in_channels, out_channels, 1, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.tcn1(self.gcn1(x))
-        if self.residual is not None:
-            y = y + self.residual(x)
+    def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        y = self.tcn1(self.gcn1(x, count), count)
+        if isinstance(self.residual, TemporalConv):
+            y = y + self.residual(x, count)
+        elif self.residual is not None:
+            y = y + x
         return torch.relu(y)
 
 

@@ -49,9 +49,9 @@ def score_clips(
     with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
         for window in range(windows):
             scores = []
-            for clips, _ in feed.batches(chunks, epoch=window):
+            for clips, _, rows in feed.batches(chunks, epoch=window):
                 with autocast(feed.device, amp_dtype):
-                    logits = model(clips)  # (B, num_class)
+                    logits = model(clips, rows)  # (B, num_class)
                 scores.append(logits.float().cpu().numpy())
                 progress.update(len(clips))
             if scores:
@@ -102,7 +102,7 @@ def test(
     load_weights(model, chosen, config.ignore_weights)
     clips = open_test_clips(config)
     clips.check(model)
-    feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed)
+    feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     path = Path(config.work_dir) / SCORES
     save_pickle(path, dict(zip(clips.names, scores, strict=True)))

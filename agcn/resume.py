@@ -22,6 +22,7 @@ _FREE_KEYS = frozenset(
         "print_log",
         "save_interval",
         "save_score",
+        "share_absent",
         "show_topk",
         "start_epoch",
         "test_batch_size",

@@ -15,12 +15,13 @@ from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, has_half
 from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
-from agcn.feed import Chunk, Feed, training_chunks
+from agcn.feed import Batch, Chunk, Feed, training_chunks
 from agcn.meter import Meter
 from agcn.model import Model, build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.parallel import World
 from agcn.resume import FILE, Progressed, fingerprint, read_state
+from agcn.rows import Rows
 from agcn.runlog import RunLog
 from agcn.settings import Config
 from native_prep.files import OutputSet, whole_file
@@ -47,12 +48,13 @@ class Run:
             load_weights(self.model, config.weights, config.ignore_weights)
         self.model.to(world.device)
         self.average = Average(self.model, config.ema) if config.ema else None
-        self.network: Callable[[Tensor], Tensor] = world.wrap(self.model)
+        self.network: Callable[[Tensor, Rows | None], Tensor] = world.wrap(self.model)
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.amp_dtype == "fp16")
         if state is not None:
             self._restore(state)
-        if world.device.type == "cuda" if compile is None else compile:
+        self.compiles = world.device.type == "cuda" if compile is None else compile
+        if self.compiles:
             self.network = torch.compile(self.network)
         self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
         self.clips_trained, self.seconds = 0, 0.0
@@ -65,9 +67,10 @@ class Run:
         tested = open_test_clips(config)
         clips.check(model)
         tested.check(model)
+        where = (model.layout, world.device, config.seed, config.share_absent)
         return (
-            Feed(clips, config.train_feeder_args, model.layout, world.device, config.seed),
-            Feed(tested, config.test_feeder_args, model.layout, world.device, config.seed),
+            Feed(clips, config.train_feeder_args, *where),
+            Feed(tested, config.test_feeder_args, *where),
         )
 
     def _chunks(self, epoch: int) -> list[Chunk]:
@@ -149,15 +152,15 @@ class Run:
         start = time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
-            for done, (clips, labels) in enumerate(self.train_feed.batches(chunks, epoch)):
+            for done, batch in enumerate(self.train_feed.batches(chunks, epoch)):
                 rate = learning_rate(config, epoch + done / len(chunks))
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                loss, right = self.train_step(clips, labels, held)
+                loss, right = self.train_step(batch, held)
                 self.at.step += 1
                 if self.average is not None:
                     self.average.update(self.model, self.at.step)
-                if meter.add(loss, right, len(labels)):
+                if meter.add(loss, right, len(batch.labels)):
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
@@ -167,11 +170,13 @@ class Run:
         self.clips_trained += len(chunks) * config.batch_size
         return loss_of_epoch, accuracy
 
-    def train_step(self, clips: Tensor, labels: Tensor, held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
+    def train_step(self, batch: Batch, held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
         """One step; returns the loss and the number of clips that were right, both on the device."""
+        if self.compiles and batch.rows is not None:
+            batch.rows.mark()
         with autocast(self.world.device, self.amp_dtype):
-            logits = self.network(clips)  # (B, num_class)
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+            logits = self.network(batch.clips, batch.rows)  # (B, num_class)
+        loss = nn.functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
@@ -179,7 +184,7 @@ class Run:
             parameter.grad = None
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+        return loss.detach(), (logits.detach().argmax(dim=1) == batch.labels).sum()
 
     def _check(self, loss: float) -> None:
         if not np.isfinite(loss):

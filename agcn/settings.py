@@ -88,6 +88,14 @@ class FeederArgs:
         if self.repeat < 1:
             raise ValueError(f"repeat is {self.repeat}: set it to at least 1")
 
+    @property
+    def keeps_absent(self) -> bool:
+        """Whether a body that is not there is all zero after these changes as it was before.
+
+        The original's random_move moves it like any other, and normalization subtracts the data's mean from it.
+        """
+        return not (self.random_move or self.normalization)
+
 
 _COUNTS = (
     "batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval", "test_windows",
@@ -110,6 +118,8 @@ class Config:
             (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
         test_windows: how often each test clip is drawn; logits are averaged. With `sample: uniform` or `crop`, each
             draw is another part of the clip (multi-clip test: PYSKL, ten of them).
+        share_absent: computes the bodies that are not there as one (`agcn.rows`) where they are all zero; the results
+            are the same.
         stream: what the network is shown.
 
     Raises:
@@ -152,6 +162,7 @@ class Config:
     label_smoothing: float = 0.0
     ema: float = 0.0
     test_windows: int = 1
+    share_absent: bool = True
     stream: str = "joint"
 
     def __post_init__(self) -> None:

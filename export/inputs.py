@@ -110,5 +110,5 @@ def input_batches(
     With the configuration's `seed`, frames that are drawn are the same ones.
     """
     feed = Feed(clips, args, layout, torch.device("cpu"), seed)
-    for batch, labels in feed.batches(chunks_in_order(index, size)):
+    for batch, labels, _ in feed.batches(chunks_in_order(index, size)):
         yield batch.numpy(), labels.numpy()

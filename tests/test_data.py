@@ -107,7 +107,7 @@ def test_normalisation(args: FeederArgs) -> None:
     expected[2, 0, 1, 0] = 1.0  # never changes
     np.testing.assert_allclose(deviation, expected, rtol=1e-5)
     feed = Feed(open_clips(args), replace(args, normalization=True), SKELETON, torch.device("cpu"))
-    x, _ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
+    x, *_ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
     assert abs(x.mean().item()) < 1e-5
 
 
@@ -130,11 +130,11 @@ def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:
         open_clips(args), replace(args, random_shift=True, random_move=True), SKELETON, torch.device("cpu"), seed=1
     )
     order = np.arange(12)[::-1]
-    whole, labels = next(feed.batches([Chunk(0, order)], epoch=4))
+    whole, labels, _ = next(feed.batches([Chunk(0, order)], epoch=4))
     parts = list(feed.batches(chunks_in_order(order, 5), epoch=4))
-    torch.testing.assert_close(torch.cat([x for x, _ in parts]), whole, rtol=0, atol=0)
-    assert torch.cat([y for _, y in parts]).tolist() == labels.tolist() == [i % 3 for i in range(11, -1, -1)]
-    later, _ = next(feed.batches([Chunk(0, order)], epoch=5))
+    torch.testing.assert_close(torch.cat([x for x, *_ in parts]), whole, rtol=0, atol=0)
+    assert torch.cat([y for _, y, _ in parts]).tolist() == labels.tolist() == [i % 3 for i in range(11, -1, -1)]
+    later, *_ = next(feed.batches([Chunk(0, order)], epoch=5))
     assert not torch.equal(later, whole)
 
 

@@ -142,7 +142,7 @@ def test_frames_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
     fuse_engine("engine", config)
     feed = Feed(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
-    expected = [batch.numpy() for batch, _ in feed.batches(chunks_in_order(np.arange(12), 12))]
+    expected = [batch.numpy() for batch, *_ in feed.batches(chunks_in_order(np.arange(12), 12))]
     np.testing.assert_array_equal(np.concatenate(shown), expected[0])
 
 

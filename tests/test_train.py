@@ -149,8 +149,8 @@ def test_resume_refuses(config: Config) -> None:
 def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkeypatch) -> None:
     step = run.Run.train_step
 
-    def breaks(self, clips, labels, held):
-        loss, right = step(self, clips, labels, held)
+    def breaks(self, batch, held):
+        loss, right = step(self, batch, held)
         return (loss * float("nan") if self.at.step == 5 else loss), right
 
     monkeypatch.setattr(run.Run, "train_step", breaks)
@@ -247,6 +247,7 @@ import copy, json, os, pathlib, pickle, sys
 import torch
 from agcn.model import build_model
 from agcn.parallel import open_world
+from agcn.rows import plan_rows
 from agcn.train import train
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -262,6 +263,19 @@ with open_world("cpu") as world:
     torch.nn.functional.cross_entropy(network(x[share]), y[share]).backward()
     ours, theirs = model.state_dict(), alone.state_dict()
     apart = [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
+    apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
+    # Two bodies, of which the processes lack different numbers.
+    model = build_model("agcn", {**model_args, "num_person": 2}).double()
+    alone = copy.deepcopy(model)
+    x = torch.randn(6, 3, 16, 4, 2).double()
+    absent = torch.tensor([1, 0, 1, 0, 0, 1]).bool()
+    x[absent, ..., 1] = 0
+    rows = plan_rows(torch.stack([torch.ones(6).bool(), ~absent], 1)[share].numpy())
+    torch.nn.functional.cross_entropy(alone(x), y).backward()
+    network = world.wrap(model)
+    torch.nn.functional.cross_entropy(network(x[share], rows), y[share]).backward()
+    ours, theirs = model.state_dict(), alone.state_dict()
+    apart += [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
     apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
 (folder / f"rank{os.environ['RANK']}.json").write_text(json.dumps({**result, "apart": max(apart)}))
 """
