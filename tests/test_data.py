@@ -11,6 +11,7 @@ import torch
 from agcn.data import normalisation, open_clips, read_labels
 from agcn.feed import Chunk, Feed, chunks_in_order, training_chunks
 from agcn.model import build_model
+from agcn.rows import Rows
 from agcn.settings import FeederArgs
 from native_prep.files import save_pickle
 from native_prep.layouts import layout_from_edges
@@ -123,6 +124,26 @@ def test_an_epoch_visits_whole_batches_once() -> None:
     for whole, one, two in zip(chunks, *halves, strict=True):
         np.testing.assert_array_equal(whole.index, np.concatenate([one.index, two.index]))
         assert (one.first, two.first) == (whole.first, whole.first + 2)
+
+
+def test_an_epoch_may_repeat_the_clips() -> None:
+    chunks = training_chunks(5, 4, seed=3, epoch=0, repeat=3)
+    seen = np.concatenate([chunk.index for chunk in chunks])
+    assert len(chunks) == 3 and np.bincount(seen, minlength=5).sum() == 12 and np.bincount(seen).max() == 3
+
+
+def test_absent_bodies_are_told(args: FeederArgs) -> None:
+    data = np.load(args.data_path)
+    data[[1, 4], ..., 1] = 0.0
+    np.save(args.data_path, data)
+
+    def rows(share: bool = True, **change: object) -> Rows | None:
+        feed = Feed(open_clips(args), replace(args, **change), SKELETON, torch.device("cpu"), share_absent=share)
+        return next(feed.batches([Chunk(0, np.array([4, 0, 1]))])).rows
+
+    told = rows()
+    assert told is not None and told.times.tolist() == [1, 2, 1, 1, 1] and told.place.tolist() == [0, 1, 2, 3, 4, 1]
+    assert rows(share=False) is None and rows(random_move=True) is None and rows(normalization=True) is None
 
 
 def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:

@@ -15,8 +15,9 @@ import torch
 from agcn import device, evaluate, run
 from agcn.config import Config, FeederArgs, load_config
 from agcn.device import autocast, has_half, pick_device
+from agcn.feed import Chunk, Feed
 from agcn.model import build_model
-from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.train import train
 from native_prep.files import load_pickle, save_pickle
 
@@ -57,6 +58,18 @@ def weights(path: str | Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)
 
 
+def stop_after(save, times: int):
+    calls = []
+
+    def saves(self, *args):
+        save(self, *args)
+        calls.append(1)
+        if len(calls) == times:
+            raise KeyboardInterrupt
+
+    return saves
+
+
 def equal(one: str | Path, other: str | Path) -> bool:
     theirs = weights(other)
     return all(torch.equal(value, theirs[name]) for name, value in weights(one).items())
@@ -66,6 +79,52 @@ def test_schedule() -> None:
     config = Config(base_lr=0.1, warm_up_epoch=5, step=(30, 40))
     rates = [learning_rate(config, epoch) for epoch in (0, 4, 5, 29, 30, 39, 40, 49)]
     assert rates == pytest.approx([0.02, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_cosine_schedule() -> None:
+    config = Config(base_lr=0.2, warm_up_epoch=2, num_epoch=10, schedule="cosine")
+    rates = [learning_rate(config, at) for at in (0.0, 0.5, 2.0, 6.0, 8.0, 10.0)]
+    assert rates == pytest.approx([0.0, 0.05, 0.2, 0.1, 0.1 * (1 - 2**-0.5), 0.0])
+
+
+def test_averaged_weights(config: Config, tmp_path: Path) -> None:
+    averaged = replace(config, ema=0.5, label_smoothing=0.1, schedule="cosine", test_windows=2)
+    straight = train(averaged, device="cpu")
+    parted = replace(averaged, work_dir=str(tmp_path / "parted"))
+    # The cosine knows the length of the run, so it is stopped, not shortened.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.Run, "save", stop_after(run.Run.save, 1))
+        with pytest.raises(KeyboardInterrupt):
+            train(parted, device="cpu")
+    assert equal(train(parted, device="cpu", resume=True)["checkpoint"], straight["checkpoint"])
+    state = torch.load(tmp_path / "parted" / "resume.pt", weights_only=True)
+    saved = weights(straight["checkpoint"])
+    assert torch.equal(saved["fc.weight"], state["average"]["fc.weight"])
+    assert not torch.equal(saved["fc.weight"], state["model"]["fc.weight"])
+    assert evaluate.test(averaged, straight["checkpoint"], device="cpu")["top1"] == straight["top1"]
+
+
+def test_an_average_moves_by_its_decay() -> None:
+    model = build_model("agcn", MODEL)
+    average = Average(model, 0.5)
+    before = model.fc.weight.detach().clone()
+    with torch.no_grad():
+        model.fc.weight.add_(1.0)
+    average.update(model, step=1000)
+    torch.testing.assert_close(average.model.fc.weight, before + 0.5)
+    average.update(model, step=0)  # worth a tenth so early
+    torch.testing.assert_close(average.model.fc.weight, before + 0.95)
+
+
+def test_windows_are_averaged(config: Config) -> None:
+    drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
+    model = build_model("agcn", MODEL).train()
+    feed = Feed(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
+    mean = evaluate.score_clips(model, feed, 4, windows=2, quiet=True)
+    with torch.inference_mode():
+        apart = [model(next(feed.batches([Chunk(0, np.arange(7))], epoch)).clips).numpy() for epoch in (0, 1)]
+    assert not np.allclose(*apart)
+    np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_learned_graphs_wait() -> None:
