@@ -71,8 +71,26 @@ def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
 
 
+def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, kind, text in reversed(
+        (
+            ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
+            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose or mediapipe."),
+            ("--label", "FILE", "CSV of name,label[,split]; labels.csv beside the clips by default."),
+            ("--class-list", "FILE", "Names of the classes, one a line."),
+            ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
+            ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),
+            ("--align", "HOW", "none, centre or turn, for x y z."),
+        )
+    ):
+        command = click.option(name, metavar=kind, help=f"custom: {text}")(command)
+    command = click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2).")(command)
+    return click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise.")(command)
+
+
 @cli.command(cls=Several)
-@click.argument("dataset", type=click.Choice(DATASETS), default="ntu60")
+@click.argument("dataset", type=click.Choice((*DATASETS, "custom")), default="ntu60")
+@_own_data_options
 @click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
 @click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")
@@ -80,18 +98,20 @@ def cli() -> None:
 @click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), default=("joint", "bone"))
 @click.option("--format", "formats", multiple=True, type=click.Choice(("npy", "packed")), default=("npy",))
 @click.option("--max-frames", type=click.IntRange(min=1), help="T of the arrays (300; NW-UCLA: the longest clip).")
-@click.option("--device", type=click.Choice(("cpu", "cuda")), default="cpu", show_default=True)
+@click.option("--device", type=click.Choice(("cpu", "cuda")), help="Where clips are made.  [default: cpu]")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; all processors by default.")
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
+@click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
+@click.option("--packed-dtype", type=click.Choice(("float32", "float16")), help="[default: float32]")
 @reports
-def prep(dataset: str, benchmarks: tuple[str, ...], **options: Any) -> dict[str, Any]:
+def prep(dataset: str, **options: Any) -> dict[str, Any]:
     """Prepare raw recordings as arrays.
 
     One float32 array (N, C, T, V, M) for each benchmark, split and stream, and the labels beside them.
     """
-    from native_prep.prepare import prepare
+    from native_prep.prep_command import prep as run
 
-    return prepare(dataset, benchmarks=benchmarks or None, **options)
+    return run(dataset, **options)
 
 
 @cli.command(cls=Several)
@@ -131,6 +151,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
 @click.option("--compile/--no-compile", default=None, help="torch.compile; on a GPU it is on by default.")
 @click.option("--resume", is_flag=True, help="Continues the run in the work folder as if it had not stopped.")
+@click.option("--profile", is_flag=True, help="Records some steps into WORK_DIR/profile.json.")
 @reports
 def train(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
     """Train one stream."""
@@ -196,33 +217,9 @@ def fuse_eval(
 
     From score files, from the usual folders, or by running an engine.
     """
-    if [any(files.values()), bool(dataset), bool(engine or config)].count(True) != 1:
-        raise click.UsageError("give scores and --label, or --dataset, or --engine and --config")
-    from export import fusion
+    from export.fuse_eval import fuse_eval as run
 
-    weighing: dict[str, Any] = {"alpha": 1.0 if alpha is None else alpha, "search_alpha": search_alpha}
-    if dataset:
-        return fusion.fuse_dataset(dataset, **weighing)
-    if engine or config:
-        return _fuse_engine(engine, config, weighs=alpha is not None or search_alpha)
-    if not (files["joint_scores"] and files["bone_scores"] and files["label"]):
-        raise click.UsageError("--joint-scores, --bone-scores and --label go together")
-    streams = {"joint": files["joint_scores"], "bone": files["bone_scores"]}
-    weights = {}
-    for name, path, weight in map(fusion.parse_stream, files["more"]):
-        if name in streams:
-            raise click.UsageError(f"--scores {name}: is given twice")
-        streams[name], weights[name] = path, weight
-    return fusion.fuse_scores(streams, files["label"], weights=weights, **weighing)
-
-
-def _fuse_engine(engine: str | None, config: str | None, weighs: bool) -> dict[str, Any]:
-    if weighs or not (engine and config):
-        raise click.UsageError("--engine and --config go together, the engine carries its own alpha")
-    from agcn.config import load_config
-    from export.predict import fuse_engine
-
-    return fuse_engine(engine, load_config(config, stream="joint"))
+    return run(dataset, engine, config, alpha, search_alpha, **files)
 
 
 @cli.command()

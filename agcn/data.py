@@ -1,4 +1,4 @@
-"""Clips on disk: what prep wrote, checked and read a batch at a time.
+"""Clips on disk: what prep wrote, arrays or a packed store, checked and read a batch at a time.
 
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
@@ -11,7 +11,10 @@ import numpy as np
 
 from agcn.model import Model
 from agcn.settings import FeederArgs
+from native_prep.custom import check_layout
 from native_prep.files import load_pickle
+from native_prep.store import find_part
+from native_prep.store_read import StreamArray
 
 DEBUG_CLIPS = 100
 # How many clips the statistics of `normalization` read at a time.
@@ -24,13 +27,13 @@ class Clips:
 
     Attributes:
         path: the file, for messages.
-        data: (N, C, T, V, M), mapped from disk or in memory.
+        data: (N, C, T, V, M), mapped from disk, in memory, or made from a packed store as it is read.
         labels: int64 (N,).
         names: N sample names.
     """
 
     path: str
-    data: np.ndarray
+    data: np.ndarray | StreamArray
     labels: np.ndarray
     names: list[str]
 
@@ -57,6 +60,7 @@ class Clips:
             if theirs != ours:
                 key = {"joints": "num_point and graph", "bodies": "num_person", "channels": "in_channels"}[what]
                 raise ValueError(f"{self.path}: has {theirs} {what}, the model {ours}: set model_args.{key}")
+        check_layout(self.path, model.layout)
         if self.labels.size and int(self.labels.max()) >= model.num_class:
             worst = int(self.labels.argmax())
             raise ValueError(
@@ -77,17 +81,26 @@ def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
         raise ValueError(
             f"{args.label_path}: has {len(labels)} labels, {args.data_path} has {len(data)} clips: run prep again"
         )
+    if isinstance(data, StreamArray) and names != data.names:
+        raise ValueError(f"{args.label_path}: names other clips than the packed store of {args.data_path}: remove it")
     if args.debug:
         data, labels, names = data[:DEBUG_CLIPS], labels[:DEBUG_CLIPS], names[:DEBUG_CLIPS]
     return Clips(args.data_path, data, labels, names)
 
 
-def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray:
+def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray | StreamArray:
     """The clips that `args` names, (N, C, T, V, M), mapped from disk or in memory.
 
+    A path that is no file may lead into a packed store (`data/ntu/packed/xsub/train_data_joint.npy`) or lie beside one
+    (`data/ntu/xsub/train_data_joint.npy`).
+
     Raises:
-        ValueError: no path given, the file missing, damaged or of another kind.
+        ValueError: no path given, the file or store missing, damaged or of another kind.
     """
+    if args.data_path and not Path(args.data_path).is_file():
+        part = find_part(args.data_path, args.use_mmap)
+        if part is not None and part.stream:
+            return part.store.array(part.name, part.stream)
     path = _existing(args.data_path, f"{key}.data_path")
     try:
         data = np.load(path, mmap_mode="r" if args.use_mmap else None, allow_pickle=False)
@@ -100,11 +113,14 @@ def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray:
 
 
 def read_labels(path: str | Path, key: str = "label_path") -> tuple[np.ndarray, list[str]]:
-    """Labels int64 (N,) and sample names of a label file: a pickled (names, labels).
+    """Labels int64 (N,) and sample names of a label file, a pickled (names, labels), or of the store that it is in.
 
     Raises:
         ValueError: the file is missing, or holds something else.
     """
+    if str(path) and not Path(path).is_file() and (part := find_part(path)) is not None:
+        names, labels = part.store.names_and_labels(part.name)
+        return labels, names
     content = load_pickle(_existing(path, key))
     if isinstance(content, Mapping) or not hasattr(content, "__len__") or len(content) != 2:
         raise ValueError(f"{path}: holds no (names, labels): give a label file that prep wrote")
@@ -127,6 +143,11 @@ def _existing(path: str | Path, key: str) -> Path:
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such file: run prep first, or set {key}")
     return Path(path)
+
+
+def is_there(path: str) -> bool:
+    """Whether there is a file of that path, or a packed store that stands for it."""
+    return bool(path) and (Path(path).is_file() or find_part(path) is not None)
 
 
 def normalisation(clips: Clips) -> tuple[np.ndarray, np.ndarray]:

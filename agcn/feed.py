@@ -51,6 +51,16 @@ def training_chunks(
     return [Chunk(start, order[start : start + share]) for start in starts]
 
 
+def in_parts(chunks: Sequence[Chunk], parts: int) -> list[Chunk]:
+    """Each chunk as `parts` equal ones."""
+    size = len(chunks[0].index) // parts if chunks else 0
+    return [
+        Chunk(chunk.first + start, chunk.index[start : start + size])
+        for chunk in chunks
+        for start in range(0, size * parts, size)
+    ]
+
+
 def chunks_in_order(index: np.ndarray, batch_size: int) -> list[Chunk]:
     """The clips of `index` in order."""
     return [Chunk(start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]

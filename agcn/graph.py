@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from agcn.coerce import nearest
+from native_prep.layout_file import SUFFIXES, load_layout
 from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Edge, Layout, layout_from_edges
 
 # The original's configurations name a Python class; NW-UCLA's name is the one that later forks agreed on.
@@ -42,13 +43,15 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
     """The skeleton layout that a configuration's `graph` and `graph_args` mean.
 
     Args:
-        graph: a class name of the original (`graph.ntu_rgb_d.Graph`), the name of a layout (`ntu`), or, with
-            `edges` in graph_args, any name for one's own skeleton, or None.
+        graph: a class name of the original (`graph.ntu_rgb_d.Graph`), the name of a layout (`ntu`), a YAML file that
+            describes one (see `native_prep.layout_file`), or, with `edges` in graph_args, any name for one's own
+            skeleton, or None.
         graph_args: `labeling_mode` ("spatial" is the only one), `edges` [[child, parent], ...] counted from 0,
             `num_joints`, `centre`.
 
     Raises:
-        ValueError: no such graph, an unknown argument, another labelling mode, edges outside the joints.
+        ValueError: no such graph, an unknown argument, another labelling mode, edges outside the joints, a wrong file.
+        OSError: the file cannot be read.
     """
     args = dict(graph_args or {})
     for key in args:
@@ -64,6 +67,8 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
         return _CLASS_NAMES[graph]
     if graph in LAYOUTS:
         return LAYOUTS[graph]
+    if graph.endswith(SUFFIXES):
+        return load_layout(graph)
     raise ValueError(f"model_args: graph {graph!r} is not known: {nearest(graph, [*_CLASS_NAMES, *LAYOUTS])}")
 
 

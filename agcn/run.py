@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from agcn.checkpoint import load_torch, load_weights, plain_state
 from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, has_half
-from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
-from agcn.feed import Batch, Chunk, Feed, training_chunks
+from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips, top_k
+from agcn.feed import Batch, Chunk, Feed, in_parts, training_chunks
+from agcn.memory import advising, keep_freed_memory
 from agcn.meter import Meter
 from agcn.model import Model, build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
+from agcn.outcome import write_outcome
 from agcn.parallel import World
 from agcn.resume import FILE, Progressed, fingerprint, read_state
 from agcn.rows import Rows
@@ -58,6 +60,9 @@ class Run:
             self.network = torch.compile(self.network)
         self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
         self.clips_trained, self.seconds = 0, 0.0
+        self.trace: torch.profiler.profile | None = None
+        if world.device.type == "cpu":
+            keep_freed_memory()
         self._announce(resume)
 
     def _open_feeds(self, model: Model) -> tuple[Feed, Feed]:
@@ -90,8 +95,12 @@ class Run:
                 f"{clips.path}: has {len(clips)} clips, fewer than batch_size {batch_size}, and incomplete batches "
                 f"are not trained on: set batch_size to {len(clips)} or less"
             )
-        if batch_size % size:
-            raise ValueError(f"batch_size {batch_size} does not divide among {size} processes: set a multiple of it")
+        parts = size * self.config.accumulate
+        if batch_size % parts:
+            raise ValueError(
+                f"batch_size {batch_size} does not divide among {size} processes and {self.config.accumulate} parts "
+                f"(accumulate): set a multiple of {parts}"
+            )
 
     def _announce(self, resume: bool) -> None:
         if not self.world.leads:
@@ -125,6 +134,13 @@ class Run:
     def go(self) -> None:
         """Epochs from where the run is to the last; an interruption leaves the last finished one as a checkpoint."""
         try:
+            self._train()
+        except KeyboardInterrupt:
+            self._keep_finished()
+            raise
+
+    def _train(self) -> None:
+        with advising(self.config, self.world.size):
             while self.at.epoch < self.config.num_epoch:
                 epoch = self.at.epoch
                 loss, accuracy = self.train_epoch(epoch)
@@ -133,9 +149,6 @@ class Run:
                 self.log.line(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.2%}")
                 best = self._is_tested(epoch) and self.evaluate()
                 self.save(epoch, best)
-        except KeyboardInterrupt:
-            self._keep_finished()
-            raise
 
     def _is_tested(self, epoch: int) -> bool:
         return (epoch + 1) % self.config.eval_interval == 0 or epoch + 1 == self.config.num_epoch
@@ -152,15 +165,18 @@ class Run:
         start = time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
-            for done, batch in enumerate(self.train_feed.batches(chunks, epoch)):
+            coming = self.train_feed.batches(in_parts(chunks, config.accumulate), epoch)
+            for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True)):
                 rate = learning_rate(config, epoch + done / len(chunks))
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                loss, right = self.train_step(batch, held)
+                loss, right = self.train_step(parts, held)
                 self.at.step += 1
                 if self.average is not None:
                     self.average.update(self.model, self.at.step)
-                if meter.add(loss, right, len(batch.labels)):
+                if self.trace is not None:
+                    self.trace.step()
+                if meter.add(loss, right, config.batch_size // world.size):
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
@@ -170,20 +186,25 @@ class Run:
         self.clips_trained += len(chunks) * config.batch_size
         return loss_of_epoch, accuracy
 
-    def train_step(self, batch: Batch, held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
-        """One step; returns the loss and the number of clips that were right, both on the device."""
-        if self.compiles and batch.rows is not None:
-            batch.rows.mark()
-        with autocast(self.world.device, self.amp_dtype):
-            logits = self.network(batch.clips, batch.rows)  # (B, num_class)
-        loss = nn.functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.config.label_smoothing)
+    def train_step(self, parts: Sequence[Batch], held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
+        """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        found = [self._differentiate(part, len(parts)) for part in parts]
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
         for parameter in held:
             parameter.grad = None
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        losses, right = zip(*found, strict=True)
+        return torch.stack(losses).mean(), torch.stack(right).sum()
+
+    def _differentiate(self, batch: Batch, parts: int) -> tuple[Tensor, Tensor]:
+        if self.compiles and batch.rows is not None:
+            batch.rows.mark()
+        with autocast(self.world.device, self.amp_dtype):
+            logits = self.network(batch.clips, batch.rows)  # (B, num_class)
+        loss = nn.functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.config.label_smoothing)
+        self.scaler.scale(loss / parts).backward()
         return loss.detach(), (logits.detach().argmax(dim=1) == batch.labels).sum()
 
     def _check(self, loss: float) -> None:
@@ -211,6 +232,8 @@ class Run:
         loss, at = mean_loss(scores, clips.labels), self.at
         at.top1, at.top5 = top_k(scores, clips.labels, 1), top_k(scores, clips.labels, 5)
         self.log.curve("val", at.step, loss=loss, acc=at.top1, top5=at.top5)
+        if self.world.leads and at.epoch == self.config.num_epoch:
+            write_outcome(self.folder, scores, clips.labels, names_of(self.model))
         shown = ", ".join(f"top{k} {top_k(scores, clips.labels, k):.2%}" for k in self.config.show_topk)
         self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}, {shown}")
         best = at.best_top1 is None or at.top1 > at.best_top1

@@ -99,6 +99,7 @@ class FeederArgs:
 
 _COUNTS = (
     "batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval", "test_windows",
+    "accumulate",
 )  # fmt: skip
 
 
@@ -118,6 +119,8 @@ class Config:
             (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
         test_windows: how often each test clip is drawn; logits are averaged. With `sample: uniform` or `crop`, each
             draw is another part of the clip (multi-clip test: PYSKL, ten of them).
+        accumulate: parts that a batch is computed in, one after the other, where all of it does not fit into memory;
+            the step follows the sum of their gradients, batch statistics are each part's own.
         share_absent: computes the bodies that are not there as one (`agcn.rows`) where they are all zero; the results
             are the same.
         stream: what the network is shown.
@@ -162,6 +165,7 @@ class Config:
     label_smoothing: float = 0.0
     ema: float = 0.0
     test_windows: int = 1
+    accumulate: int = 1
     share_absent: bool = True
     stream: str = "joint"
 

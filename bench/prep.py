@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.part import Check, Part
+from bench.prep_cuda import add_cuda
 from bench.timer import Timing, measure
 from native_prep import reference
 from native_prep.clips import read_clip
@@ -65,6 +66,7 @@ def run_prep(
         for source in agreeing:
             timings = measure(_ways(source, sample, work / "out" / source.dataset, threads), runs, seconds)
             _add_rates(part, source, sample, timings)
+        add_cuda(part, sources[0].paths(), runs, seconds)
     return part
 
 

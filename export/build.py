@@ -23,10 +23,11 @@ from export.inference import TwoStream
 from export.inputs import comparison_clips, dataset_of, feeder_settings, input_shape
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
-from export.publish import Withheld, whole_folder
 from export.runtime import OnnxEngine, TensorRtEngine
 from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
 from native_prep.catalog import class_names
+from native_prep.custom import check_layout, read_about
+from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
 
 GRAPH = "two_stream.onnx"
@@ -87,12 +88,17 @@ def export_engines(
     start = time.monotonic()
     request = _request(joint_weights, bone_weights, config, precision, flavor, tuple(targets), max_batch, alpha)
     notes = _notes(request)
-    with whole_folder(out) as folder:
+    with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
             raise Withheld
     return _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file in an older export is none of its own."""
+    return path.suffix not in (".onnx", ".engine") and path.name != FILE_NAME
 
 
 def _result(manifest: Manifest, out: Path) -> dict[str, Any]:
@@ -209,7 +215,7 @@ def _check_engines(request: _Request, folder: Path, manifest: Manifest, clips: n
 def _manifest(request: _Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:
     channels, frames, joints, bodies = request.shape
     num_class = request.joint.num_class
-    dataset = dataset_of(request.joint.layout, num_class)
+    dataset, classes, custom = _raw_data(request)
     versions = {"torch": torch.__version__, "onnx": version("onnx"), "onnxruntime": onnxruntime.__version__}
     if request.flavor is not None:
         versions[request.flavor.name] = request.flavor.version
@@ -221,7 +227,7 @@ def _manifest(request: _Request, graph: Path, engines: list[EngineFile], measure
         layout=request.joint.layout.name,
         dataset=dataset,
         num_class=num_class,
-        class_names=class_names(dataset)[:num_class] if dataset else [],
+        class_names=classes[:num_class],
         precision=request.precision,
         alpha=request.alpha,
         max_batch=request.max_batch,
@@ -232,4 +238,17 @@ def _manifest(request: _Request, graph: Path, engines: list[EngineFile], measure
         engines=engines,
         parity=measured,
         versions=versions,
+        custom=custom,
     )
+
+
+def _raw_data(request: _Request) -> tuple[str, list[str], dict[str, Any]]:
+    """The data set whose raw clips the engine is for, the names of its classes, and what `prep custom` noted of it."""
+    about = read_about(request.config.test_feeder_args.data_path)
+    num_class = request.joint.num_class
+    if about:
+        check_layout(request.config.test_feeder_args.data_path, request.joint.layout)
+        classes = [*about["classes"], *map(str, range(len(about["classes"]), num_class))]
+        return "custom", classes, about
+    dataset = dataset_of(request.joint.layout, num_class)
+    return dataset, class_names(dataset) if dataset else [], {}

@@ -6,13 +6,14 @@ each times its weight (2s-AGCN, ensemble.py, which joins by position instead).
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from native_prep.files import load_pickle
+from native_prep.store import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
 TEST_FOLDERS = ("agcn_test_{stream}", "agcn_{stream}")
@@ -111,9 +112,24 @@ def fuse_dataset(
     folder = Path(work_dir) / name
     files = {stream: _usual_score_file(folder, stream) for stream in ("joint", "bone")}
     label = Path(data) / name / "val_label.pkl"
-    if not label.is_file():
+    if not label.is_file() and find_part(label) is None:
         raise ValueError(f"{label}: no such label file: run `prep` for {name} or give --label")
     return fuse_scores(files, label, alpha, search_alpha)
+
+
+def parse_streams(texts: Iterable[str]) -> tuple[dict[str, str], dict[str, float | None]]:
+    """Paths and weights by stream of what `parse_stream` reads.
+
+    Raises:
+        ValueError: one is given twice, and whatever `parse_stream` raises.
+    """
+    paths: dict[str, str] = {}
+    weights: dict[str, float | None] = {}
+    for name, path, weight in map(parse_stream, texts):
+        if name in paths:
+            raise ValueError(f"--scores {name}: is given twice: give it once")
+        paths[name], weights[name] = path, weight
+    return paths, weights
 
 
 def parse_stream(text: str) -> tuple[str, str, float | None]:
@@ -157,12 +173,13 @@ def read_scores(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
-    """(sample names, class numbers from 0 as (N,) int64) of a label file.
+    """(sample names, class numbers from 0 as (N,) int64) of a label file, or of the packed store that it is in.
 
     Raises:
         ValueError: the file holds something else, no clip, or one name twice.
     """
-    value = load_pickle(path)
+    part = None if Path(path).is_file() else find_part(path)
+    value = load_pickle(path) if part is None else part.store.names_and_labels(part.name)
     if isinstance(value, dict):
         raise ValueError(f"{path}: is a score file, labels were asked for: give the val_label.pkl that `prep` wrote")
     if not _looks_like_labels(value):

@@ -5,14 +5,13 @@ Letters: N clips, C channels, T frames, V joints, M bodies.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from agcn.augment import augment, draw, draws_per_clip
-from agcn.data import Clips, open_array, open_clips
+from agcn.data import Clips, is_there, open_array, open_clips
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
@@ -36,7 +35,7 @@ def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
     """
     args = config.test_feeder_args
     frames = args.window_size if args.window_size > 0 else DEFAULT_FRAMES
-    if not (args.sample or args.random_choose) and Path(args.data_path).is_file():
+    if not (args.sample or args.random_choose) and is_there(args.data_path):
         data = open_array(replace(args, use_mmap=True), "test_feeder_args")
         frames = max(data.shape[2], args.window_size)
     return model.in_channels, frames, model.num_point, model.num_person
@@ -87,7 +86,7 @@ def comparison_clips(
         ValueError: the test data does not fit the model.
     """
     args = config.test_feeder_args
-    if args.data_path and Path(args.data_path).is_file() and Path(args.label_path).is_file():
+    if is_there(args.data_path) and is_there(args.label_path):
         clips = open_clips(args, "test_feeder_args")
         clips.check(model)
         if len(clips):

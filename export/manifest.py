@@ -30,7 +30,8 @@ class Manifest:
 
     Attributes:
         frames, joints, bodies, channels: T, V, M, C of the input.
-        layout: name of the skeleton; dataset: the one whose raw clips `predict` reads, "" for none.
+        layout: name of the skeleton; dataset: the one whose raw clips `predict` reads, "custom" for one's own, "" for
+            none.
         num_class, class_names: the classes; names are empty where they are not known.
         precision: fp32, fp16 or bf16.
         alpha: weight of the bone stream in `scores`.
@@ -41,6 +42,7 @@ class Manifest:
         engines: the engines beside it.
         parity: what the export measured, see `export.parity`.
         versions: of the packages that wrote it.
+        custom: how clips of one's own are read, see `native_prep.custom.read_about`; empty for other data sets.
     """
 
     frames: int
@@ -61,6 +63,7 @@ class Manifest:
     engines: list[EngineFile]
     parity: dict[str, Any]
     versions: dict[str, str]
+    custom: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
     @property

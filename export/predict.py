@@ -15,6 +15,9 @@ from export.manifest import Manifest
 from export.runtime import Engine, open_engine
 from native_prep.catalog import get_dataset
 from native_prep.clips import read_clip
+from native_prep.custom import read_custom_clip
+from native_prep.layout_file import layout_from_dict
+from native_prep.layouts import Layout
 from native_prep.progress import Progress
 
 # Clips prepared at a time.
@@ -28,7 +31,7 @@ def predict(
 
     Args:
         folder: what `export-trt` wrote.
-        clips: raw files of the data set that the engine is for.
+        clips: raw files of the data set that the engine is for; of one's own, a file or folder for each clip.
         top: how many actions of each.
         runtime: see `open_engine`.
 
@@ -100,18 +103,26 @@ def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
     """Recordings as the engine's input (B, C, T, V, M)."""
     manifest = engine.manifest
     args = feeder_from(manifest.feeder_args)
-    dataset = get_dataset(manifest.dataset)
     # What is sampled to the engine's T is read at full length; else prep's own padding gives T.
     frames = None if args.sample else manifest.frames
     for start in range(0, len(paths), _BATCH):
         rows = []
         for path in paths[start : start + _BATCH]:
-            if not path.endswith(dataset.suffix):
-                raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
-            clip = to_input(read_clip(path, dataset.name, frames), args, dataset.layout)
+            clip, layout = _read(path, manifest, frames)
+            clip = to_input(clip, args, layout)
             manifest.check_shape(clip.shape[1:], path, engine.folder)
             rows.append(clip)
         yield np.concatenate(rows)
+
+
+def _read(path: str, manifest: Manifest, frames: int | None) -> tuple[np.ndarray, Layout]:
+    """A raw clip (C, T, V, M) and its skeleton."""
+    if manifest.custom:
+        return read_custom_clip(path, manifest.custom, frames), layout_from_dict(manifest.custom["layout"])
+    dataset = get_dataset(manifest.dataset)
+    if not path.endswith(dataset.suffix):
+        raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
+    return read_clip(path, dataset.name, frames), dataset.layout
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ opened and read by the C library, called from compiled code.
 """
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from numba import types
@@ -17,12 +18,13 @@ from native_prep.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.normalise import normalise_ntu
 from native_prep.normalise_plain import normalise_kinetics, normalise_nw_ucla
 from native_prep.nw_ucla_json import parse_nw_ucla
+from native_prep.pack import bits_kept, pack, periods_kept
 from native_prep.skeleton_text import MAX_BODIES, line_of, parse_skeleton
 from native_prep.streams import STREAMS
 from native_prep.words import SLACK
 
 MAX_MIB = 32  # the longest real clip has less than 8
-_MAX_BYTES = MAX_MIB << 20
+MAX_BYTES = MAX_MIB << 20
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 
@@ -59,17 +61,7 @@ def _read_file(path, text):
 
 
 @scalar
-def _report(report, text, result):
-    """Notes what became of a file; its line is counted only where something is wrong."""
-    code, where, first, second = result
-    report[CODE], report[FIRST], report[SECOND] = code, first, second
-    report[FRAMES] = first if code == status.OK else 0
-    report[LABEL] = second if code == status.OK else -1
-    report[LINE] = 0 if code == status.OK or code == status.EMPTY else line_of(text, where)
-
-
-@scalar
-def _load(path, text, report):
+def load_file(path, text, report):
     """The size of a file, or -1 where it could not be read."""
     code, size = _read_file(path, text)
     report[BYTES] = size
@@ -78,56 +70,74 @@ def _load(path, text, report):
     return size if code == status.OK else -1
 
 
+@scalar
+def note(report, text, result):
+    """Notes what became of a file; its line is counted only where something is wrong. Whether all is well."""
+    code, where, first, second = result
+    report[CODE], report[FIRST], report[SECOND] = code, first, second
+    report[FRAMES] = first if code == status.OK else 0
+    report[LABEL] = second if code == status.OK else -1
+    report[LINE] = 0 if code == status.OK or code == status.EMPTY else line_of(text, where)
+    return code == status.OK
+
+
+@scalar
+def _put(clip, made, lengths, sinks, index):
+    """Writes a clip's streams where rows are asked for, and packs it where `lengths` holds something."""
+    parents, places, rows, spare, frames, at = sinks
+    if rows.shape[1] > 0:
+        write_streams(clip, made, parents, places, rows[index], spare)
+    if lengths.size > 0:
+        at[0] = pack(borrowed(clip), lengths, borrowed(frames), at[0])
+
+
 @entry
-def _run_ntu(paths, reports, text, raw, room, joints, clip, places, rows, spare):
-    bodies, body = raw
-    room64, room32 = room
-    centre, spine, shoulders, parents = joints
+def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
+    bodies, body, room, joints, periods = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_skeleton(text[: size + SLACK], size, bodies, body)
-        _report(reports[index], text, result)
-        if result[0] == status.OK and rows.shape[1] > 0:
-            made = normalise_ntu(
-                borrowed(bodies),
-                result[2],
-                borrowed(clip),
-                centre,
-                spine,
-                shoulders,
-                borrowed(room64),
-                borrowed(room32),
-            )
-            write_streams(clip, made, parents, places, rows[index], spare)
+        if note(reports[index], text, result) and clip.size > 0:
+            made = normalise_ntu(bodies, result[2], clip, joints, room, periods)
+            if lengths.shape[1] > 0:
+                periods_kept(periods, clip.shape[1], lengths[index])
+            _put(clip, made, lengths[index], sinks, index)
 
 
 @entry
-def _run_kinetics(paths, reports, text, raw, parents, clip, places, rows, spare):
+def _run_kinetics(paths, reports, text, raw, clip, bits, lengths, sinks):
     points, people, poses, scores = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
-        _report(reports[index], text, result)
-        if result[0] == status.OK and rows.shape[1] > 0:
+        if note(reports[index], text, result) and clip.size > 0:
             normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
-            write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
+            bits_kept(borrowed(bits), clip.shape[1], lengths[index])
+            _put(clip, clip.shape[1], lengths[index], sinks, index)
 
 
 @entry
-def _run_nw_ucla(paths, reports, text, points, classes, parents, clip, places, rows, spare):
+def _run_nw_ucla(paths, reports, text, raw, clip, bits, lengths, sinks):
+    points, classes = raw
     for index in range(paths.shape[0]):
-        size = _load(paths[index], text, reports[index])
+        size = load_file(paths[index], text, reports[index])
         if size < 0:
             continue
         result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
-        _report(reports[index], text, result)
-        if result[0] == status.OK and rows.shape[1] > 0:
+        if note(reports[index], text, result) and clip.size > 0:
             normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
-            write_streams(clip, clip.shape[1], parents, places, rows[index], spare)
+            bits_kept(borrowed(bits), result[2], lengths[index])
+            _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+def path_table(paths: list[str]) -> np.ndarray:
+    """The names of files as compiled code takes them: uint8 (N, longest + 1), each ends with a zero byte."""
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    return np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
 
 
 class Reader:
@@ -135,63 +145,75 @@ class Reader:
 
     Args:
         dataset: which kind of files.
-        streams: which of `streams.STREAMS` to make, in that order; none to read and check only.
+        streams: which of `streams.STREAMS` to make, in that order.
         frames: T; longer clips are bad.
         capacity: how many files `run` can take.
+        packs: whether to make the packed store's frames. Neither streams nor these: files are only checked.
 
     Attributes:
         rows: float32 (capacity, S, 3, T, V, M), what `run` made last.
+        packed: float32 (F, V, 3), the kept frames of all clips, file after file, body after body.
+        lengths: int64 (capacity, M), how many of them are whose.
     """
 
-    def __init__(self, dataset: Dataset, streams: tuple[str, ...], frames: int, capacity: int) -> None:
+    def __init__(
+        self, dataset: Dataset, streams: tuple[str, ...], frames: int, capacity: int, packs: bool = False
+    ) -> None:
         self.dataset = dataset
-        layout = dataset.layout
-        dense = (3, frames, layout.num_joints, dataset.num_person)
+        layout, bodies = dataset.layout, dataset.num_person
+        dense = (3, frames, layout.num_joints, bodies)
         self.rows = np.empty((capacity, len(streams), *dense), np.float32)
-        self._flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
-        self._spare = np.empty(self._flat.shape[2:], np.float32)
-        self._clip = np.empty((dataset.num_person, frames, layout.num_joints, 3), np.float32)
-        self._text = np.empty(_MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
-        self._places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
-        self._parents = np.array(layout.bone_parents)
+        kept = capacity * bodies * frames if packs else 0
+        self.packed = np.empty((kept, layout.num_joints, 3), np.float32)
+        self.lengths = np.zeros((capacity, bodies if packs else 0), np.int64)
+        self._clip = np.empty((bodies, frames if streams or packs else 0, layout.num_joints, 3), np.float32)
+        self._text = np.empty(MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
+        places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
+        flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
+        spare = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
+        self._at = np.zeros(1, np.int64)
+        self._sinks = (np.array(layout.bone_parents), places, flat, spare, self.packed, self._at)
         self._make_raw(frames)
 
     def _make_raw(self, frames: int) -> None:
         layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
-            spine, shoulders = np.array(layout.spine), np.array(layout.shoulders)
-            self._joints = (layout.centre, spine, shoulders, self._parents)
-            self._ntu = (np.empty((frames, MAX_BODIES, joints, 3)), np.empty((joints, 3)))
-            self._room = (np.empty(joints), np.empty(joints, np.float32))
+            turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
+            sums = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
+            room = (np.empty(joints), np.empty(joints, np.float32), *sums)
+            bodies = np.empty((frames, MAX_BODIES, joints, 3))
+            self._ntu = (bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64))
         elif layout.name == "kinetics":
             points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
             self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
         else:
-            self._nw_ucla = np.empty((frames, joints, 3))
+            self._nw_ucla = (np.empty((frames, joints, 3)), self.dataset.num_class)
 
     def run(self, paths: list[str]) -> np.ndarray:
         """Prepares files; whatever the bytes, it raises nothing.
 
         Returns:
             int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
-            and label (-1 where the file has none). `rows` holds the clips of those with status 0.
+            and label (-1 where the file has none). `rows`, `packed` and `lengths` hold the clips of status 0.
         """
-        names = [os.fsencode(path) + b"\0" for path in paths]
-        table = np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
-        reports = np.zeros((len(names), 7), np.int64)
-        after = (self._clip, self._places, self._flat, self._spare)
+        table = path_table(paths)
+        reports = np.zeros((len(paths), 7), np.int64)
+        self._at[0] = 0
+        self.lengths[:] = 0
+        after = (self.lengths, self._sinks)
         kind = self.dataset.layout.name
         if kind == "ntu":
-            _run_ntu(table, reports, self._text, self._ntu, self._room, self._joints, *after)
+            _run_ntu(table, reports, self._text, self._ntu, self._clip, *after)
         elif kind == "kinetics":
-            _run_kinetics(table, reports, self._text, self._kinetics, self._parents, *after)
+            bits = self._clip.view(np.int32)
+            _run_kinetics(table, reports, self._text, self._kinetics, self._clip, bits, *after)
         else:
-            classes = self.dataset.num_class
-            _run_nw_ucla(table, reports, self._text, self._nw_ucla, classes, self._parents, *after)
+            bits = self._clip.view(np.int32)
+            _run_nw_ucla(table, reports, self._text, self._nw_ucla, self._clip, bits, *after)
         return reports
 
 
-def reason(path: str, report: np.ndarray) -> str:
+def reason(path: str, report: Sequence[int] | np.ndarray) -> str:
     """What is wrong with a file that `Reader.run` reported on."""
     code = int(report[CODE])
     if code != status.UNREADABLE:

@@ -2,7 +2,7 @@
 
 from numba import types
 
-from native_prep.jit import c_function, scalar
+from native_prep.jit import c_function, inlined, scalar
 
 JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
 
@@ -30,6 +30,12 @@ def _joints(clip, made, row):
                     row[channel, (frame * joints + joint) * bodies + body] = clip[body, frame, joint, channel]
 
 
+@inlined
+def bone_at(clip, body, frame, joint, parent, channel):
+    """A joint minus the joint its bone starts from."""
+    return clip[body, frame, joint, channel] - clip[body, frame, parent, channel]
+
+
 @scalar
 def _bones(clip, made, parents, row):
     bodies, _, joints, _ = clip.shape
@@ -37,7 +43,7 @@ def _bones(clip, made, parents, row):
         for body in range(bodies):
             for frame in range(made):
                 for joint in range(joints):
-                    bone = clip[body, frame, joint, channel] - clip[body, frame, parents[joint], channel]
+                    bone = bone_at(clip, body, frame, joint, parents[joint], channel)
                     row[channel, (frame * joints + joint) * bodies + body] = bone
 
 

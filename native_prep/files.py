@@ -1,14 +1,35 @@
-"""Files that appear whole or not at all, and pickles that cannot run code."""
+"""Files and folders that appear whole or not at all, and pickles that cannot run code.
+
+What is being written has a hidden name beside its place, `.NAME.HOST.PID.part`, so that several machines can share a
+folder; the next run on the same machine removes what a killed one left.
+"""
 
 import glob
 import io
 import os
 import pickle
-from collections.abc import Iterator
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+_HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
+
+
+def hidden(final: Path, kind: str = "part") -> Path:
+    """The hidden name beside `final` of what this process works on; `kind` is what it ends with."""
+    return final.with_name(f".{final.name}.{_HOST}.{os.getpid()}.{kind}")
+
+
+def left_behind(final: Path, kind: str = "part") -> list[Path]:
+    """What processes of this machine that are no more have left under such names."""
+    found = final.parent.glob(f".{glob.escape(final.name)}.{_HOST}.*.{kind}")
+    owners = ((path, path.name.split(".")[-2]) for path in found)
+    return [path for path, owner in owners if owner.isdigit() and not is_alive(int(owner))]
 
 
 class OutputSet:
@@ -18,7 +39,7 @@ class OutputSet:
     ...     outputs.part("out/a.npy").write_bytes(b"...")
     ...     outputs.part("out/b.npy").write_bytes(b"...")
 
-    A killed run leaves only hidden `.NAME.PID.part` files, which the next run for the same names removes.
+    A killed run leaves only hidden files, which the next run for the same names removes.
     """
 
     def __init__(self) -> None:
@@ -31,12 +52,13 @@ class OutputSet:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
         final = Path(final)
         if final not in self._parts:
-            self._made += [folder for folder in final.parents if not folder.exists()]
+            self._made += _missing(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
                 raise ValueError(f"{final}: is a folder, a file of that name is to be written: move it away")
-            _sweep(final)
-            self._parts[final] = final.with_name(f".{final.name}.{os.getpid()}.part")
+            for part in left_behind(final):
+                part.unlink(missing_ok=True)
+            self._parts[final] = hidden(final)
         return self._parts[final]
 
     def __enter__(self) -> "OutputSet":
@@ -55,9 +77,19 @@ class OutputSet:
         finally:
             for part in self._parts.values():
                 part.unlink(missing_ok=True)
-            for folder in sorted(self._made, reverse=True) if kind is not None else ():
-                with suppress(OSError):  # another's files are in it
-                    folder.rmdir()
+            if kind is not None:
+                _remove_empty(self._made)
+
+
+def _missing(path: Path) -> list[Path]:
+    """The folders above `path` that are to be made."""
+    return [folder for folder in path.parents if not folder.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in sorted(folders, reverse=True):
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 @contextmanager
@@ -67,11 +99,85 @@ def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
         yield outputs.part(final)
 
 
-def _sweep(final: Path) -> None:
-    for part in final.parent.glob(f".{glob.escape(final.name)}.*.part"):
-        owner = part.name.split(".")[-2]
-        if owner.isdigit() and not is_alive(int(owner)):
-            part.unlink(missing_ok=True)
+class Withheld(Exception):
+    """Raised inside `whole_folder` to leave what is written unpublished."""
+
+
+def _nothing(path: Path) -> bool:
+    return False
+
+
+@contextmanager
+def whole_folder(
+    final: str | os.PathLike[str], marker: str = "", stays: Callable[[Path], bool] = _nothing
+) -> Iterator[Path]:
+    """Yields a new hidden folder beside `final`, which takes its place when the block ends without an error.
+
+    A block that raises `Withheld` publishes nothing and is not an error.
+
+    Args:
+        final: missing, an empty folder, or one that holds a file called `marker`: that one is replaced.
+        marker: "" where only an empty folder may be replaced.
+        stays: which files of a replaced folder are moved into the new one.
+
+    Raises:
+        ValueError: `final` is a file, or a folder with files but no `marker` in it.
+    """
+    place = Path(final).absolute()
+    restore_folder(place, stays)
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"{final}: is a file, a folder is to be written: name another")
+    if place.is_dir() and any(place.iterdir()) and not (marker and (place / marker).is_file()):
+        what = f"a folder of other files, without a {marker}" if marker else "not an empty folder"
+        raise ValueError(f"{final}: is {what}: name a new one or empty it first")
+    part = hidden(place)
+    made = _missing(part)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        publish_folder(part, place, stays)
+    except Withheld:
+        pass
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        _remove_empty(made)
+
+
+def publish_folder(part: Path, final: Path, stays: Callable[[Path], bool] = _nothing) -> None:
+    """Gives a finished folder its name; the folder that had it goes, but for the files that stay.
+
+    Raises:
+        OSError: `part` is not there, or cannot be renamed; the old folder is at its place again then.
+    """
+    old = hidden(final, "old")
+    if final.is_dir():
+        final.rename(old)
+    try:
+        part.rename(final)
+    except BaseException:
+        if old.exists() and not final.exists():
+            old.rename(final)
+        raise
+    if old.exists():
+        _retire(old, final, stays)
+
+
+def restore_folder(final: Path, stays: Callable[[Path], bool] = _nothing) -> None:
+    """Mends what a kill left: a folder moved away but not yet replaced returns, half-written ones go."""
+    for old in left_behind(final, "old"):
+        if final.exists():
+            _retire(old, final, stays)
+        else:
+            old.rename(final)
+    for part in left_behind(final):
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _retire(old: Path, final: Path, stays: Callable[[Path], bool]) -> None:
+    for path in old.iterdir():
+        if stays(path) and not (final / path.name).exists():
+            path.rename(final / path.name)
+    shutil.rmtree(old)
 
 
 def is_alive(pid: int) -> bool:

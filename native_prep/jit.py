@@ -3,6 +3,9 @@
 Numba keeps compiled code until the entry point's own file changes, although it holds everything that the entry point
 calls. So the names of its files here hold a digest of all sources with kernels or status codes, and of the switch for
 bounds checks. Where the package cannot be written, Numba keeps the code in the user's cache folder by itself.
+
+The small functions serve GPUs too: a CUDA kernel that calls one gets it compiled for the GPU. Where Numba simulates
+CUDA (NUMBA_ENABLE_CUDASIM=1), kernels are plain Python, and the same functions run as plain Python inside them.
 """
 
 import hashlib
@@ -15,8 +18,11 @@ from typing import Any
 
 import numba
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+_CONFIG: Any = numba.config
+SIMULATED = bool(_CONFIG.ENABLE_CUDASIM)
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
 
@@ -28,6 +34,11 @@ def _digest() -> str:
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
+def digest() -> str:
+    """Tells one version of the kernels from another."""
+    return _digest()
+
+
 class _KernelFiles(CompileResultCacheImpl):
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
         return f"{super().get_filename_base(fullname, abiflags)}-{_digest()}"
@@ -37,14 +48,27 @@ class _KernelCache(FunctionCache):
     _impl_class = _KernelFiles
 
 
+class _Simulated(CPUDispatcher):
+    """Compiled where compiled code calls it, plain Python where a simulated kernel does."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.py_func(*arguments)
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Any:
+    if SIMULATED:
+        return _Simulated(function, targetoptions={"nopython": True, **_OPTIONS, **options})
+    return numba.njit(**_OPTIONS, **options)(function)
+
+
 def scalar(function: Callable[..., Any]) -> Any:
     """A function compiled into its callers; it holds no Python objects and lets other threads run."""
-    return numba.njit(**_OPTIONS)(function)
+    return _compiled(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """`scalar`, always made part of its caller: for what runs once a number."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return _compiled(function, forceinline=True)
 
 
 def _borrowed(typing_context: Any, array: Any) -> Any:
@@ -63,6 +87,9 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
 
 
 borrowed: Any = intrinsic(_borrowed)
+if SIMULATED:
+    # Compiled code stays what it is, so that what is kept on disk serves both.
+    borrowed.__class__ = type("_SimulatedIntrinsic", (type(borrowed),), {"__call__": lambda self, array: array})
 
 
 def c_function(name: str, result: Any, *arguments: Any) -> Any:

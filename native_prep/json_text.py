@@ -10,11 +10,11 @@ import numpy as np
 
 from native_prep import status
 from native_prep.jit import inlined, scalar
-from native_prep.numbers import number_at
+from native_prep.numbers import PICTURE_NUMBER, number_at, picture_number, short_fraction
 
 MAX_DEPTH = 64
 LIMIT = 1_000_000  # of numbers in lists: no coordinate or score of a real recording comes near
-_QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _ZERO = 34, 92, 44, 58, 45, 48
+_SPACE, _QUOTE, _COMMA, _MINUS, _ZERO, _COLON, _BACKSLASH = 32, 34, 44, 45, 48, 58, 92
 _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 _ONE = np.uint64(1)
 
@@ -257,14 +257,22 @@ def number_list(text, at, end, values):
     if text[at] == _CLOSE_LIST and at < end:
         return status.OK, at + 1, 0
     while True:
-        code, number, behind = json_number(text, at, end)
-        if code != status.OK:
-            return code, behind, count
-        if not abs(number) <= LIMIT:
-            return status.OUT_OF_RANGE, at, LIMIT
+        known, number = picture_number(text, at)
+        behind = at + PICTURE_NUMBER
+        if not known:
+            number, behind = short_fraction(text, at)
+        if behind == at:
+            code, number, behind = json_number(text, at, end)
+            if code != status.OK:
+                return code, behind, count
+            if not abs(number) <= LIMIT:
+                return status.OUT_OF_RANGE, at, LIMIT
         if count < values.size:
-            values[count] = number
+            values[np.uint64(count)] = number
         count += 1
+        if known:
+            at = skip_space(text, behind, end)
+            continue
         at = skip_space(text, behind, end)
         if at >= end or text[at] != _COMMA:
             break

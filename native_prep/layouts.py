@@ -3,9 +3,11 @@
 Joints are counted from 0 everywhere in this project; the tables of NTU RGB+D and NW-UCLA count from 1 in their papers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Edge = tuple[int, int]
+# What the three channels of a joint are: x y z in metres, or x y in the picture and how sure its finder was.
+COORDINATES = ("world", "image")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Layout:
         centre: the joint that a recording is centred on.
         spine: (bottom, top) joints turned parallel to the z axis, or None where the recording is not turned.
         shoulders: (right, left) joints turned parallel to the x axis, or None.
+        coordinates: "world" (x y z, metres) or "image" (x y score).
 
     Raises:
         ValueError: an edge or a bone names a joint that does not exist, or a joint has no bone or two.
@@ -33,6 +36,7 @@ class Layout:
     centre: int = 0
     spine: Edge | None = None
     shoulders: Edge | None = None
+    coordinates: str = "world"
 
     def __post_init__(self) -> None:
         for child, parent in self.edges + self.bones:
@@ -45,6 +49,10 @@ class Layout:
             raise ValueError(f"layout {self.name}: every joint needs exactly one bone: pair the centre with itself")
         if not 0 <= self.centre < self.num_joints:
             raise ValueError(f"layout {self.name}: centre {self.centre} is outside its {self.num_joints} joints")
+        if self.coordinates not in COORDINATES:
+            raise ValueError(
+                f"layout {self.name}: coordinates {self.coordinates!r} are not known: use {' or '.join(COORDINATES)}"
+            )
 
     @property
     def num_joints(self) -> int:
@@ -122,6 +130,7 @@ KINETICS = Layout(
         (13, 12), (14, 0), (15, 0), (16, 14), (17, 15),
     ),
     centre=1,
+    coordinates="image",
 )  # fmt: skip
 
 # Kinect v1, as Northwestern-UCLA Multiview Action 3D records it.
@@ -143,7 +152,69 @@ NW_UCLA = Layout(
     centre=1,
 )  # fmt: skip
 
-LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA)}
+# The same joints found in one's own videos: weights trained on Kinetics fit.
+OPENPOSE18 = replace(KINETICS, name="openpose18")
+
+# OpenPose's BODY_25 (doc/02_output.md and poseParameters.cpp), without its two links from ear to shoulder.
+_OPENPOSE25_EDGES = (
+    (0, 1), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (8, 1), (9, 8), (10, 9), (11, 10), (12, 8), (13, 12),
+    (14, 13), (15, 0), (16, 0), (17, 15), (18, 16), (19, 14), (20, 19), (21, 14), (22, 11), (23, 22), (24, 11),
+)  # fmt: skip
+OPENPOSE25 = Layout(
+    name="openpose25",
+    joints=(
+        "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
+        "middle hip", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye",
+        "left eye", "right ear", "left ear", "left big toe", "left small toe", "left heel", "right big toe",
+        "right small toe", "right heel",
+    ),
+    edges=_OPENPOSE25_EDGES,
+    bones=tuple(sorted((*_OPENPOSE25_EDGES, (1, 1)))),
+    centre=1,
+    coordinates="image",
+)  # fmt: skip
+
+# COCO's keypoints. It has no neck: the shoulders hang from the nose, the hips from the shoulders, as in PYSKL's graph.
+_COCO17_EDGES = (
+    (1, 0), (2, 0), (3, 1), (4, 2), (5, 0), (6, 0), (7, 5), (8, 6), (9, 7), (10, 8), (11, 5), (12, 6), (13, 11),
+    (14, 12), (15, 13), (16, 14),
+)  # fmt: skip
+COCO17 = Layout(
+    name="coco17",
+    joints=(
+        "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
+        "right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee", "left ankle",
+        "right ankle",
+    ),
+    edges=_COCO17_EDGES,
+    bones=tuple(sorted((*_COCO17_EDGES, (0, 0)))),
+    centre=0,
+    coordinates="image",
+)  # fmt: skip
+
+# MediaPipe's pose landmarks. Its own connections (pose_landmarker.py) close circles and leave the face apart; here the
+# face and the shoulders hang from the nose, as in coco17, and of each circle the link nearest the centre is kept.
+_MEDIAPIPE33_EDGES = (
+    (1, 0), (2, 1), (3, 2), (4, 0), (5, 4), (6, 5), (7, 3), (8, 6), (9, 0), (10, 0), (11, 0), (12, 0), (13, 11),
+    (14, 12), (15, 13), (16, 14), (17, 15), (18, 16), (19, 15), (20, 16), (21, 15), (22, 16), (23, 11), (24, 12),
+    (25, 23), (26, 24), (27, 25), (28, 26), (29, 27), (30, 28), (31, 27), (32, 28),
+)  # fmt: skip
+MEDIAPIPE33 = Layout(
+    name="mediapipe33",
+    joints=(
+        "nose", "left eye inner", "left eye", "left eye outer", "right eye inner", "right eye", "right eye outer",
+        "left ear", "right ear", "mouth left", "mouth right", "left shoulder", "right shoulder", "left elbow",
+        "right elbow", "left wrist", "right wrist", "left pinky", "right pinky", "left index", "right index",
+        "left thumb", "right thumb", "left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle",
+        "left heel", "right heel", "left foot index", "right foot index",
+    ),
+    edges=_MEDIAPIPE33_EDGES,
+    bones=tuple(sorted((*_MEDIAPIPE33_EDGES, (0, 0)))),
+    centre=0,
+    coordinates="image",
+)  # fmt: skip
+
+LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33)}
 
 
 def get_layout(name: str) -> Layout:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from native_prep.jit import scalar
-from native_prep.normalise import clear_frames
+from native_prep.ntu_steps import clear_frames
 
 
 @scalar
@@ -24,6 +24,23 @@ def _rank(points, people, order, sums):
 
 
 @scalar
+def kinetics_frame(points, people, frame, clip, order, sums):
+    """Makes one frame of a clip; arguments as for `normalise_kinetics`, `order` and `sums` (5,) to work in."""
+    _rank(points[frame], people[frame], order, sums)
+    for body in range(clip.shape[0]):
+        person = order[body]
+        if person >= people[frame]:
+            clear_frames(clip[body], frame, frame + 1)
+            continue
+        for joint in range(clip.shape[2]):
+            score = points[frame, person, 3 * joint + 2]
+            seen = score != 0
+            clip[body, frame, joint, 0] = points[frame, person, 3 * joint] - 0.5 if seen else 0.0
+            clip[body, frame, joint, 1] = -(points[frame, person, 3 * joint + 1] - 0.5) if seen else 0.0
+            clip[body, frame, joint, 2] = score
+
+
+@scalar
 def normalise_kinetics(points, people, clip):
     """Centres a clip on the middle of the picture and keeps the two people of highest score of each frame.
 
@@ -35,18 +52,15 @@ def normalise_kinetics(points, people, clip):
     """
     order, sums = np.zeros(points.shape[1], np.int64), np.zeros(points.shape[1])
     for frame in range(clip.shape[1]):
-        _rank(points[frame], people[frame], order, sums)
-        for body in range(clip.shape[0]):
-            person = order[body]
-            if person >= people[frame]:
-                clear_frames(clip[body], frame, frame + 1)
-                continue
-            for joint in range(clip.shape[2]):
-                score = points[frame, person, 3 * joint + 2]
-                seen = score != 0
-                clip[body, frame, joint, 0] = points[frame, person, 3 * joint] - 0.5 if seen else 0.0
-                clip[body, frame, joint, 1] = -(points[frame, person, 3 * joint + 1] - 0.5) if seen else 0.0
-                clip[body, frame, joint, 2] = score
+        kinetics_frame(points, people, frame, clip, order, sums)
+
+
+@scalar
+def nw_ucla_frame(points, frames, frame, clip):
+    """Makes one frame of a clip; arguments as for `normalise_nw_ucla`."""
+    for joint in range(clip.shape[2]):
+        for axis in range(3):
+            clip[0, frame, joint, axis] = points[frame, joint, axis] if frame < frames else 0.0
 
 
 @scalar
@@ -57,8 +71,5 @@ def normalise_nw_ucla(points, frames, clip):
         points: float64 (T, V, 3).
         clip: (1, T, V, 3) to fill, all of it.
     """
-    for frame in range(frames):
-        for joint in range(clip.shape[2]):
-            for axis in range(3):
-                clip[0, frame, joint, axis] = points[frame, joint, axis]
-    clear_frames(clip[0], frames, clip.shape[1])
+    for frame in range(clip.shape[1]):
+        nw_ucla_frame(points, frames, frame, clip)

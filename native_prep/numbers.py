@@ -44,6 +44,14 @@ _FIRST = np.uint64(100 + (1_000_000 << 32))
 _SECOND = np.uint64(1 + (10_000 << 32))
 _WHOLE_POWERS = np.uint64(10) ** np.arange(9, dtype=np.uint64)
 
+_EIGHT, _SIXTEEN, _LOW_BYTE = np.uint64(8), np.uint64(16), np.uint64(0xFF)
+_POINT_WORD, _E_WORD, _LOWER_CASE = np.uint64(_POINT), np.uint64(_SMALL_E), np.uint64(32)
+
+PICTURE_NUMBER = 7
+_PICTURE = np.uint64(0x00202C3030302E30)
+_BEYOND_PICTURE = np.uint64(0x007F7F7676767F76)  # sets the highest bit of a digit above 9, of another sign above 0
+_PICTURE_HIGHS = np.uint64(0x0080808080808080)
+
 _strtod = c_function("strtod", types.float64, types.voidptr, types.uintp)
 
 
@@ -95,7 +103,7 @@ def _rounded(mantissa, power):
     exponent = (217706 * power >> 16) + 64 - shift - (1 - np.int64(top)) - 52
     if exponent < -1022 - 52 + 1 or exponent > 1022 - 52:
         return False, 0.0
-    return True, math.ldexp(np.float64(kept), exponent)
+    return True, math.ldexp(np.float64(kept), int(exponent))
 
 
 @scalar
@@ -199,6 +207,44 @@ def _fraction(text, here, mantissa):
     if count == 8:
         return _digits(text, here, mantissa)
     return mantissa, here
+
+
+@inlined
+def picture_number(text, at):
+    """(whether `0.443, ` or the like stands here, its value): a digit, a point, three digits, a comma, a blank.
+
+    Nearly every number of Kinetics-skeleton is written so. One test finds it, and since its length is known at once,
+    the next number is begun while this one is divided.
+    """
+    digits = eight(text, at) ^ _PICTURE
+    if (digits + _BEYOND_PICTURE | digits) & _PICTURE_HIGHS != np.uint64(0):
+        return False, 0.0
+    whole = digits & _LOW_BYTE
+    for place in range(2, 5):
+        whole = whole * np.uint64(10) + (digits >> np.uint64(8 * place) & _LOW_BYTE)
+    return True, np.float64(whole) / 1000.0
+
+
+@inlined
+def short_fraction(text, at):
+    """(value, index behind) of one digit, a point and one to five digits: how poses in pictures are written.
+
+    Anything else gives an index of `at`. Eight characters are looked at, one exact division is made.
+    """
+    word = eight(text, at)
+    values = (word >> _SIXTEEN << _EIGHT | word & _LOW_BYTE) ^ _ZEROS  # the digits without the point, and one zero byte
+    others = (values + _TO_TEN | values) & HIGHS
+    lowest = others & (~others + _ONE)
+    count = marked((lowest - _ONE) & HIGHS)
+    if word >> _EIGHT & _LOW_BYTE != _POINT_WORD or count < 2 or count > 6:
+        return 0.0, at
+    after = word >> np.uint64(8 * count + 8) | _LOWER_CASE
+    if after & _LOW_BYTE == _E_WORD:
+        return 0.0, at
+    values <<= np.uint64(64 - 8 * count)
+    values = values * np.uint64(10) + (values >> _EIGHT)
+    fours = (values & _PAIRS) * _FIRST + (values >> _SIXTEEN & _PAIRS) * _SECOND
+    return np.float64(fours >> np.uint64(32)) / _EXACT_POWERS[count - 1], at + count + 1
 
 
 @inlined

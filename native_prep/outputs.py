@@ -1,20 +1,32 @@
-"""What `prep` leaves: one `.npy` file for each part and stream, a label file for each part."""
+"""What `prep` leaves: one `.npy` file for each part and stream, a label file for each part, or a packed store."""
 
 import csv
 import pickle
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from native_prep.files import OutputSet, load_pickle
-from native_prep.recordings import BadFile, Recording
+from native_prep.pipeline import in_order
+from native_prep.progress import Progress
+from native_prep.recordings import BadFile
 from native_prep.rows import RowFile
+from native_prep.store import Store
 from native_prep.streams import STREAMS
 
+FORMATS = ("npy", "packed")
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Raises ValueError where a format is unknown, or none is asked for."""
+    for name in formats or ("",):
+        if name not in FORMATS:
+            raise ValueError(f"format {name!r} cannot be written: use {' or '.join(FORMATS)}")
 
 
 class Outputs:
@@ -44,6 +56,10 @@ class Outputs:
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
+    def part(self, name: str) -> Path:
+        """The path to write another file to, which is to be called `name`."""
+        return self._part(name)[0]
+
     def _part(self, name: str) -> tuple[Path, Path]:
         final = self._folder / name
         self.paths.append(final)
@@ -53,11 +69,11 @@ class Outputs:
         path, final = self._part(f"{part}_data_{stream}.npy")
         return stack.enter_context(RowFile(path, final, self._shape))
 
-    def place(self, recording: Recording, label: int) -> list[Place]:
-        """The places of the next clip, in the order in which clips are to stand."""
+    def place(self, name: str, label: int, parts: Sequence[int]) -> list[Place]:
+        """The places of the next clip in some of the parts, in the order in which clips are to stand."""
         places = []
-        for part in recording.parts:
-            self._names[part].append(recording.name)
+        for part in parts:
+            self._names[part].append(name)
             self._labels[part].append(label)
             files = self._rows[part]
             rows = {file.reserve() for file in files}
@@ -83,6 +99,16 @@ class Outputs:
                 print(f"{other}: is of other clips than these, removed with its labels", file=sys.stderr)
                 self._set.replaced.append(other)
 
+    def tell_strangers(self, store: Store) -> None:
+        """Says which label files of an earlier run name other clips than a store that is written beside them."""
+        for part in set(store.head.parts) - set(self._parts):
+            path = self._folder / f"{part}_label.pkl"
+            names, labels = store.names_and_labels(part)
+            if path.is_file() and not _same_labels(path, (names, labels.tolist())):
+                print(
+                    f"{path}: names other clips than the packed store; where it is, it is read first", file=sys.stderr
+                )
+
     def write_bad_files(self, bad: list[BadFile]) -> None:
         """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
         path, _ = self._part("bad_files.csv")
@@ -104,3 +130,50 @@ def write_clip(places: list[Place], streams: np.ndarray) -> None:
     for files, row in places:
         for file, stream in zip(files, streams, strict=True):
             file.write(row, stream)
+
+
+# Clips unpacked at a time: their rows then still lie in the processor's cache when they are written.
+_CHUNK = 8
+
+
+def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tuple[str, ...], workers: int) -> None:
+    """Writes the `.npy` and label files of some of a store's parts; `outputs` was made for the same and for its shape.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    bits = [store.head.parts.index(part) for part in parts]
+    # One room more than workers, so that some clips are made while others are written.
+    rooms = [np.empty((_CHUNK, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
+
+    def read(rows: np.ndarray, clips: np.ndarray) -> None:
+        store.unpack(clips, streams, rows[: len(clips)])
+
+    def place(clips: np.ndarray, rows: np.ndarray, _: None) -> list[list[Place]]:
+        progress.update(len(clips))
+        shard = int(store.shards[clips[0]])
+        if shard:  # all before it are read: their frames need not stay in memory
+            store.forget(shard - 1)
+        masks = store.parts[clips].tolist()
+        ours = [[place for place, bit in enumerate(bits) if mask >> bit & 1] for mask in masks]
+        labels = store.labels[clips].tolist()
+        return [
+            outputs.place(store.names[clip], label, mine) for clip, label, mine in zip(clips, labels, ours, strict=True)
+        ]
+
+    with Progress(len(store.labels), "npy", "clip") as progress:
+        in_order(_clips(store), rooms, workers, read, place, write_clips)
+    outputs.write_labels()
+
+
+def _clips(store: Store) -> Iterator[np.ndarray]:
+    """All clips in order, in runs that lie in one shard."""
+    for shard in np.unique(store.shards):
+        clips = np.flatnonzero(store.shards == shard)
+        yield from np.split(clips, range(_CHUNK, len(clips), _CHUNK))
+
+
+def write_clips(rows: np.ndarray, places: list[list[Place]]) -> None:
+    """Writes clips (n, S, 3, T, V, M) to all of their places."""
+    for row, where in enumerate(places):
+        write_clip(where, rows[row])

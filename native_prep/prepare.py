@@ -1,26 +1,28 @@
-"""Raw recordings to arrays: one pass over the files, whatever benchmarks and streams are asked for."""
+"""Raw recordings to arrays or to a packed store: one pass over the files, whatever is asked for."""
 
 import math
 import os
 import queue
-import sys
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from native_prep import status
 from native_prep.catalog import Dataset, get_dataset
-from native_prep.cpu import BYTES, CODE, FRAMES, LABEL, LINE, Reader, reason
-from native_prep.outputs import Outputs, Place, write_clip
+from native_prep.cpu import FRAMES, Reader
+from native_prep.outputs import Outputs, Place, check_formats, write_clips, write_npy
+from native_prep.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
+from native_prep.pipeline import Tally, in_order, runs
 from native_prep.progress import Progress
 from native_prep.recordings import BadFile, Recording, Recordings, find_recordings
+from native_prep.shards import Workshop
 from native_prep.splits import check_benchmarks
+from native_prep.store import FOLDER, Store
+from native_prep.store_format import KINDS, StoreHead
 from native_prep.streams import check_streams
 
 # Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
@@ -31,14 +33,26 @@ LONGEST = 4096
 _MEMORY = 512 << 20
 
 
-@dataclass
-class _Tally:
-    """What the run has seen so far."""
+@dataclass(frozen=True)
+class _Job:
+    """A checked request; see `prepare`."""
 
-    clips: int = 0
-    frames: int = 0
-    bytes_read: int = 0
-    bad: list[BadFile] = field(default_factory=list)
+    dataset: Dataset
+    source: Path
+    folder: Path
+    benchmarks: tuple[str, ...]
+    streams: tuple[str, ...]
+    formats: tuple[str, ...]
+    max_frames: int | None
+    workers: int
+    skip: bool
+    share: tuple[int, int] | None
+    packed_dtype: str
+    device: str
+
+    def npy_parts(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Those of a data set's parts whose arrays are to be written."""
+        return tuple(part for part in parts if part.rpartition("/")[0] in self.benchmarks)
 
 
 def prepare(
@@ -47,13 +61,15 @@ def prepare(
     out_folder: str | os.PathLike[str] | None = None,
     *,
     ignored_samples: str | os.PathLike[str] | None = None,
-    benchmarks: tuple[str, ...] | list[str] | None = None,
-    streams: tuple[str, ...] | list[str] = ("joint", "bone"),
-    formats: tuple[str, ...] | list[str] = ("npy",),
+    benchmarks: Sequence[str] | None = None,
+    streams: Sequence[str] = ("joint", "bone"),
+    formats: Sequence[str] = ("npy",),
     max_frames: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
     on_bad_file: str = "error",
+    shard: str | None = None,
+    packed_dtype: str = "float32",
 ) -> dict[str, Any]:
     """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, side and stream, and label files.
 
@@ -61,17 +77,21 @@ def prepare(
         dataset: ntu60, ntu120, kinetics or nw-ucla.
         data_path, out_folder: None for the data set's usual folders.
         ignored_samples: None for the shipped list, "none" for none, or a file of names.
-        benchmarks: None for all of the data set's.
-        streams: of `streams.STREAMS`.
-        formats: npy.
+        benchmarks: None for all of the data set's; the packed store holds all whatever is asked for.
+        streams: of `streams.STREAMS`; the packed store yields all whatever is asked for.
+        formats: npy, packed or both.
         max_frames: T; None for the data set's, which is the longest clip's for nw-ucla.
-        device: cpu.
+        device: cpu, or cuda: NTU text is read on a GPU, and all clips are made there.
         workers: threads; None for one a processor.
         on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
             files out and lists them in `bad_files.csv`.
+        shard: "i/n" makes every n-th shard of the packed store from the i-th on, and leaves them for a run without
+            `shard`, which makes what is missing and puts all together.
+        packed_dtype: float32, or float16 for a store of half the size whose frames are rounded.
 
     Returns:
-        dataset, clips, frames, bytes_read, seconds, bad_files (how many), outputs (paths).
+        dataset, clips, frames, bytes_read (in this run), seconds, bad_files (how many), outputs (paths); of a packed
+        store also shards, resumed (how many of them were there already) and missing (how many still are).
 
     Raises:
         ValueError: something that was asked for does not exist, or a file is bad; it names file and line.
@@ -79,68 +99,90 @@ def prepare(
     """
     start = time.perf_counter()
     found = get_dataset(dataset)
-    asked = check_streams(streams)
-    divisions = check_benchmarks(dataset, benchmarks)
-    _check_ways(formats, device, on_bad_file)
-    source = _folder(data_path, found.data_path, "--data-path")
-    folder = _folder(out_folder, found.out_folder, "--out-folder")
-    recordings = find_recordings(found, source, divisions, ignored_samples)
-    workers = workers or os.cpu_count() or 1
-    frames = max_frames or found.max_frames or _longest(found, recordings, workers)
-    shape = (3, frames, found.layout.num_joints, found.num_person)
-    with Outputs(folder, recordings.parts, asked, shape) as outputs:
-        workers = _affordable(workers, len(asked), shape)
-        readers = [Reader(found, asked, frames, _CHUNK) for _ in range(workers + 2)]
-        tally = _run(recordings, readers, workers, outputs, on_bad_file == "skip", dataset)
-        _settle_bad(tally, on_bad_file, source)
-        outputs.write_labels()
-        if on_bad_file == "skip":
-            outputs.write_bad_files(tally.bad)
-    return {
-        "dataset": dataset,
-        "clips": tally.clips,
-        "frames": tally.frames,
-        "bytes_read": tally.bytes_read,
-        "seconds": time.perf_counter() - start,
-        "bad_files": len(tally.bad),
-        "outputs": [str(path) for path in outputs.paths],
-    }
+    asked, divisions = check_streams(tuple(streams)), check_benchmarks(dataset, tuple(benchmarks or ()))
+    _check_ways(formats, device, on_bad_file, shard, packed_dtype)
+    job = _Job(
+        found,
+        usual_folder(data_path, found.data_path, "--data-path"),
+        usual_folder(out_folder, found.out_folder, "--out-folder"),
+        divisions,
+        asked,
+        tuple(formats),
+        max_frames or found.max_frames,
+        workers or os.cpu_count() or 1,
+        on_bad_file == "skip",
+        parse_share(shard),
+        packed_dtype,
+        device,
+    )
+    packs = "packed" in job.formats
+    divided = check_benchmarks(dataset, None) if packs else divisions
+    recordings = find_recordings(found, job.source, divided, ignored_samples)
+    tally = Tally(bad=list(recordings.bad))
+    made = _pack(job, recordings, tally) if packs else _write_arrays(job, recordings, tally)
+    return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
 
 
-def _folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
+def usual_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
     """A folder's path; an empty one, as from an unset variable in a script, is not taken for the usual folder."""
     if given is not None and not os.fspath(given):
         raise ValueError(f"{option} is empty: name a folder, or leave it out for {usual}")
     return Path(usual if given is None else given)
 
 
-def _affordable(workers: int, streams: int, shape: tuple[int, ...]) -> int:
-    """As many threads as `_MEMORY` has room for, at least one."""
-    row = 4 * math.prod(shape)
+def _affordable(workers: int, row: int, rows: int) -> int:
+    """As many threads as `_MEMORY` has room for, at least one; each has `rows` clips of `row` bytes."""
     # Rows, a clip at work in three forms, and the text of a long file.
-    reader = row * (_CHUNK * streams + 8) + (8 << 20)
+    reader = row * (rows + 8) + (8 << 20)
     return max(1, min(workers, _MEMORY // reader - 2))
 
 
-def _check_ways(formats: tuple[str, ...] | list[str], device: str, on_bad_file: str) -> None:
-    for name in formats or ("",):
-        if name != "npy":
-            raise ValueError(f"format {name!r} cannot be written: use npy")
-    if device != "cpu":
-        raise ValueError(f"device {device!r} cannot prepare clips: use cpu")
+def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
+    check_formats(formats)
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
+    if device == "cuda":
+        from native_prep.cuda_target import check_device
+
+        if "packed" in formats:
+            raise ValueError("the packed store is made on the processor: leave --device cuda out, or use --format npy")
+        check_device()
     if on_bad_file not in ("error", "skip"):
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
+    if packed_dtype not in KINDS:
+        raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(KINDS)}")
+    if "packed" not in formats and (shard or packed_dtype != "float32"):
+        raise ValueError("--shard and --packed-dtype are for the packed store: add --format packed")
 
 
-def _chunks(recordings: list[Recording]) -> Iterator[list[Recording]]:
-    for start in range(0, len(recordings), _CHUNK):
-        yield recordings[start : start + _CHUNK]
+def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+    """`.npy` files straight from the recordings."""
+    frames = job.max_frames or _longest(job, recordings.found)
+    shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
+    with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
+        workers = _affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
+        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, tally)
+        tally.settle(job.skip, job.source)
+        outputs.write_labels()
+        if job.skip:
+            outputs.write_bad_files(tally.bad)
+    return {"outputs": [str(path) for path in outputs.paths]}
 
 
-def _longest(dataset: Dataset, recordings: Recordings, workers: int) -> int:
+def _make_readers(job: _Job, shape: tuple[int, ...], workers: int) -> list[Any]:
+    """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
+    if job.device == "cpu":
+        return [Reader(job.dataset, job.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+    from native_prep import cuda_driver
+
+    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(job.streams))
+    return [cuda_driver.Reader(job.dataset, job.streams, shape[1], files) for _ in range(3)]
+
+
+def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
     """T where the data set does not say: the longest clip's, found in a pass of its own that keeps nothing."""
 
-    def longest_of(chunk: list[Recording]) -> int:
+    def longest_of(chunk: Sequence[Recording]) -> int:
         reader = free.get()
         try:
             reports = reader.run([recording.path for recording in chunk])
@@ -149,97 +191,109 @@ def _longest(dataset: Dataset, recordings: Recordings, workers: int) -> int:
         return int(reports[:, FRAMES].max())
 
     free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
-    for _ in range(workers):
-        free.put(Reader(dataset, (), LONGEST, 0))
-    with ThreadPoolExecutor(workers) as pool:
-        return max(1, max(pool.map(longest_of, _chunks(recordings.found)), default=1))
+    for _ in range(job.workers):
+        free.put(Reader(job.dataset, (), LONGEST, 0))
+    with ThreadPoolExecutor(job.workers) as pool:
+        return max(1, max(pool.map(longest_of, runs(recordings, _CHUNK)), default=1))
 
 
 def _run(
-    recordings: Recordings, readers: list[Reader], workers: int, outputs: Outputs, skip: bool, what: str
-) -> _Tally:
-    """Reads everything in `workers` threads; a chunk's rows are placed in order, then written while others are read."""
-    tally = _Tally(bad=list(recordings.bad))
-    free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
-    for reader in readers:
-        free.put(reader)
-    reading: deque[tuple[Future[np.ndarray], Reader, list[Recording]]] = deque()
-    writing: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(workers) as pool, Progress(len(recordings.found), f"prep {what}", "clip") as progress:
+    job: _Job, recordings: Sequence[Recording], readers: list[Reader], workers: int, outputs: Outputs, tally: Tally
+) -> None:
+    """Reads everything; a chunk's rows are placed in order, then written while others are read."""
 
-        def settle() -> None:
-            future, reader, chunk = reading.popleft()
-            places = _place(chunk, future.result(), outputs, tally, skip)
-            writing.append(pool.submit(_write, reader, places, free))
-            progress.update(len(chunk))
-            while writing and (writing[0].done() or len(writing) > len(readers)):
-                writing.popleft().result()
+    def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
+        return reader.run([recording.path for recording in chunk])
 
-        try:
-            for chunk in _chunks(recordings.found):
-                while reading and (reading[0][0].done() or len(reading) == len(readers)):
-                    settle()
-                reader = free.get()
-                paths = [recording.path for recording in chunk]
-                reading.append((pool.submit(reader.run, paths), reader, chunk))
-            while reading:
-                settle()
-            for future in writing:
-                future.result()
-        except BaseException:  # an interruption too: what waits is not begun
-            pool.shutdown(cancel_futures=True)
-            raise
-    return tally
+    def place(chunk: Sequence[Recording], reader: Reader, reports: np.ndarray) -> list[list[Place]]:
+        progress.update(len(chunk))
+        places: list[list[Place]] = [[] for _ in chunk]
+        for row, label, _ in tally.note(chunk, reports):
+            if job.skip or not tally.bad:
+                places[row] = outputs.place(chunk[row].name, label, chunk[row].parts)
+        return places
+
+    def write(reader: Reader, places: list[list[Place]]) -> None:
+        write_clips(reader.rows, places)
+
+    with Progress(len(recordings), f"prep {job.dataset.name}", "clip") as progress:
+        in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
 
 
-def _place(
-    chunk: list[Recording], reports: np.ndarray, outputs: Outputs, tally: _Tally, skip: bool
-) -> list[list[Place]]:
-    """Notes what was read; the places of the clips that are to be written, none for the others."""
-    places: list[list[Place]] = []
-    for recording, report in zip(chunk, reports, strict=True):
-        tally.bytes_read += int(report[BYTES])
-        problem = _problem(recording, report)
-        if problem is not None:
-            tally.bad.append(problem)
-        if problem is not None or (tally.bad and not skip):
-            places.append([])
-            continue
-        tally.clips += 1
-        tally.frames += int(report[FRAMES])
-        places.append(outputs.place(recording, int(report[LABEL]) if recording.label < 0 else recording.label))
-    return places
+def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+    """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
+    found = job.dataset
+    padding = "repeat" if found.layout.name == "ntu" else "zero"
+    head = StoreHead(
+        found.name, found.layout, found.num_person, job.max_frames, recordings.parts, padding, job.packed_dtype
+    )
+    plan = plan_shards(head, recordings.found)
+    first, step = job.share or (1, 1)
+    ours = plan[first - 1 :: step]
+    with Workshop(job.folder / FOLDER) as shop:
+        resumed = _make(job, head, shop, ours, tally)
+        missing, outputs = 0, []
+        if job.share is None:
+            outputs = _publish(job, head, shop, plan, tally)
+        elif shop.is_published(fingerprint_of(plan)):  # another process has made this share too
+            shop.discard()
+        else:
+            missing = sum(shop.about(shard.name) is None for shard in plan)
+    return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": missing}
 
 
-def _problem(recording: Recording, report: np.ndarray) -> BadFile | None:
-    if report[CODE] != status.OK:
-        return BadFile(recording.path, int(report[LINE]), reason(recording.path, report))
-    if report[LABEL] < 0 and recording.path.endswith(".json"):
-        return BadFile(recording.path, 0, status.explain(status.NO_LABEL))
-    if report[LABEL] >= 0 and recording.label >= 0 and report[LABEL] != recording.label:
-        says = f"has label_index {report[LABEL]}, the label file says {recording.label}: mend one of them"
-        return BadFile(recording.path, 0, says)
-    return None
-
-
-def _write(reader: Reader, places: list[list[Place]], free: "queue.SimpleQueue[Reader]") -> None:
+def _make(job: _Job, head: StoreHead, shop: Workshop, shards: Sequence[Shard], tally: Tally) -> int:
+    """Makes the shards that are not there yet; how many were."""
+    room = job.max_frames or LONGEST
+    size = 4 * head.bodies * room * head.layout.num_joints * 3
+    missing = []
+    for shard in shards:
+        about = shop.about(shard.name)
+        if about is None:
+            missing.append(shard)
+        else:
+            _count_finished(about, tally)
+    if missing:
+        workers = _affordable(job.workers, size, 4)  # most clips fill a small part of their room
+        Packer(job.dataset, head, room, shop, workers, job.skip, tally).make(missing, job.dataset.name)
     try:
-        for row, where in enumerate(places):
-            write_clip(where, reader.rows[row])
-    finally:
-        free.put(reader)
+        tally.settle(job.skip, job.source)
+    except ValueError:
+        shop.discard()
+        raise
+    return len(shards) - len(missing)
 
 
-def _settle_bad(tally: _Tally, on_bad_file: str, source: Path) -> None:
-    """Lists bad files on stderr; raises where they are not to be left out, or nothing else is left."""
-    tally.bad.sort(key=lambda one: one.path)
-    for one in tally.bad:
-        print(one, file=sys.stderr)
-    if not tally.bad:
-        return
-    count = f"{len(tally.bad)} bad file{'s' if len(tally.bad) > 1 else ''}"
-    if on_bad_file == "error":
-        raise ValueError(f"{tally.bad[0]} ({count}, nothing is written; --on-bad-file skip leaves them out)")
-    if tally.clips == 0:
-        raise ValueError(f"{tally.bad[0]} ({count}, no good one in {source}, nothing is written)")
-    print(f"left out {count}, listed in bad_files.csv", file=sys.stderr)
+def _count_finished(about: dict[str, Any], tally: Tally) -> None:
+    tally.clips += about["clips"]
+    tally.frames += about["recorded"]
+    tally.bad += [BadFile(*one) for one in about["bad"]]
+
+
+def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], tally: Tally) -> list[str]:
+    """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
+    fingerprint = fingerprint_of(plan)
+    try:
+        shop.merge(head, [shard.name for shard in plan], fingerprint)
+        return _write_rest(job, Store(shop.finished), shop, tally)
+    except (OSError, ValueError):
+        if not shop.is_published(fingerprint):
+            raise
+        # Another process has published the very same store meanwhile.
+        shop.discard()
+        return _write_rest(job, Store(shop.final), shop, tally)
+
+
+def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[str]:
+    """What is asked for beside the store; all names are given together at the end."""
+    parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
+    with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
+        if parts:
+            workers = _affordable(job.workers, 4 * math.prod(store.clip_shape), _CHUNK * len(job.streams))
+            write_npy(store, outputs, parts, job.streams, workers)
+        if job.skip:
+            outputs.write_bad_files(tally.bad)
+        outputs.tell_strangers(store)
+        if store.folder == shop.finished:
+            shop.publish()
+    return [str(shop.final), *map(str, outputs.paths)]

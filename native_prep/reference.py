@@ -16,7 +16,10 @@ import numpy as np
 from native_prep.layouts import KINETICS, NTU
 from native_prep.streams import bones, motion
 
-__all__ = ["bones", "motion", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu", "rotation_matrix"]
+__all__ = [
+    "angle_between", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu",
+    "rotation_matrix", "spread",
+]  # fmt: skip
 
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
 
@@ -28,11 +31,11 @@ def prepare_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.
         ValueError: the file is damaged.
     """
     raw = read_ntu(path)
-    energy = np.array([_spread(body) for body in raw])
+    energy = np.array([spread(body) for body in raw])
     kept = raw[energy.argsort()[::-1][:KEPT_BODIES]]  # (M, T, V, 3)
     bodies = np.zeros((KEPT_BODIES, max_frames, NTU.num_joints, 3), np.float32)
     bodies[:, : kept.shape[1]] = kept
-    _normalise(bodies)
+    normalise_ntu(bodies)
     return bodies.transpose(3, 1, 2, 0)  # (3, T, V, M)
 
 
@@ -58,18 +61,18 @@ def read_ntu(path: str | os.PathLike[str]) -> np.ndarray:
     return data
 
 
-def _spread(body: np.ndarray) -> float:
+def spread(body: np.ndarray) -> float:
     """Motion energy of a body (T, V, 3): how far its coordinates spread over the frames that it is in."""
     seen = body[body.sum(-1).sum(-1) != 0]
     return float(sum(seen[:, :, axis].std() for axis in range(3))) if len(seen) else 0.0
 
 
-def _normalise(bodies: np.ndarray) -> None:
-    """Pads, centres and turns one clip in place: float32 (M, T, V, 3)."""
+def normalise_ntu(bodies: np.ndarray) -> None:
+    """Pads, centres and turns one clip of NTU's joints in place: float32 (M, T, V, 3), metres, zeros for nobody."""
     if bodies.sum() == 0:
         return
     for body in bodies:
-        _pad(body)
+        pad(body)
     centre = bodies[0][:, NTU.centre : NTU.centre + 1].copy()  # (T, 1, 3)
     for body in bodies:
         if body.sum() != 0:
@@ -81,7 +84,7 @@ def _normalise(bodies: np.ndarray) -> None:
     _turn(bodies, bodies[0, 0, right] - bodies[0, 0, left], (1, 0, 0))
 
 
-def _pad(body: np.ndarray) -> None:
+def pad(body: np.ndarray) -> None:
     """Shifts a late start to frame 0 and fills an empty tail with the clip from its start: (T, V, 3), in place."""
     if body.sum() == 0:
         return
@@ -97,14 +100,15 @@ def _pad(body: np.ndarray) -> None:
 
 def _turn(bodies: np.ndarray, vector: np.ndarray, towards: tuple[int, int, int]) -> None:
     """Turns every body so that `vector` points along an axis: (M, T, V, 3), in place."""
-    matrix = rotation_matrix(np.cross(vector, towards), _angle(vector, towards))
+    matrix = rotation_matrix(np.cross(vector, towards), angle_between(vector, towards))
     for body in bodies:
         for frame in body:
             if frame.sum() != 0:
                 frame[:] = frame @ matrix.T
 
 
-def _angle(vector: np.ndarray, towards: tuple[int, int, int]) -> float:
+def angle_between(vector: np.ndarray, towards: tuple[int, int, int]) -> float:
+    """The angle, in radians, between a vector (3,) and an axis; 0 for a vector of nearly no length."""
     # The length stays in the vector's own float32: near 0 degrees, arccos makes a large matter of it.
     if np.abs(vector).sum() < 1e-6:
         return 0.0

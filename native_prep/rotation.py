@@ -21,14 +21,14 @@ def angle_to(x, y, z, along):
 
 
 @scalar
-def rotation(axis, angle, matrix):
-    """The 3x3 float64 matrix of a turn about `axis` (Euler-Rodrigues); the identity for a tiny axis or angle."""
-    length = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
-    if abs(axis[0]) + abs(axis[1]) + abs(axis[2]) < 1e-6 or abs(angle) < 1e-6:
+def rotation(x, y, z, angle, matrix):
+    """The 3x3 float64 matrix of a turn about the axis x y z (Euler-Rodrigues); the identity for a tiny one."""
+    length = math.sqrt(x * x + y * y + z * z)
+    if abs(x) + abs(y) + abs(z) < 1e-6 or abs(angle) < 1e-6:
         angle, length = 0.0, 1.0
     sine = -math.sin(angle / 2.0)
     a = math.cos(angle / 2.0)
-    b, c, d = axis[0] / length * sine, axis[1] / length * sine, axis[2] / length * sine
+    b, c, d = x / length * sine, y / length * sine, z / length * sine
     matrix[0, 0] = a * a + b * b - c * c - d * d
     matrix[0, 1] = 2 * (b * c + a * d)
     matrix[0, 2] = 2 * (b * d - a * c)

@@ -6,18 +6,18 @@ from types import TracebackType
 
 import numpy as np
 
-_HEADER = 128  # a multiple of 64, as NumPy wants it, with room for any number of rows
+HEADER = 128  # a multiple of 64, as NumPy wants it, with room for any number of rows
 
 
-def npy_header(rows: int, shape: tuple[int, ...]) -> bytes:
-    """The first 128 bytes of a float32 `.npy` file of shape (rows, *shape)."""
-    text = str({"descr": "<f4", "fortran_order": False, "shape": (rows, *shape)}).encode()
-    assert len(text) < _HEADER - 10, shape
-    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + text.ljust(_HEADER - 11) + b"\n"
+def npy_header(rows: int, shape: tuple[int, ...], kind: str = "<f4") -> bytes:
+    """The first 128 bytes of an `.npy` file of shape (rows, *shape), of float32 or another kind."""
+    text = str({"descr": kind, "fortran_order": False, "shape": (rows, *shape)}).encode()
+    assert len(text) < HEADER - 10, shape
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11) + b"\n"
 
 
 class RowFile:
-    """A float32 array (N, *shape) that grows.
+    """An array (N, *shape) that grows, of float32 or another kind ("<f2").
 
     Rows are written with `pwrite`: no mapped pages, so memory does not grow with the file, and no page is read or
     zeroed first.
@@ -26,20 +26,20 @@ class RowFile:
         OSError: the disk is full or cannot be written; it names the file.
     """
 
-    def __init__(self, path: Path, final: Path, shape: tuple[int, ...]) -> None:
-        self._final, self._shape = final, shape
-        self._row_bytes = 4 * int(np.prod(shape))
+    def __init__(self, path: Path, final: Path, shape: tuple[int, ...], kind: str = "<f4") -> None:
+        self._final, self._shape, self._kind = final, shape, kind
+        self._row_bytes = np.dtype(kind).itemsize * int(np.prod(shape))
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self.rows = 0
 
-    def reserve(self) -> int:
-        """The place of the next row, which the caller is to write."""
-        self.rows += 1
-        return self.rows - 1
+    def reserve(self, rows: int = 1) -> int:
+        """The place of the next row, or of the first of several, which the caller is to write."""
+        self.rows += rows
+        return self.rows - rows
 
-    def write(self, place: int, row: np.ndarray) -> None:
-        """Writes one row, C-contiguous float32 of the file's shape."""
-        self._write_all(row.reshape(-1).view(np.uint8).data, _HEADER + place * self._row_bytes)
+    def write(self, place: int, rows: np.ndarray) -> None:
+        """Writes one row or several, C-contiguous and of the file's kind."""
+        self._write_all(rows.reshape(-1).view(np.uint8).data, HEADER + place * self._row_bytes)
 
     def _write_all(self, left: memoryview, where: int) -> None:
         try:
@@ -57,6 +57,12 @@ class RowFile:
     ) -> None:
         try:
             if kind is None:
-                self._write_all(memoryview(npy_header(self.rows, self._shape)), 0)
+                self._write_all(memoryview(npy_header(self.rows, self._shape, self._kind)), 0)
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Lets the file go, complete or not."""
+        if self._handle >= 0:
             os.close(self._handle)
+            self._handle = -1

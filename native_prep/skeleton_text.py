@@ -13,20 +13,23 @@ They are looked at one by one only in a line that holds letters, say of an expon
 Text is a uint8 array that goes on for at least `SLACK` line feeds behind its `end`, so no line needs another bound.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from native_prep import status
 from native_prep.jit import borrowed, inlined, scalar
-from native_prep.numbers import number_at
-from native_prep.words import HIGHS, ONES, eight, marked
+from native_prep.numbers import number_at, parse_number
+from native_prep.words import HIGHS, LINE_FEEDS, ONES, eight, marked
 
 MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
 NUM_JOINTS = 25
 LIMIT = 1_000_000  # metres; no coordinate of a real recording comes near
+BODY_LINES = 2 + NUM_JOINTS  # lines of one body in a frame
 _BODY_FIELDS, _JOINT_FIELDS = 10, 12
 
 _LINE_FEED, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
-_LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
 _ABOVE_SPACE = np.uint64(0x2121212121212121)
 _TABS = np.uint64(0x0909090909090909)
 _TO_NINE = np.uint64(0x4646464646464646)  # added to a character above 9 it sets the highest bit
@@ -53,7 +56,7 @@ def _count_fields(text, at):
         blank = ~(low - _ABOVE_SPACE) & HIGHS
         odd |= (word & ~HIGHS) + _TO_NINE | word | ~(low - _TABS)
         starts = ~blank & HIGHS & (blank << np.uint64(8) | before)
-        other = word ^ _LINE_FEEDS
+        other = word ^ LINE_FEEDS
         feeds = (other - ONES) & ~other & HIGHS
         lowest = feeds & (~feeds + np.uint64(1))  # zero: no line feed, and all of the word is kept
         fields += marked(starts & (lowest - np.uint64(1)))
@@ -85,8 +88,8 @@ def _check_fields(text, at):
         start = at
         while text[at] > _SPACE:
             at += 1
-        code, _, behind = number_at(text, start)
-        if (code != status.OK or behind != at) and not _is_word_number(text, start, at):
+        code, _, behind = parse_number(text, start)
+        if (code == status.NOT_A_NUMBER or behind != at) and not _is_word_number(text, start, at):
             return status.NOT_A_NUMBER, start
         if text[at] < _SPACE and text[at] != _TAB and text[at] != _RETURN and text[at] != _LINE_FEED:
             return status.NOT_A_NUMBER, start
@@ -94,7 +97,7 @@ def _check_fields(text, at):
 
 
 @scalar
-def _count_line(text, at):
+def count_line(text, at):
     """(status, value, next line) of a line that holds one whole number."""
     value = 0
     start = at
@@ -111,28 +114,8 @@ def _count_line(text, at):
 
 
 @inlined
-def _is_gap(byte):
+def is_gap(byte):
     return (byte == _SPACE) | (byte == _TAB) | (byte == _RETURN) | (byte == _LINE_FEED)
-
-
-@inlined
-def _joint_line(text, at, point):
-    """(status, value, next line); x y z go to `point`, a float64 array of 3."""
-    for axis in range(3):
-        while text[at] == _SPACE or text[at] == _TAB:
-            at += 1
-        if text[at] == _LINE_FEED or text[at] == _RETURN:
-            return status.JOINT_FIELDS, axis, at
-        code, number, behind = number_at(text, at)
-        if code != status.OK:
-            return code, 0, at
-        if not _is_gap(text[behind]):
-            return status.NOT_A_NUMBER, 0, at
-        if not abs(number) <= LIMIT:
-            return status.OUT_OF_RANGE, LIMIT, at
-        point[axis] = number
-        at = behind
-    return _rest_of_line(text, at, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
 
 
 @inlined
@@ -148,14 +131,48 @@ def _rest_of_line(text, at, seen, wanted, failure):
     return status.OK, 0, behind
 
 
+def joint_line_with(number: Callable[..., Any]) -> Any:
+    """The function that reads the line of a joint, with `number` for x y z: a GPU has no C library to ask."""
+
+    @inlined
+    def joint_line(text, at, point):
+        """(status, value, next line); x y z go to `point`, a float64 array of 3."""
+        for axis in range(3):
+            while text[at] == _SPACE or text[at] == _TAB:
+                at += 1
+            if text[at] == _LINE_FEED or text[at] == _RETURN:
+                return status.JOINT_FIELDS, axis, at
+            code, value, behind = number(text, at)
+            if code != status.OK:
+                return code, 0, at
+            if not is_gap(text[behind]):
+                return status.NOT_A_NUMBER, 0, at
+            if not abs(value) <= LIMIT:
+                return status.OUT_OF_RANGE, LIMIT, at
+            point[axis] = value
+            at = behind
+        return _rest_of_line(text, at, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
+
+    return joint_line
+
+
+_joint_line = joint_line_with(number_at)
+
+
+@inlined
+def body_line(text, at):
+    """(status, fields, next line) of the ten numbers in front of a body's joints."""
+    return _rest_of_line(text, at, 0, _BODY_FIELDS, status.BODY_FIELDS)
+
+
 @scalar
 def _body_lines(text, at, points):
     """(status, value, next line) of a body and its 25 joints, to `points` (V, 3)."""
     text, points = borrowed(text), borrowed(points)
-    code, value, at = _rest_of_line(text, at, 0, _BODY_FIELDS, status.BODY_FIELDS)
+    code, value, at = body_line(text, at)
     if code != status.OK:
         return code, value, at
-    code, joints, at = _count_line(text, at)
+    code, joints, at = count_line(text, at)
     if code != status.OK:
         return code, 0, at
     if joints != NUM_JOINTS:
@@ -170,7 +187,7 @@ def _body_lines(text, at, points):
 @scalar
 def _frame_lines(text, at, end, bodies, spare):
     """(status, value, next) of one frame, to `bodies` (4, V, 3); `spare` (V, 3) takes the bodies past the fourth."""
-    code, count, at = _count_line(text, at)
+    code, count, at = count_line(text, at)
     if code != status.OK:
         return code, 0, at
     for body in range(count):
@@ -190,7 +207,7 @@ def _frame_lines(text, at, end, bodies, spare):
 def _parse(text, end, bodies, spare):
     if end == 0:
         return status.EMPTY, 0, 0, 0
-    code, frames, at = _count_line(text, 0)
+    code, frames, at = count_line(text, 0)
     if code != status.OK:
         return code, at, 0, 0
     if frames == 0:
@@ -206,7 +223,7 @@ def _parse(text, end, bodies, spare):
                 return status.ENDS_EARLY, end, frame, frames
             return code, at, value, NUM_JOINTS
     for index in range(at, end):
-        if not _is_gap(text[index]):
+        if not is_gap(text[index]):
             return status.TRAILING, index, frames, 0
     return status.OK, end, frames, -1
 

@@ -1,6 +1,7 @@
 """Which clips train and which validate, from the clips' names alone."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from native_prep.catalog import get_dataset
@@ -17,8 +18,8 @@ NTU120_TRAINING_SUBJECTS = NTU60_TRAINING_SUBJECTS | frozenset(
 )  # fmt: skip
 NW_UCLA_TRAINING_VIEWS = frozenset((1, 2))
 
-_NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(\.skeleton)?", re.ASCII)
-_NW_UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})(\.json)?", re.ASCII)
+_NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
+_NW_UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})(?:\.json)?", re.ASCII)
 
 
 class NtuName(NamedTuple):
@@ -40,16 +41,14 @@ class NwUclaName(NamedTuple):
     view: int
 
 
+@lru_cache(maxsize=1)  # a name is asked about several times in a row: its label, its side in each benchmark
 def parse_ntu_name(name: str) -> NtuName:
     """Reads `S001C002P003R002A013`, with `.skeleton` or without.
 
     Raises:
         ValueError: the name has another form.
     """
-    match = _NTU_NAME.fullmatch(name)
-    if match is None:
-        raise ValueError(f"{name}: not the name of an NTU clip: it should look like S001C002P003R002A013.skeleton")
-    return NtuName(*(int(match.group(part)) for part in range(1, 6)))
+    return NtuName(*_numbers(_NTU_NAME, name, "an NTU clip", "S001C002P003R002A013.skeleton"))
 
 
 def parse_nw_ucla_name(name: str) -> NwUclaName:
@@ -58,10 +57,31 @@ def parse_nw_ucla_name(name: str) -> NwUclaName:
     Raises:
         ValueError: the name has another form.
     """
-    match = _NW_UCLA_NAME.fullmatch(name)
+    return NwUclaName(*_numbers(_NW_UCLA_NAME, name, "an NW-UCLA clip", "a01_s02_e03_v01.json"))
+
+
+def _numbers(form: re.Pattern[str], name: str, what: str, example: str) -> tuple[int, ...]:
+    match = form.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name}: not the name of an NW-UCLA clip: it should look like a01_s02_e03_v01.json")
-    return NwUclaName(*(int(match.group(part)) for part in range(1, 5)))
+        raise ValueError(f"{name}: not the name of {what}: it should look like {example}")
+    return tuple(map(int, match.groups()))
+
+
+def recorded_as(dataset: str, name: str) -> tuple[int, int, int, int]:
+    """(setup, camera, subject, replication) as the name of a clip tells, counted from 1; -1 for what it does not.
+
+    NW-UCLA's view and episode are its camera and replication.
+
+    Raises:
+        ValueError: the name is not one of the data set's.
+    """
+    if dataset in ("ntu60", "ntu120"):
+        clip = parse_ntu_name(name)
+        return clip.setup, clip.camera, clip.performer, clip.replication
+    if dataset == "nw-ucla":
+        one = parse_nw_ucla_name(name)
+        return -1, one.view, one.subject, one.episode
+    return -1, -1, -1, -1
 
 
 def is_training(dataset: str, benchmark: str, name: str) -> bool:

@@ -4,8 +4,6 @@ The same arguments give the same bytes. Every clip is drawn from (seed, its numb
 clips of a shorter one.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 
 from native_prep import synth_names
 from native_prep.catalog import DATASETS, get_dataset
+from native_prep.files import whole_folder
 from native_prep.layouts import NTU, Layout
 from native_prep.progress import Progress
 from native_prep.splits import parse_ntu_name
@@ -61,22 +60,14 @@ def synth(
     classes = min(most, max(clips, 1)) if classes is None else classes
     frames = MEAN_FRAMES[dataset] if frames is None else frames
     _check_numbers(dataset, clips, classes, frames, seed)
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder}: is not an empty folder: name a new one or empty it first")
     start = time.monotonic()
-    part = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
-    part.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as part:
         if dataset == "kinetics":
             written = write_kinetics_files(part, clips, classes, seed, frames)
         elif dataset == "nw-ucla":
             written = write_nw_ucla_files(part, clips, classes, seed, frames)
         else:
             written = _write_ntu_files(dataset, part, clips, classes, seed, frames)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return {
         "dataset": dataset,
         "clips": clips,

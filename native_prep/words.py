@@ -6,6 +6,7 @@ from native_prep.jit import inlined
 
 # Text goes on for this many line feeds behind its end, so that eight characters can always be read at once.
 SLACK = 64
+LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
 ONES = np.uint64(0x0101010101010101)
 HIGHS = np.uint64(0x8080808080808080)
 
@@ -28,3 +29,10 @@ def eight(text, at):
 def marked(marks):
     """How many of a word's bytes have their highest bit set; the others must be zero."""
     return np.int64((marks >> np.uint64(7)) * ONES >> np.uint64(56))
+
+
+@inlined
+def count_line_feeds(word):
+    """How many of a word's bytes are line feeds."""
+    other = word ^ LINE_FEEDS
+    return marked(~((other & ~HIGHS) + ~HIGHS | other | ~HIGHS))

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROMISED = {
     "prep": {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
-        "--device", "--workers", "--on-bad-file",
+        "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
+        "--class-list", "--split", "--image-size", "--align", "--max-bodies", "--track",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
@@ -105,6 +106,8 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
     ("args", "words"),
     [
         (["prep", "--strem", "joint"], "No such option '--strem'"),
+        (["prep", "--format", "packed", "--shard", "3/2"], "--shard 3/2: no share: give 1/4"),
+        (["prep", "--shard", "1/2"], "add --format packed"),
         (["prep", "ntu61"], "'ntu61' is not one of"),
         (["nothing"], "No such command 'nothing'"),
         (["train"], "Missing option '--config'"),
@@ -117,6 +120,9 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
         (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),
+        (["prep", "custom"], "give --data-path and --out-folder"),
+        (["prep", "custom", "--benchmark", "xsub"], "--benchmark is not for prep custom"),
+        (["prep", "ntu60", "--layout", "coco17"], "--layout is not for prep ntu60"),
     ],
 )
 def test_wrong_use_is_one_line(args: list[str], words: str, tmp_path: Path) -> None:

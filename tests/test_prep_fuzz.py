@@ -1,10 +1,14 @@
-"""Whatever the bytes: the kernels report, they never fail, and never read outside their buffer."""
+"""Whatever the bytes: the kernels report, they never fail, and never read outside their buffer.
+
+`AGCN_FUZZ=100000 python -m pytest tests/test_prep_fuzz.py` tries that many mutations of each way and kind of file.
+"""
 
 import json
 import os
 import random
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from prep_files import kinetics_clip, ntu_lines, nw_ucla_clip, person
 from native_prep.catalog import get_dataset
 from native_prep.cpu import CODE, Reader, reason
 
-CASES = 2000
+CASES = int(os.environ.get("AGCN_FUZZ", "1000"))
 TOKENS = [
     b"\n", b"\r\n", b" ", b"\t", b"-", b".", b"e", b"1e999", b"nan", b"0", b"99999999999999999999", b"\x00", b"\xff",
     b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\\u12", b'"data"', b"null", b"[[[[", b"25", b"1", b"2", b"",
@@ -56,11 +60,26 @@ def mutated(text: bytes, rng: random.Random) -> bytes:
     return text
 
 
-def fuzz(folder: Path, cases: int, seed: int) -> dict[str, int]:
+def recordings(shared: Path) -> dict[str, list[bytes]]:
+    """A few real recordings of each kind."""
+    wanted = {"ntu60": ("ntu", ".skeleton"), "kinetics": ("kinetics", ".json"), "nw-ucla": ("nw-ucla", ".json")}
+    texts: dict[str, list[bytes]] = {}
+    for name, (archive, suffix) in wanted.items():
+        with tarfile.open(shared / "data" / f"{archive}.tar.xz") as files:
+            for member in files:
+                usable = member.isfile() and member.name.endswith(suffix) and "label" not in member.name
+                if usable and member.size > 10_000:
+                    texts.setdefault(name, []).append(files.extractfile(member).read())
+                if len(texts.get(name, ())) == 5:
+                    break
+    return texts
+
+
+def fuzz(folder: Path, cases: int, seed: int, sources: dict[str, list[bytes]]) -> dict[str, int]:
     """How many of `cases` mutations of each kind of file are still good."""
     rng = random.Random(seed)
     good = {}
-    for name, texts in seeds().items():
+    for name, texts in sources.items():
         reader = Reader(get_dataset(name), ("joint", "bone_motion"), 300, 50)
         good[name] = 0
         for start in range(0, cases, 50):
@@ -79,12 +98,19 @@ def fuzz(folder: Path, cases: int, seed: int) -> dict[str, int]:
 
 
 def test_mutations(tmp_path):
-    good = fuzz(tmp_path, CASES // 2, seed=3)
-    assert all(0 < count < CASES // 2 for count in good.values()), good
+    good = fuzz(tmp_path, CASES, 3, seeds())
+    assert all(0 < count < CASES for count in good.values()), good
+
+
+def test_mutations_of_recordings(tmp_path, shared):
+    sources = recordings(shared)
+    assert sources.keys() == seeds().keys()
+    good = fuzz(tmp_path, CASES // 5, 5, sources)
+    assert all(0 < count < CASES // 5 for count in good.values()), good
 
 
 def test_mutations_with_bounds_checks(tmp_path):
-    code = f"from test_prep_fuzz import *; print(fuzz(Path({str(tmp_path)!r}), {CASES // 2}, seed=4))"
+    code = f"from test_prep_fuzz import *; print(fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds()))"
     tests = Path(__file__).resolve().parent
     path = os.pathsep.join((str(tests), str(tests.parent)))
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "PYTHONPATH": path}

@@ -9,7 +9,9 @@ import pytest
 
 from native_prep import status
 from native_prep.jit import entry
+from native_prep.json_text import number_list
 from native_prep.numbers import number_at
+from native_prep.words import SLACK
 
 _AWKWARD = """
 0 -0 +0 0.0 -0.0 .5 5. +.5e1 1e0 1E+0 1e-0 00012 0.1 0.2 0.3 123456789012345678 1234567890123456789
@@ -35,6 +37,11 @@ def read_all(text, codes, values, behind):
         while text[at] != 10:
             at += 1
         at += 1
+
+
+@entry
+def read_list(text, end, values):
+    return number_list(text, 0, end, values)
 
 
 def read(words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,6 +91,49 @@ def test_awkward_numbers():
 def test_random_numbers():
     rng = random.Random(7)
     check([random_word(rng) for _ in range(20_000)])
+
+
+def test_a_million_random_numbers():
+    rng = np.random.default_rng(11)
+    digits = rng.integers(0, 19, 1_000_000)
+    values = rng.normal(0, 3, digits.size)
+    check(
+        [
+            f"{value:.{places}f}" if places else repr(value)
+            for value, places in zip(values.tolist(), digits, strict=True)
+        ]
+    )
+
+
+def check_list(words: list[str], gap: str) -> None:
+    """The numbers of one JSON list, to the bit and to float32 what Python reads."""
+    text = f"[{gap.join(words)}]".encode()
+    values = np.full(len(words), np.nan)
+    padded = np.frombuffer(text + b"\n" * SLACK, np.uint8).copy()
+    assert read_list(padded, len(text), values) == (status.OK, len(text), len(words))
+    expected = np.array([float(word) for word in words])
+    assert np.array_equal(values.view(np.int64), expected.view(np.int64))
+    assert np.array_equal(values.astype(np.float32), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("gap", [",", ", ", " ,\n", ",\t", ",  "])
+def test_every_short_fraction_in_a_list(gap):
+    check_list([f"{number // 1000}.{number % 1000:03}" for number in range(10_000)], gap)
+    rng = random.Random(5)
+    check_list([f"{rng.uniform(0, 9.99):.{rng.randrange(1, 9)}f}" for _ in range(20_000)], gap)
+    check_list(
+        [f"{rng.randrange(10)}.{rng.randrange(10 ** rng.randrange(1, 7))}e{rng.choice('+-')}2" for _ in range(99)], gap
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["[0.123, ]", "[0.123, 0.12x]", "[0.12.3, 1]", "[0.123 0.1]", "[.123, 0.1]", "[0.123,", "[0."]
+)
+def test_short_fractions_that_are_no_list(text):
+    padded = np.frombuffer(text.encode() + b"\n" * SLACK, np.uint8).copy()
+    code, where, _ = read_list(padded, len(text), np.zeros(4))
+    assert code != status.OK
+    assert where <= len(text)
 
 
 @pytest.mark.parametrize("word", NOT_NUMBERS)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from agcn import device, evaluate, run
+from agcn import device, evaluate, outcome, run
 from agcn.config import Config, FeederArgs, load_config
 from agcn.device import autocast, has_half, pick_device
-from agcn.feed import Chunk, Feed
+from agcn.feed import Chunk, Feed, in_parts
 from agcn.model import build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
+from agcn.parallel import World
 from agcn.train import train
 from native_prep.files import load_pickle, save_pickle
 
@@ -87,6 +88,83 @@ def test_cosine_schedule() -> None:
     assert rates == pytest.approx([0.0, 0.05, 0.2, 0.1, 0.1 * (1 - 2**-0.5), 0.0])
 
 
+def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
+    # No batch norm tells the parts apart here, so they add up to the whole.
+    whole, parted = (
+        run.Run(replace(config, accumulate=parts), World(torch.device("cpu")), None, False, False) for parts in (1, 2)
+    )
+    parted.model.load_state_dict(whole.model.state_dict())
+    moved = []
+    for one in (whole, parted):
+        one.model.eval()
+        chunks = in_parts(one._chunks(0)[:1], one.config.accumulate)
+        one.train_step(list(one.train_feed.batches(chunks)), [])
+        moved.append(one.model.fc.weight.detach())
+        one.log.close()
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-5, atol=1e-7)
+    assert train(replace(config, accumulate=2, num_epoch=1), device="cpu")["epochs"] == 1
+    with pytest.raises(ValueError, match=r"batch_size 4 does not divide among 1 processes and 3 parts.*multiple of 3"):
+        train(replace(config, accumulate=3), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "batch_size", "parts", "text"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            4,
+            1,
+            "set batch_size to 2, or keep it and set accumulate to 2",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            12,
+            2,
+            "in 2 parts: set batch_size to 6",
+        ),
+        (MemoryError(), 4, 4, "set a smaller window_size"),
+    ],
+)
+def test_too_little_memory_names_what_to_try(
+    config: Config, monkeypatch, error: Exception, batch_size: int, parts: int, text: str
+) -> None:
+    def breaks(self, parts, held):
+        raise error
+
+    monkeypatch.setattr(run.Run, "train_step", breaks)
+    with pytest.raises(MemoryError, match=f"tiny.yaml: out of memory with batch_size {batch_size}.*{text}"):
+        train(replace(config, batch_size=batch_size, accumulate=parts), device="cpu")
+
+
+def test_other_errors_stay_as_they_are(config: Config, monkeypatch) -> None:
+    def breaks(self, parts, held):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(run.Run, "train_step", breaks)
+    with pytest.raises(RuntimeError, match="mat1"):
+        train(config, device="cpu")
+
+
+def test_profile(config: Config) -> None:
+    train(config, device="cpu", profile=True)
+    events = json.loads(Path(config.work_dir, "profile.json").read_text())["traceEvents"]
+    assert any("convolution_backward" in event.get("name", "") for event in events)
+
+
+def test_outcome(tmp_path: Path) -> None:
+    scores = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    labels = np.array([0, 1, 1, 1])
+    assert outcome.confusion_of(scores, labels).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    outcome.write_outcome(tmp_path, scores, labels, ["sit", "stand", "wave"])
+    assert (tmp_path / "confusion.csv").read_text().splitlines()[2] == "stand,1,2,0"
+    assert (tmp_path / "per_class.csv").read_text().splitlines()[1:] == [
+        "0,sit,1,1,1.0000",
+        "1,stand,3,2,0.6667",
+        "2,wave,0,0,",
+    ]
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_averaged_weights(config: Config, tmp_path: Path) -> None:
     averaged = replace(config, ema=0.5, label_smoothing=0.1, schedule="cosine", test_windows=2)
     straight = train(averaged, device="cpu")
@@ -150,7 +228,8 @@ def test_a_whole_run(config: Config) -> None:
     assert result["best_top1"] >= result["top1"] and result["top5"] == 1.0
     assert result["clips_per_second"] > 0 and result["stream"] == "joint"
     names = {path.name for path in work.iterdir()}
-    assert names == {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
+    kept = {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
+    assert names == kept | set(outcome.FILES)
     assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
     assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
     assert "epoch 2: test loss" in (work / "log.txt").read_text()

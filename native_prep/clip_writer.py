@@ -1,0 +1,149 @@
+"""Clips that come one by one, from wherever, to `.npy` files and a packed store."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from native_prep.files import Withheld, whole_folder
+from native_prep.outputs import Outputs, check_formats, write_npy
+from native_prep.recordings import BadFile
+from native_prep.shards import SHARD_CLIPS, ShardWriter, write_about
+from native_prep.store import FOLDER, Store
+from native_prep.store_format import STORE, StoreHead
+from native_prep.streams import check_streams
+
+
+class ClipWriter:
+    """Takes clips one after the other, in the order in which they are to stand; see `clip_writer`.
+
+    Attributes:
+        clips: how many it has.
+        notes: more files to publish with them, name -> text; set before the end.
+        bad: what `bad_files.csv` is to list; None for no such file.
+        paths: what was written, after the end.
+    """
+
+    def __init__(self, part: Path, final: Path, head: StoreHead) -> None:
+        self._part, self._final, self._head = part, final, head
+        self._shard: ShardWriter | None = None
+        self._shards: list[str] = []
+        self._in_shard = self._longest = self._recorded = self.clips = 0
+        self.notes: dict[str, str] = {}
+        self.bad: list[BadFile] | None = None
+        self.paths: list[Path] = []
+
+    def add(self, name: str, label: int, parts: Sequence[str], bodies: Sequence[np.ndarray]) -> None:
+        """Adds a clip.
+
+        Args:
+            name, label: as label files have them; labels count from 0.
+            parts: those of the head's that the clip belongs to.
+            bodies: at most M, each float32 (t, V, 3) with t from 0 to T; behind its frames a body repeats or is zero,
+                as the head's padding says. Bodies of different t repeat each for themselves.
+
+        Raises:
+            ValueError: a part or a shape that does not fit, a number that is not finite, a negative label.
+            OSError: the disk is full or cannot be written.
+        """
+        frames = self._checked(name, label, bodies)
+        mask = 0
+        for part in parts:
+            if part not in self._head.parts:
+                raise ValueError(f"{name}: no part is called {part!r}: use {', '.join(self._head.parts)}")
+            mask |= 1 << self._head.parts.index(part)
+        if self._shard is None:
+            self._shards.append(f"shard-{len(self._shards):05d}")
+            self._shard = ShardWriter(self._part / self._shards[-1], self._head, self._final)
+        lengths = np.zeros((1, self._head.bodies), np.int64)
+        lengths[0, : len(frames)] = [len(body) for body in frames]
+        longest = int(lengths.max())
+        place = self._shard.place([(name, label, mask, longest)], lengths)
+        if frames:
+            self._shard.write(place, np.concatenate(frames))
+        self.clips += 1
+        self._in_shard += 1
+        self._recorded += longest
+        self._longest = max(self._longest, longest)
+        if self._in_shard == SHARD_CLIPS:
+            self._finish_shard()
+
+    def _checked(self, name: str, label: int, bodies: Sequence[np.ndarray]) -> list[np.ndarray]:
+        head = self._head
+        joints, most = head.layout.num_joints, head.frames
+        if len(bodies) > head.bodies or label < 0:
+            raise ValueError(f"{name}: has {len(bodies)} bodies and label {label}: at most {head.bodies}, and from 0")
+        frames = [np.ascontiguousarray(body, np.float32) for body in bodies]
+        for body in frames:
+            if body.ndim != 3 or body.shape[1:] != (joints, 3) or (most is not None and len(body) > most):
+                room = "any number" if most is None else f"at most {most}"
+                raise ValueError(f"{name}: a body of shape {body.shape}: give (frames, {joints}, 3), {room} of frames")
+            if not np.isfinite(body).all():
+                raise ValueError(f"{name}: has a coordinate that is not a finite number: mend it or leave the clip out")
+        return frames
+
+    def _finish_shard(self) -> None:
+        if self._shard is not None:
+            self._shard.finish({"recorded": self._recorded, "longest": self._longest, "bad": []})
+        self._shard, self._in_shard, self._recorded, self._longest = None, 0, 0, 0
+
+    def finish(self) -> Store:
+        """The store of all clips, in its hidden folder.
+
+        Raises:
+            ValueError: there is no clip.
+        """
+        if not self.clips:
+            raise ValueError(f"{self._final.parent}: no clip to write: check the input")
+        self._finish_shard()
+        write_about(self._part, self._head, self._shards)
+        return Store(self._part)
+
+    def drop(self) -> None:
+        """Lets an unfinished shard go."""
+        if self._shard is not None:
+            self._shard.drop()
+
+
+@contextmanager
+def clip_writer(
+    folder: str | os.PathLike[str],
+    head: StoreHead,
+    formats: Sequence[str] = ("npy",),
+    streams: Sequence[str] = ("joint", "bone"),
+    workers: int | None = None,
+) -> Iterator[ClipWriter]:
+    """Writes `prep`'s outputs from clips that are added one by one; they appear when the block ends without an error.
+
+    >>> head = StoreHead("", layout, bodies=2, frames=None, parts=("train", "val"), padding="repeat")
+    >>> with clip_writer("data/mine", head, ("npy", "packed")) as writer:
+    ...     writer.add("clip1", 0, ("train",), [points])  # (t, V, 3)
+
+    Raises:
+        ValueError: no clip, a place that is taken by something else, a format or stream that is not known.
+        OSError: the disk is full or cannot be written.
+    """
+    check_formats(formats)
+    asked = check_streams(tuple(streams))
+    final = Path(folder) / FOLDER
+    with whole_folder(final, STORE) as part:
+        writer = ClipWriter(part, final, head)
+        try:
+            yield writer
+            store = writer.finish()
+        finally:
+            writer.drop()
+        parts = head.parts if "npy" in formats else ()
+        with Outputs(Path(folder), parts, asked if parts else (), store.clip_shape) as outputs:
+            if parts:
+                write_npy(store, outputs, parts, asked, workers or os.cpu_count() or 1)
+            for name, text in writer.notes.items():
+                outputs.part(name).write_text(text, encoding="utf-8")
+            if writer.bad is not None:
+                outputs.write_bad_files(writer.bad)
+        writer.paths += outputs.paths
+        if "packed" not in formats:
+            raise Withheld
+        writer.paths.append(final)

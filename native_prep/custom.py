@@ -1,0 +1,192 @@
+"""`prep custom`: one's own poses, of any estimator and skeleton, as the arrays that networks are trained on."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.layout_file import find_layout, layout_as_dict, layout_from_dict
+from native_prep.layouts import Layout
+from native_prep.outputs import check_formats
+from native_prep.pose_files import read_pose_file
+from native_prep.pose_labels import read_classes
+from native_prep.pose_outputs import PoseJob, write_job
+from native_prep.pose_sources import SOURCES, PoseClip, detect_source, open_source, usual_layout
+from native_prep.poses import BadClip, PoseSettings, make_clip
+from native_prep.recordings import SIDES, Recording, Recordings
+from native_prep.store import FOLDER
+from native_prep.streams import check_streams
+
+ABOUT = "custom.json"
+_VERSION = 1
+
+
+def prepare_custom(
+    data_path: str | os.PathLike[str] | None = None,
+    out_folder: str | os.PathLike[str] | None = None,
+    *,
+    layout: str | None = None,
+    source: str = "auto",
+    label: str | None = None,
+    split: str | None = None,
+    class_list: str | None = None,
+    streams: Sequence[str] = ("joint", "bone"),
+    formats: Sequence[str] = ("npy",),
+    max_frames: int | None = None,
+    max_bodies: int | None = None,
+    image_size: str | None = None,
+    align: str = "none",
+    track: bool = False,
+    on_bad_file: str = "error",
+) -> dict[str, Any]:
+    """Prepares one's own poses: float32 (N, 3, T, V, M) for each side and stream, label files and `custom.json`.
+
+    Args:
+        data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go.
+        layout: a name, or a YAML file; None where the source has one of its own.
+        source: one of `pose_sources.SOURCES`, or auto.
+        label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
+        split: which of a pickle's splits; or the side of all clips where the label file names none.
+        class_list: file of the names of the classes, one a line.
+        streams, formats: as `prepare.prepare`'s.
+        max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
+        max_bodies: M, 2 by default.
+        image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
+        align, track: see `poses.PoseSettings`.
+        on_bad_file: as `prepare.prepare`'s.
+
+    Returns:
+        What `prepare.prepare` returns.
+
+    Raises:
+        ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
+        OSError: a file or folder cannot be read or written.
+    """
+    asked = check_streams(tuple(streams))
+    check_formats(formats)
+    if not data_path or not out_folder:
+        raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
+    path = Path(data_path)
+    if source not in ("auto", *SOURCES):
+        raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
+    source = detect_source(path) if source == "auto" else source
+    skeleton = find_layout(layout or usual_layout(source, path))
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track)
+    settings.check(skeleton)
+    found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+
+    def make(place: int) -> tuple[np.ndarray, int]:
+        clip = found.clips[place]
+        bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
+        return bodies, bodies.shape[1]
+
+    files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"}
+    job = PoseJob(
+        "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
+        Path(out_folder), tuple(formats), on_bad_file, files=files,
+    )  # fmt: skip
+    return write_job(job)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """WIDTHxHEIGHT as two numbers.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    if match is None:
+        raise ValueError(f"--image-size {text}: give WIDTHxHEIGHT in pixels, as 1920x1080")
+    return int(match[1]), int(match[2])
+
+
+def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
+    sides = tuple(side for side in SIDES if any(clip.side == side for clip in clips)) or SIDES[:1]
+    found = [Recording(clip.path, clip.name, clip.label, (sides.index(clip.side),)) for clip in clips]
+    return Recordings(found, list(bad), sides)
+
+
+def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[str, Any]:
+    """What `export-trt` and `predict` need to know of the data, as plain values."""
+    return {
+        "version": _VERSION,
+        "layout": layout_as_dict(layout),
+        "classes": classes,
+        "max_bodies": settings.max_bodies,
+        "image_size": list(settings.image_size) if settings.image_size else None,
+        "align": settings.align,
+        "track": settings.track,
+    }
+
+
+def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `prep custom` noted beside an array that it wrote; {} beside other arrays.
+
+    Raises:
+        ValueError: the note is damaged, or of another version.
+    """
+    folder = Path(data_path).parent
+    path = (folder.parent if folder.name == FOLDER else folder) / ABOUT
+    if not path.is_file():
+        return {}
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        settings_from(about)
+        layout_from_dict(about["layout"])
+        if about["version"] != _VERSION or not isinstance(about["classes"], list):
+            raise ValueError("of another version")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
+    return about
+
+
+def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
+    """Raises ValueError where an array that `prep custom` wrote is of another skeleton than `layout`."""
+    about = read_about(data_path)
+    if not about:
+        return
+    ours = layout_from_dict(about["layout"])
+    if (ours.num_joints, ours.bone_parents, set(ours.edges)) != (
+        layout.num_joints, layout.bone_parents, set(layout.edges),
+    ):  # fmt: skip
+        raise ValueError(
+            f"{data_path}: was prepared with layout {ours.name} ({ours.num_joints} joints), the model's graph is "
+            f"{layout.name} ({layout.num_joints}): set model_args.graph to that layout"
+        )
+
+
+def settings_from(about: dict[str, Any]) -> PoseSettings:
+    """The settings that `custom.json` holds."""
+    size = about["image_size"]
+    return PoseSettings(about["max_bodies"], tuple(size) if size else None, about["align"], about["track"])
+
+
+def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None) -> np.ndarray:
+    """A clip of one's own as `prep custom` made those that the network was trained on.
+
+    Args:
+        path: a folder of OpenPose files, or one .json, .csv or .npy file.
+        about: what `read_about` gave.
+        frames: T, filled with zeros; None for the clip's own length.
+
+    Returns:
+        float32 (3, T, V, M).
+
+    Raises:
+        ValueError: the clip is bad, or longer than T.
+        OSError: it cannot be read.
+    """
+    layout, settings = layout_from_dict(about["layout"]), settings_from(about)
+    bodies = make_clip(read_pose_file(path, layout), layout, settings, path)
+    length = bodies.shape[1]
+    if length > (frames or length):
+        raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")
+    clip = np.zeros((3, frames or length, layout.num_joints, settings.max_bodies), np.float32)
+    clip[:, :length] = bodies.transpose(3, 1, 2, 0)
+    return clip

@@ -1,0 +1,160 @@
+"""Skeleton layouts from small YAML files, for skeletons that the project does not know.
+
+name: stick
+coordinates: world            # x y z in metres; image: x y score
+joints: [hip, chest, head]
+edges: [[chest, hip], [head, chest]]          # [child, parent], by name or by number from 0
+centre: hip
+bones: [[chest, hip], [head, chest]]          # optional; the edges without it
+spine: [hip, chest]                           # optional; turned to the z axis by --align turn
+shoulders: [right shoulder, left shoulder]    # optional; turned to the x axis by --align turn
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from native_prep.layouts import LAYOUTS, Edge, Layout, layout_from_edges
+
+SUFFIXES = (".yaml", ".yml")
+_KEYS = ("name", "coordinates", "joints", "edges", "centre", "bones", "spine", "shoulders")
+
+
+def find_layout(name: str | os.PathLike[str]) -> Layout:
+    """The layout of that name, or the one that a YAML file describes.
+
+    Raises:
+        ValueError: there is none of that name, or the file is wrong; it names the file.
+        OSError: the file cannot be read.
+    """
+    text = os.fspath(name)
+    if text in LAYOUTS:
+        return LAYOUTS[text]
+    if not text.endswith(SUFFIXES):
+        known = ", ".join(LAYOUTS)
+        raise ValueError(f"no skeleton layout is called {text!r}: use one of {known}, or a YAML file that describes it")
+    return load_layout(text)
+
+
+def load_layout(path: str | os.PathLike[str]) -> Layout:
+    """Reads a layout from a YAML file.
+
+    Raises:
+        ValueError: not YAML, a key that is missing, unknown or of another kind, a joint that does not exist.
+        OSError: it cannot be read.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file: give a layout in YAML") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: holds no KEY: VALUE pairs: give name, joints, edges and centre")
+    try:
+        return layout_from_dict({"name": Path(path).stem, **raw})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def layout_as_dict(layout: Layout) -> dict[str, Any]:
+    """A layout as plain values that `layout_from_dict` reads back."""
+    plain: dict[str, Any] = {
+        "name": layout.name,
+        "coordinates": layout.coordinates,
+        "joints": list(layout.joints),
+        "edges": [list(edge) for edge in layout.edges],
+        "bones": [list(bone) for bone in layout.bones],
+        "centre": layout.centre,
+    }
+    for key in ("spine", "shoulders"):
+        if getattr(layout, key) is not None:
+            plain[key] = list(getattr(layout, key))
+    return plain
+
+
+def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
+    """A layout from the values of a YAML file.
+
+    Raises:
+        ValueError: a key that is missing, unknown or of another kind, a joint that does not exist.
+    """
+    for key in raw:
+        if key not in _KEYS:
+            raise ValueError(f"unknown key {key!r}: use {', '.join(_KEYS)}")
+    for key in ("joints", "edges", "centre"):
+        if key not in raw:
+            raise ValueError(f"has no {key}: add it")
+    joints = _joints(raw["joints"])
+    edges = _pairs(raw["edges"], "edges", joints)
+    for child, parent in edges:
+        if child == parent:
+            raise ValueError(f"edges: {joints[child]!r} is tied to itself: leave that pair out")
+    centre = _joint(raw["centre"], "centre", joints)
+    whole = layout_from_edges(edges, len(joints), centre, str(raw["name"]))
+    bones = whole.bones
+    if raw.get("bones") is not None:
+        given = _pairs(raw["bones"], "bones", joints)
+        named = [child for child, _ in given]
+        twice = [joint for joint in named if named.count(joint) > 1]
+        if twice:
+            raise ValueError(f"bones: {joints[twice[0]]!r} has more than one bone: keep one of them")
+        # A joint without a bone of its own has a zero bone, as the centre has.
+        bones = tuple(sorted((*given, *((joint, joint) for joint in range(len(joints)) if joint not in named))))
+    _check_reach(edges, joints, centre)
+    ends = {key: _pair(raw[key], key, joints) for key in ("spine", "shoulders") if raw.get(key) is not None}
+    coordinates = str(raw.get("coordinates", "world"))
+    return Layout(whole.name, joints, edges, bones, centre, ends.get("spine"), ends.get("shoulders"), coordinates)
+
+
+def _joints(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("joints is to be a list of names: give one for each joint, in the order of the recordings")
+    for place, name in enumerate(value):
+        if not isinstance(name, str):
+            raise ValueError(f"joints: number {place} is {name!r}, not a name: quote it")
+        if value.index(name) != place:
+            raise ValueError(f"joints: {name!r} is there twice: give every joint a name of its own")
+    return tuple(value)
+
+
+def _joint(value: Any, key: str, joints: tuple[str, ...]) -> int:
+    if isinstance(value, str) and value in joints:
+        return joints.index(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(joints):
+        return value
+    if isinstance(value, int | str):
+        raise ValueError(
+            f"{key}: no joint is called {value!r}: use one of the joints, or its number from 0 to {len(joints) - 1}"
+        )
+    raise ValueError(f"{key}: {value!r} is no joint: give its name or its number from 0")
+
+
+def _pair(value: Any, key: str, joints: tuple[str, ...]) -> Edge:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"{key}: {value!r} is not a pair of joints: write [one, other]")
+    return _joint(value[0], key, joints), _joint(value[1], key, joints)
+
+
+def _pairs(value: Any, key: str, joints: tuple[str, ...]) -> tuple[Edge, ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{key} is to be a list of [child, parent] pairs: give one for each link")
+    return tuple(_pair(item, key, joints) for item in value)
+
+
+def _check_reach(edges: tuple[Edge, ...], joints: tuple[str, ...], centre: int) -> None:
+    """A joint that no edge ties to the centre is a slip of the pen: its messages would reach nobody."""
+    reached, before = {centre}, 0
+    while len(reached) > before:
+        before = len(reached)
+        for child, parent in edges:
+            if child in reached or parent in reached:
+                reached |= {child, parent}
+    for joint, name in enumerate(joints):
+        if joint not in reached:
+            raise ValueError(f"edges: nothing ties {name!r} to the centre {joints[centre]!r}: add its [child, parent]")

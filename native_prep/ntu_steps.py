@@ -1,0 +1,261 @@
+"""The steps from raw coordinates to the clip that a network sees (2s-AGCN, preprocess and ntu_gendata).
+
+`bodies` is float64 (T, 4, V, 3) as the file gave it; `clip` is float32 (M, T, V, 3). Sums that decide something are
+taken in the order and the precision in which NumPy takes them, since "empty" means a sum of exactly zero; sums over
+whole bodies are taken in float64, which finds the same zeros.
+
+Each looks at one frame, or decides about a body from what was found in its frames. `normalise.py` goes through them
+frame by frame for the CPU, `cuda_clips.py` gives each frame a thread.
+"""
+
+import math
+
+import numpy as np
+
+from native_prep.jit import borrowed, inlined, scalar
+from native_prep.rotation import angle_to, rotation
+
+KEPT = 2  # M
+
+
+@inlined
+def numpy_sum(values):
+    """NumPy's pairwise sum of at most 128 numbers, at least 8: eight running sums, joined as a tree."""
+    s0, s1, s2, s3 = values[0], values[1], values[2], values[3]
+    s4, s5, s6, s7 = values[4], values[5], values[6], values[7]
+    whole = values.size - values.size % 8
+    for index in range(8, whole, 8):
+        s0 += values[index]
+        s1 += values[index + 1]
+        s2 += values[index + 2]
+        s3 += values[index + 3]
+        s4 += values[index + 4]
+        s5 += values[index + 5]
+        s6 += values[index + 6]
+        s7 += values[index + 7]
+    total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+    for index in range(whole, values.size):
+        total += values[index]
+    return total
+
+
+@inlined
+def is_hidden(points, room):
+    """Whether a frame (V, 3) counts as nobody, summed joint by joint. `room` (V,) is of the same type."""
+    for joint in range(points.shape[0]):
+        room[joint] = points[joint, 0] + points[joint, 1] + points[joint, 2]
+    return numpy_sum(room) == 0
+
+
+@inlined
+def is_empty(points, room):
+    """Whether a float32 frame (V, 3) counts as nobody, summed axis by axis."""
+    total = np.float32(0)
+    for axis in range(3):
+        for joint in range(points.shape[0]):
+            room[joint] = points[joint, axis]
+        total += numpy_sum(room)
+    return total == 0
+
+
+@scalar
+def energy_of(bodies, body, frames, room):
+    """The sum over the axes of the standard deviation over seen frames and joints, 0 for nobody."""
+    bodies, room = borrowed(bodies), borrowed(room)
+    mean_x, mean_y, mean_z = 0.0, 0.0, 0.0
+    seen = 0
+    for frame in range(frames):
+        if not is_hidden(bodies[frame, body], room):
+            seen += 1
+            for joint in range(bodies.shape[2]):
+                mean_x += bodies[frame, body, joint, 0]
+                mean_y += bodies[frame, body, joint, 1]
+                mean_z += bodies[frame, body, joint, 2]
+    if seen == 0:
+        return 0.0
+    count = seen * bodies.shape[2]
+    x, y, z = 0.0, 0.0, 0.0
+    for frame in range(frames):
+        if not is_hidden(bodies[frame, body], room):
+            for joint in range(bodies.shape[2]):
+                x += (bodies[frame, body, joint, 0] - mean_x / count) ** 2
+                y += (bodies[frame, body, joint, 1] - mean_y / count) ** 2
+                z += (bodies[frame, body, joint, 2] - mean_z / count) ** 2
+    return math.sqrt(x / count) + math.sqrt(y / count) + math.sqrt(z / count)
+
+
+@scalar
+def choose_bodies(energies):
+    """The two bodies of highest energy; of equal ones the later comes first, as NumPy's reversed argsort has it."""
+    best, second = -1, -1
+    most, next_most = -1.0, -1.0
+    for body in range(energies.size):
+        energy = energies[body]
+        if energy >= most:
+            second, next_most = best, most
+            best, most = body, energy
+        elif energy >= next_most:
+            second, next_most = body, energy
+    return best, second
+
+
+@scalar
+def frame_total(points):
+    """The float64 sum of a float32 frame (V, 3), joint by joint."""
+    total = 0.0
+    for joint in range(points.shape[0]):
+        total += np.float64(points[joint, 0]) + points[joint, 1] + points[joint, 2]
+    return total
+
+
+@scalar
+def total_of(totals, frames, repeats_to):
+    """The sum of `frames` frames whose own sums are `totals`, repeated until `repeats_to`."""
+    whole, part = 0.0, 0.0
+    left = repeats_to % frames
+    for frame in range(frames):
+        whole += totals[frame]
+        part += totals[frame] if frame < left else 0.0
+    return whole * (repeats_to // frames) + part
+
+
+@scalar
+def clear_frames(person, start, stop):
+    """Empties frames of a body (T, V, 3). Loops, here and elsewhere: slices take Numba far longer to compile."""
+    for frame in range(start, stop):
+        for joint in range(person.shape[1]):
+            for axis in range(3):
+                person[frame, joint, axis] = 0
+
+
+@scalar
+def _copy_frame(person, source, target):
+    for joint in range(person.shape[1]):
+        for axis in range(3):
+            person[target, joint, axis] = person[source, joint, axis]
+
+
+@scalar
+def close_ranks(person, frames, room):
+    """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
+    person, room = borrowed(person), borrowed(room)
+    kept = 0
+    for frame in range(frames):
+        if not is_hidden(person[frame], room):
+            if kept != frame:
+                _copy_frame(person, frame, kept)
+            kept += 1
+    clear_frames(person, kept, frames)
+    return kept
+
+
+@scalar
+def find_period(person, frames, room):
+    """After how many frames a body repeats from its start: where only empty frames are left, or T."""
+    person, room = borrowed(person), borrowed(room)
+    for frame in range(frames - 1, -1, -1):
+        if not is_empty(person[frame], room):
+            return frame + 1
+    return 0
+
+
+@scalar
+def keep_frame(bodies, frame, body, person):
+    """Copies a frame of a body to `person` (T, V, 3), float32; whether it holds anything but zeros."""
+    some = False
+    for joint in range(person.shape[1]):
+        for axis in range(3):
+            value = np.float32(bodies[frame, body, joint, axis])
+            person[frame, joint, axis] = value
+            some |= value != 0
+    return some
+
+
+@scalar
+def put_in_order(person, frames, totals, room):
+    """Closes the gaps of a body that is not all zeros; all frames behind its last one are zeros.
+
+    Returns:
+        Its period; -T for one that is to be left as it is.
+    """
+    if total_of(totals, frames, frames) == 0:
+        return -person.shape[0]
+    if is_empty(person[0], room):
+        frames = close_ranks(person, frames, room)
+    return find_period(person, frames, room)
+
+
+@scalar
+def clip_length(first, second, longest):
+    """How many frames are to be made for two periods (0 for nobody): a clip repeats as a whole, or is made whole."""
+    if first != second and first != 0 and second != 0:
+        return longest
+    return max(abs(first), abs(second))
+
+
+@scalar
+def fill_frame(person, period, frame):
+    """Makes a frame behind the period of a body, or one of nobody."""
+    if period == 0:
+        clear_frames(person, frame, frame + 1)
+    elif period > 0 and frame >= period:
+        _copy_frame(person, frame % period, frame)
+
+
+@scalar
+def look(totals, made, longest, present):
+    """Which of the `present` bodies (a bit each) have a sum other than zero, and whether their sum is other than zero.
+
+    Args:
+        totals: float64 (2, T), the sums of each body's `made` frames; the clip repeats until `longest`.
+    """
+    both, seen = 0.0, 0
+    for body in range(KEPT):
+        if present >> body & 1:
+            alone = total_of(totals[body], made, longest)
+            seen |= (alone != 0) << body
+            both += alone
+    return seen, both != 0
+
+
+@scalar
+def centre_frame(clip, frame, centre, present):
+    """Moves the present bodies so that joint `centre` of the first one is the origin; joints of sum zero get zeros."""
+    clip = borrowed(clip)
+    x, y, z = clip[0, frame, centre, 0], clip[0, frame, centre, 1], clip[0, frame, centre, 2]
+    for body in range(KEPT):
+        if present >> body & 1 == 0:
+            continue
+        for joint in range(clip.shape[2]):
+            point = clip[body, frame, joint]  # no copy, and no reference is counted: `clip` is borrowed
+            if point[0] + point[1] + point[2] != 0:
+                point[0] -= x
+                point[1] -= y
+                point[2] -= z
+            else:
+                point[0] = point[1] = point[2] = 0
+
+
+@scalar
+def turn_of(clip, start, stop, to_z, matrix):
+    """The turn that brings the first body's first bone from `start` to `stop` along z, or along x, to `matrix`."""
+    first = borrowed(clip)[0, 0]
+    x, y, z = first[stop, 0] - first[start, 0], first[stop, 1] - first[start, 1], first[stop, 2] - first[start, 2]
+    angle = angle_to(x, y, z, z if to_z else x)
+    if to_z:
+        rotation(np.float64(y), -np.float64(x), 0.0, angle, matrix)
+    else:
+        rotation(0.0, np.float64(z), -np.float64(y), angle, matrix)
+
+
+@scalar
+def turn_frame(person, frame, matrix, room):
+    """Turns a frame of a body (T, V, 3) unless it is empty."""
+    person, room = borrowed(person), borrowed(room)
+    if is_empty(person[frame], room):
+        return
+    for joint in range(person.shape[1]):
+        point = person[frame, joint]
+        x, y, z = point[0], point[1], point[2]
+        for row in range(3):
+            point[row] = matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z

@@ -1,0 +1,144 @@
+"""Work that is read by several threads at once, placed in order, and written by threads again; and what came of it."""
+
+import queue
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from native_prep import status
+from native_prep.cpu import BYTES, CODE, FRAMES, LABEL, LINE, reason
+from native_prep.recordings import BadFile, Recording
+
+Task = TypeVar("Task")
+Room = TypeVar("Room")
+Found = TypeVar("Found")
+Place = TypeVar("Place")
+
+
+def in_order(
+    tasks: Iterable[Task],
+    rooms: Sequence[Room],
+    workers: int,
+    read: Callable[[Room, Task], Found],
+    place: Callable[[Task, Room, Found], Place],
+    write: Callable[[Room, Place], None],
+) -> None:
+    """Reads each task into a room in one of `workers` threads, places it here, in order, and has a thread write it.
+
+    Args:
+        tasks: taken as rooms get free.
+        rooms: what a task needs while it is under way; more than workers, so that some are read while others are
+            written.
+        read, place, write: called with the room; what one returns goes to the next.
+
+    Raises:
+        Whatever the three raise; tasks not begun by then are not begun any more.
+    """
+    free: queue.SimpleQueue[Room] = _filled(rooms)
+    reading: deque[tuple[Future[Found], Room, Task]] = deque()
+    writing: deque[Future[None]] = deque()
+
+    def write_and_free(room: Room, where: Place) -> None:
+        try:
+            write(room, where)
+        finally:
+            free.put(room)
+
+    with ThreadPoolExecutor(workers) as pool:
+
+        def settle() -> None:
+            found, room, task = reading.popleft()
+            writing.append(pool.submit(write_and_free, room, place(task, room, found.result())))
+            while writing and (writing[0].done() or len(writing) > len(rooms)):
+                writing.popleft().result()
+
+        try:
+            for task in tasks:
+                while reading and (reading[0][0].done() or len(reading) == len(rooms)):
+                    settle()
+                room = free.get()
+                reading.append((pool.submit(read, room, task), room, task))
+            while reading:
+                settle()
+            for future in writing:
+                future.result()
+        except BaseException:  # an interruption too: what waits is not begun
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _filled(rooms: Iterable[Room]) -> "queue.SimpleQueue[Room]":
+    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
+    for room in rooms:
+        free.put(room)
+    return free
+
+
+def runs(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
+    """The items in runs of `size`, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@dataclass
+class Tally:
+    """What a run has seen so far."""
+
+    clips: int = 0
+    frames: int = 0
+    bytes_read: int = 0
+    bad: list[BadFile] = field(default_factory=list)
+
+    def note(self, chunk: Sequence[Recording], reports: np.ndarray) -> list[tuple[int, int, int]]:
+        """Counts what was read and notes the bad files; place in the chunk, label and frames of the good ones."""
+        good = []
+        for row, (recording, report) in enumerate(zip(chunk, reports.tolist(), strict=True)):
+            self.bytes_read += report[BYTES]
+            problem = _problem(recording, report)
+            if problem is not None:
+                self.bad.append(problem)
+                continue
+            self.clips += 1
+            self.frames += report[FRAMES]
+            good.append((row, report[LABEL] if recording.label < 0 else recording.label, report[FRAMES]))
+        return good
+
+    def result(self, seconds: float) -> dict[str, float]:
+        """What `prepare` returns of it."""
+        counts = {"clips": self.clips, "frames": self.frames, "bytes_read": self.bytes_read}
+        return {**counts, "seconds": seconds, "bad_files": len(self.bad)}
+
+    def settle(self, skip: bool, source: Path) -> None:
+        """Lists bad files on stderr.
+
+        Raises:
+            ValueError: there are some that are not to be left out, or nothing else is left.
+        """
+        self.bad.sort(key=lambda one: one.path)
+        for one in self.bad:
+            print(one, file=sys.stderr)
+        if not self.bad:
+            return
+        count = f"{len(self.bad)} bad file{'s' if len(self.bad) > 1 else ''}"
+        if not skip:
+            raise ValueError(f"{self.bad[0]} ({count}, nothing is written; --on-bad-file skip leaves them out)")
+        if self.clips == 0:
+            raise ValueError(f"{self.bad[0]} ({count}, no good one in {source}, nothing is written)")
+        print(f"left out {count}, listed in bad_files.csv", file=sys.stderr)
+
+
+def _problem(recording: Recording, report: list[int]) -> BadFile | None:
+    if report[CODE] != status.OK:
+        return BadFile(recording.path, report[LINE], reason(recording.path, report))
+    if report[LABEL] < 0 and recording.path.endswith(".json"):
+        return BadFile(recording.path, 0, status.explain(status.NO_LABEL))
+    if report[LABEL] >= 0 and recording.label >= 0 and report[LABEL] != recording.label:
+        says = f"has label_index {report[LABEL]}, the label file says {recording.label}: mend one of them"
+        return BadFile(recording.path, 0, says)
+    return None

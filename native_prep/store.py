@@ -1,0 +1,214 @@
+"""The packed store: the real frames of real bodies, once for all benchmarks, splits and streams.
+
+    packed/store.json                    what it is: version, skeleton, T, M, parts, shards with sizes and checksums
+    packed/shard-00000-.../frames.npy    (F, V, 3) float32 or float16, clip after clip, body after body
+    packed/shard-00000-.../clips.npy     one record a clip: name, label, parts, who and where, frames, and each body's
+                                         start and length in frames.npy
+
+Frame t of a body is its frame t mod length where bodies repeat, else zeros follow the last one. Letters: N clips,
+C channels, T frames, V joints, M bodies.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.rows import HEADER, npy_header
+from native_prep.store_format import (
+    CLIPS,
+    FRAMES,
+    KINDS,
+    STORE,
+    StoreHead,
+    check_sizes,
+    clip_type,
+    read_store,
+    verify_shard,
+)
+from native_prep.store_read import StreamArray, Unpacker
+
+FOLDER = "packed"
+_USUAL = re.compile(r"(?P<side>.+)_(?:data_(?P<stream>joint|bone|joint_motion|bone_motion)\.npy|label\.pkl)")
+
+
+class Store:
+    """A packed store, opened and checked; sizes and the index always, checksums by `verify`.
+
+    Args:
+        folder: the one that holds `store.json`.
+        mapped: frames are read from disk as needed; else they are kept in memory.
+
+    Attributes:
+        head: see `StoreHead`; its T is known here.
+        names: of all clips; labels: int64 (N,); frames: int64 (N,), the length of the recordings.
+        parts: int64 (N,), a bit for each of the head's parts that a clip belongs to.
+        shards: int64 (N,), the shard of each clip; starts, lengths: int64 (N, M), its bodies in the shard's frames.
+
+    Raises:
+        ValueError: no store, one of another version, a file that is missing, cut off or damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], mapped: bool = True) -> None:
+        self.folder, self.mapped = Path(folder), mapped
+        self.head, shards = read_store(self.folder / STORE)
+        self._shards = [_Shard(self.folder, one, self.head, mapped) for one in shards]
+        tables = [shard.read_clips() for shard in self._shards]
+        self.parts, self.labels, self.frames = (_column(tables, key) for key in ("parts", "label", "frames"))
+        self.starts, self.lengths = _column(tables, "start"), _column(tables, "length")
+        self.shards = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        self._tables = tables
+        self._unpacker = Unpacker(self)
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int, int]:
+        """(3, T, V, M)."""
+        assert self.head.frames is not None
+        return 3, self.head.frames, self.head.layout.num_joints, self.head.bodies
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of all N clips."""
+        return [os.fsdecode(name) for table in self._tables for name in table["name"].tolist()]
+
+    def column(self, key: str) -> np.ndarray:
+        """A number of every clip, int64 (N,): label, setup, camera, subject, replication or frames."""
+        return _column(self._tables, key)
+
+    def split(self, part: str) -> np.ndarray:
+        """The clips of a part ("xsub/train") in order, int64 (n,).
+
+        Raises:
+            ValueError: the store has no such part.
+        """
+        if part not in self.head.parts:
+            raise ValueError(f"{self.folder}: has no part {part!r}: it has {', '.join(self.head.parts)}")
+        return np.flatnonzero(self.parts >> self.head.parts.index(part) & 1)
+
+    def array(self, part: str, stream: str) -> StreamArray:
+        """A stream of a part as what looks like the array in its `.npy` file."""
+        return StreamArray(self._unpacker, self.split(part), stream)
+
+    def names_and_labels(self, part: str) -> tuple[list[str], np.ndarray]:
+        """What the label file of a part holds: n names, and labels as int64 (n,)."""
+        clips, names = self.split(part), self.names
+        return [names[clip] for clip in clips], self.labels[clips]
+
+    def unpack(self, clips: np.ndarray, streams: tuple[str, ...], rows: np.ndarray, threads: int = 1) -> None:
+        """Writes clips as dense arrays: `rows` float32 (n, S, 3, T, V, M)."""
+        self._unpacker.unpack(clips, streams, rows, threads)
+
+    def shard_frames(self, shard: int) -> np.ndarray:
+        """The frames of a shard, (F, V, 3) float32 or float16."""
+        return self._shards[shard].frames()
+
+    def forget(self, shard: int) -> None:
+        """Lets the frames of a shard go until they are asked for again."""
+        self._shards[shard].forget()
+
+    def verify(self) -> None:
+        """Compares every file with its checksum.
+
+        Raises:
+            ValueError: one differs.
+        """
+        for shard in self._shards:
+            verify_shard(shard.folder, shard.about)
+
+
+class _Shard:
+    """One folder of a store: files of the right size, and an index within them."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], head: StoreHead, mapped: bool) -> None:
+        self.folder, self.about = folder / about["folder"], about
+        self._shape = (about["frames"], head.layout.num_joints, 3)
+        self._head, self._mapped, self._kind = head, mapped, KINDS[head.dtype]
+        self._kept: np.ndarray | None = None
+        check_sizes(self.folder, about)
+        with (self.folder / FRAMES).open("rb") as file:
+            if file.read(HEADER) != npy_header(self._shape[0], self._shape[1:], self._kind):
+                raise ValueError(f"{self.folder / FRAMES}: damaged, or of another shape: run prep again")
+
+    def read_clips(self) -> np.ndarray:
+        path = self.folder / CLIPS
+        try:
+            table = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path}: not an index of clips: run prep again") from error
+        if table.dtype != clip_type(table.dtype[0].itemsize, self._head.bodies) or len(table) != self.about["clips"]:
+            raise ValueError(f"{path}: an index of another form: run prep again")
+        start, length = table["start"], table["length"]
+        # What the kernel relies on: it copies without looking.
+        if (start < 0).any() or (length < 0).any() or (start + length > self._shape[0]).any():
+            raise ValueError(f"{path}: points behind the end of {FRAMES}: run prep again")
+        if (length > self._head.frames).any() or (table["label"] < 0).any():
+            raise ValueError(f"{path}: has a clip that cannot be: run prep again")
+        return table
+
+    def frames(self) -> np.ndarray:
+        kept = self._kept
+        if kept is None:
+            path = self.folder / FRAMES
+            # Copy on write, so that the kernel sees one type of array, however the frames are held.
+            raw = np.memmap(path, np.uint8, "c").view(np.ndarray) if self._mapped else np.fromfile(path, np.uint8)
+            kept = self._kept = raw[HEADER:].view(self._kind).reshape(self._shape)
+        return kept
+
+    def forget(self) -> None:
+        self._kept = None
+
+
+def _column(tables: list[np.ndarray], key: str) -> np.ndarray:
+    return np.concatenate([table[key] for table in tables]).astype(np.int64)
+
+
+def verify_store(folder: str | os.PathLike[str]) -> None:
+    """Opens a store and compares every file with its checksum.
+
+    Raises:
+        ValueError: it is no whole store; one line says which file.
+    """
+    Store(folder).verify()
+
+
+@lru_cache(maxsize=4)
+def _open(folder: str, stamp: int, mapped: bool) -> Store:
+    return Store(folder, mapped)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a store that a path stands for, and the stream, "" for labels."""
+
+    store: Store
+    name: str
+    stream: str
+
+
+def find_part(path: str | os.PathLike[str], mapped: bool = True) -> Part | None:
+    """What a path to an `.npy` or label file stands for in the packed store: the one it leads into, or the one beside.
+
+    `data/ntu/packed/xsub/train_data_bone.npy` leads into `data/ntu/packed`; `data/ntu/xsub/train_data_bone.npy` lies
+    beside it. None where there is no store.
+
+    Raises:
+        ValueError: the store is damaged or has no such part.
+    """
+    file = Path(path)
+    usual = _USUAL.fullmatch(file.name)
+    if usual is None:
+        return None
+    for depth, base in enumerate(file.parents[:2]):
+        name = "/".join((*file.parts[-1 - depth : -1], usual["side"]))
+        for folder in (base, base / FOLDER):
+            if (folder / STORE).is_file():
+                store = _open(str(folder.resolve()), (folder / STORE).stat().st_mtime_ns, mapped)
+                if name not in store.head.parts:
+                    parts = ", ".join(store.head.parts)
+                    raise ValueError(f"{path}: {folder} has no part {name!r}, it has {parts}: name one of them")
+                return Part(store, name, usual["stream"] or "")
+    return None
