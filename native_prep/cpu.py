@@ -99,8 +99,8 @@ def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
         if size < 0:
             continue
         result = parse_skeleton(text[: size + SLACK], size, bodies, body)
-        if note(reports[index], text, result) and clip.size > 0:
-            made = normalise_ntu(bodies, result[2], clip, joints, room, periods)
+        if note(reports[index], text, result[:4]) and clip.size > 0:
+            made = normalise_ntu(bodies, result[4], result[2], clip, joints, room, periods)
             if lengths.shape[1] > 0:
                 periods_kept(periods, clip.shape[1], lengths[index])
             _put(clip, made, lengths[index], sinks, index)
@@ -179,8 +179,7 @@ class Reader:
         layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
             turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
-            sums = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
-            room = (np.empty(joints), np.empty(joints, np.float32), *sums)
+            room = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
             bodies = np.empty((frames, MAX_BODIES, joints, 3))
             self._ntu = (bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64))
         elif layout.name == "kinetics":

@@ -26,7 +26,6 @@ from native_prep.ntu_steps import (
     turn_frame,
     turn_of,
 )
-from native_prep.skeleton_text import NUM_JOINTS
 
 # GPUs may join a product and a sum into one rounding: energies closer than this are for the CPU to compare.
 _CLOSE = 1e-9
@@ -46,11 +45,10 @@ def _too_close(energies, best, second):
 @kernel
 def weigh_bodies(raw, frames, odd, energies):
     """A thread a body: the energies that choose two of the bodies, to `energies` (F, 4)."""
-    room = cuda.local.array(NUM_JOINTS, types.float64)
     for index in range(cuda.grid(1), energies.size, cuda.gridsize(1)):
         file, body = index // energies.shape[1], index % energies.shape[1]
         if odd[file] == 0:
-            energies[file, body] = energy_of(raw[file], body, frames[file], room)
+            energies[file, body] = energy_of(raw[file], body, frames[file])
 
 
 @kernel
@@ -65,7 +63,6 @@ def make_ntu_clips(raw, frames, odd, energies, joints, clips, made, sums):
     periods = cuda.shared.array(KEPT, types.int64)
     seen = cuda.shared.array(2, types.int64)
     matrix = cuda.shared.array((3, 3), types.float64)
-    room = cuda.local.array(NUM_JOINTS, types.float32)
     file, thread = cuda.blockIdx.x, cuda.threadIdx.x
     if odd[file] != 0:  # all threads of the block leave
         made[file] = 0
@@ -82,7 +79,7 @@ def make_ntu_clips(raw, frames, odd, energies, joints, clips, made, sums):
             clear_frames(clip[body], frame, frame + 1)
         some = cuda.syncthreads_or(some)
         if thread == 0:
-            periods[body] = put_in_order(clip[body], frames[file], totals[body], room) if some else 0
+            periods[body] = put_in_order(clip[body], frames[file], totals[body]) if some else 0
     cuda.syncthreads()
     length = clip_length(periods[0], periods[1], longest)
     for frame in range(thread, length, THREADS):
@@ -106,7 +103,7 @@ def make_ntu_clips(raw, frames, odd, energies, joints, clips, made, sums):
                 continue
             for body in range(KEPT):
                 if present >> body & 1:
-                    turn_frame(clip[body], frame, matrix, room)
+                    turn_frame(clip[body], frame, matrix)
         cuda.syncthreads()
     if thread == 0:
         made[file] = length

@@ -15,13 +15,13 @@ from native_prep import status
 from native_prep.cuda_target import THREADS, cuda, kernel
 from native_prep.jit import inlined, scalar
 from native_prep.numbers import parse_number
-from native_prep.skeleton_text import BODY_LINES, MAX_BODIES, NUM_JOINTS, body_line, count_line, is_gap, joint_line_with
+from native_prep.skeleton_text import BODY_LINES, MAX_BODIES, NUM_JOINTS, count_fields, count_line, is_gap, line_readers
 from native_prep.words import count_line_feeds
 
 _WORDS = 8  # of eight characters, that a thread looks through for line feeds
 STRETCH = 8 * _WORDS * THREADS  # characters of a block
 
-_joint_line = joint_line_with(parse_number)
+_body_line, _joint_line = line_readers(parse_number, count_fields)
 
 
 @kernel
@@ -178,7 +178,7 @@ def read_bodies(text, starts, lines, body_lines, body_places, raw, odd):
         file, frame = frame // room, frame % room
         at = starts[body_lines[slot] + part]
         if part == 0:
-            code, value, at = body_line(text, at)
+            code, value, at = _body_line(text, at)
         elif part == 1:
             code, value, at = count_line(text, at)
             if value != NUM_JOINTS:

@@ -16,56 +16,74 @@ from native_prep.jit import borrowed, inlined, scalar
 from native_prep.rotation import angle_to, rotation
 
 KEPT = 2  # M
+_APART = 1e-9  # metres; its square is far above what float64 could lose
+
+
+_ALL = 3  # instead of an axis: the three together
 
 
 @inlined
-def numpy_sum(values):
-    """NumPy's pairwise sum of at most 128 numbers, at least 8: eight running sums, joined as a tree."""
-    s0, s1, s2, s3 = values[0], values[1], values[2], values[3]
-    s4, s5, s6, s7 = values[4], values[5], values[6], values[7]
-    whole = values.size - values.size % 8
+def _value(points, joint, axis):
+    if axis == _ALL:
+        return points[joint, 0] + points[joint, 1] + points[joint, 2]
+    return points[joint, axis]
+
+
+@inlined
+def numpy_sum(points, axis):
+    """NumPy's pairwise sum over at most 128 joints, at least 8: eight running sums, joined as a tree."""
+    s0, s1, s2, s3 = _value(points, 0, axis), _value(points, 1, axis), _value(points, 2, axis), _value(points, 3, axis)
+    s4, s5, s6, s7 = _value(points, 4, axis), _value(points, 5, axis), _value(points, 6, axis), _value(points, 7, axis)
+    joints = points.shape[0]
+    whole = joints - joints % 8
     for index in range(8, whole, 8):
-        s0 += values[index]
-        s1 += values[index + 1]
-        s2 += values[index + 2]
-        s3 += values[index + 3]
-        s4 += values[index + 4]
-        s5 += values[index + 5]
-        s6 += values[index + 6]
-        s7 += values[index + 7]
+        s0 += _value(points, index, axis)
+        s1 += _value(points, index + 1, axis)
+        s2 += _value(points, index + 2, axis)
+        s3 += _value(points, index + 3, axis)
+        s4 += _value(points, index + 4, axis)
+        s5 += _value(points, index + 5, axis)
+        s6 += _value(points, index + 6, axis)
+        s7 += _value(points, index + 7, axis)
     total = ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
-    for index in range(whole, values.size):
-        total += values[index]
+    for index in range(whole, joints):
+        total += _value(points, index, axis)
     return total
 
 
 @inlined
-def is_hidden(points, room):
-    """Whether a frame (V, 3) counts as nobody, summed joint by joint. `room` (V,) is of the same type."""
-    for joint in range(points.shape[0]):
-        room[joint] = points[joint, 0] + points[joint, 1] + points[joint, 2]
-    return numpy_sum(room) == 0
+def is_hidden(points):
+    """Whether a frame (V, 3) counts as nobody, summed joint by joint."""
+    return numpy_sum(points, _ALL) == 0
 
 
 @inlined
-def is_empty(points, room):
+def is_empty(points):
     """Whether a float32 frame (V, 3) counts as nobody, summed axis by axis."""
     total = np.float32(0)
     for axis in range(3):
-        for joint in range(points.shape[0]):
-            room[joint] = points[joint, axis]
-        total += numpy_sum(room)
+        total += numpy_sum(points, axis)
     return total == 0
 
 
 @scalar
-def energy_of(bodies, body, frames, room):
+def is_spread(bodies, body, frames):
+    """Whether a body's energy is surely above zero: two joints of a seen frame are apart."""
+    bodies = borrowed(bodies)
+    for frame in range(frames):
+        if abs(bodies[frame, body, 0, 0] - bodies[frame, body, 1, 0]) > _APART and not is_hidden(bodies[frame, body]):
+            return True
+    return False
+
+
+@scalar
+def energy_of(bodies, body, frames):
     """The sum over the axes of the standard deviation over seen frames and joints, 0 for nobody."""
-    bodies, room = borrowed(bodies), borrowed(room)
+    bodies = borrowed(bodies)
     mean_x, mean_y, mean_z = 0.0, 0.0, 0.0
     seen = 0
     for frame in range(frames):
-        if not is_hidden(bodies[frame, body], room):
+        if not is_hidden(bodies[frame, body]):
             seen += 1
             for joint in range(bodies.shape[2]):
                 mean_x += bodies[frame, body, joint, 0]
@@ -76,7 +94,7 @@ def energy_of(bodies, body, frames, room):
     count = seen * bodies.shape[2]
     x, y, z = 0.0, 0.0, 0.0
     for frame in range(frames):
-        if not is_hidden(bodies[frame, body], room):
+        if not is_hidden(bodies[frame, body]):
             for joint in range(bodies.shape[2]):
                 x += (bodies[frame, body, joint, 0] - mean_x / count) ** 2
                 y += (bodies[frame, body, joint, 1] - mean_y / count) ** 2
@@ -101,11 +119,13 @@ def choose_bodies(energies):
 
 @scalar
 def frame_total(points):
-    """The float64 sum of a float32 frame (V, 3), joint by joint."""
-    total = 0.0
+    """The float64 sum of a float32 frame (V, 3); three running sums, so that none waits for the one before."""
+    x, y, z = 0.0, 0.0, 0.0
     for joint in range(points.shape[0]):
-        total += np.float64(points[joint, 0]) + points[joint, 1] + points[joint, 2]
-    return total
+        x += points[joint, 0]
+        y += points[joint, 1]
+        z += points[joint, 2]
+    return x + y + z
 
 
 @scalar
@@ -136,12 +156,12 @@ def _copy_frame(person, source, target):
 
 
 @scalar
-def close_ranks(person, frames, room):
+def close_ranks(person, frames):
     """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
-    person, room = borrowed(person), borrowed(room)
+    person = borrowed(person)
     kept = 0
     for frame in range(frames):
-        if not is_hidden(person[frame], room):
+        if not is_hidden(person[frame]):
             if kept != frame:
                 _copy_frame(person, frame, kept)
             kept += 1
@@ -150,11 +170,11 @@ def close_ranks(person, frames, room):
 
 
 @scalar
-def find_period(person, frames, room):
+def find_period(person, frames):
     """After how many frames a body repeats from its start: where only empty frames are left, or T."""
-    person, room = borrowed(person), borrowed(room)
+    person = borrowed(person)
     for frame in range(frames - 1, -1, -1):
-        if not is_empty(person[frame], room):
+        if not is_empty(person[frame]):
             return frame + 1
     return 0
 
@@ -172,17 +192,17 @@ def keep_frame(bodies, frame, body, person):
 
 
 @scalar
-def put_in_order(person, frames, totals, room):
-    """Closes the gaps of a body that is not all zeros; all frames behind its last one are zeros.
+def put_in_order(person, frames, totals):
+    """Closes the gaps of a body that is not all zeros.
 
     Returns:
-        Its period; -T for one that is to be left as it is.
+        Its period; -T for one that is to be left as it is, with zeros behind its last frame.
     """
     if total_of(totals, frames, frames) == 0:
         return -person.shape[0]
-    if is_empty(person[0], room):
-        frames = close_ranks(person, frames, room)
-    return find_period(person, frames, room)
+    if is_empty(person[0]):
+        frames = close_ranks(person, frames)
+    return find_period(person, frames)
 
 
 @scalar
@@ -249,10 +269,10 @@ def turn_of(clip, start, stop, to_z, matrix):
 
 
 @scalar
-def turn_frame(person, frame, matrix, room):
+def turn_frame(person, frame, matrix):
     """Turns a frame of a body (T, V, 3) unless it is empty."""
-    person, room = borrowed(person), borrowed(room)
-    if is_empty(person[frame], room):
+    person = borrowed(person)
+    if is_empty(person[frame]):
         return
     for joint in range(person.shape[1]):
         point = person[frame, joint]
