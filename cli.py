@@ -151,6 +151,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
 @click.option("--compile/--no-compile", default=None, help="torch.compile; on a GPU it is on by default.")
 @click.option("--resume", is_flag=True, help="Continues the run in the work folder as if it had not stopped.")
+@click.option("--profile", is_flag=True, help="Records some steps into WORK_DIR/profile.json.")
 @reports
 def train(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
     """Train one stream."""

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from agcn.settings import FeederArgs
+from native_prep.layouts import Layout
 
 # random_move of the original.
 ANGLES = (-10.0, -5.0, 0.0, 5.0, 10.0)
 SCALES = (0.9, 1.0, 1.1)
 OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
+# Frames that `align` looks at.
+ALIGNED_BY = 5
 
 
 def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.ndarray:
@@ -57,16 +60,18 @@ class _Draws:
         return table[(self.take(count) * len(values)).long()]
 
 
-def augment(x: Tensor, args: FeederArgs, uniform: Tensor, centre: int = 0) -> Tensor:
+def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Tensor:
     """Apply what `args` asks for, in the original's order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
         uniform: numbers from `draw`, (B, draws_per_clip(args)).
-        centre: the joint that `args.centre` moves to the origin.
+        layout: knows the joint that `args.centre` moves to the origin, and the bones of `args.make_stream`.
     """
     draws = _Draws(uniform)
     if args.centre:
-        x = centre_clips(x, centre)
+        x = centre_clips(x, layout.centre)
+    if args.align:
+        x = align_clips(x, layout)
     if args.random_shift:
         x = random_shift(x, draws)
     if args.random_choose:
@@ -82,8 +87,10 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, centre: int = 0) -> Te
     if args.random_scale != (1.0, 1.0):
         low, high = args.random_scale
         x = x * (low + (high - low) * draws.take(1))[:, :, None, None, None]
+    if args.fit:
+        x = fit_clips(x, args.fit)
     assert draws.used == uniform.shape[1], "every number drawn has its use"
-    return x
+    return make_stream(x, args.make_stream, layout)
 
 
 def valid_span(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,6 +172,49 @@ def centre_clips(x: Tensor, centre: int) -> Tensor:
     origin = x[torch.arange(len(x), device=x.device), :, first, centre, 0]  # (B, C)
     present = (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)  # (B, 1, T, 1, M)
     return (x - origin[:, :, None, None, None]) * present
+
+
+def fit_clips(x: Tensor, fit: str) -> Tensor:
+    """Scales each clip so that its joints just fill -1 .. 1, on each axis ("axes") or on the longest ("clip").
+
+    Absent bodies stay zero; an axis along which nothing differs becomes 0.
+    """
+    present = (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)  # (B, 1, T, 1, M)
+    low = x.masked_fill(~present, math.inf).amin(dim=(2, 3, 4), keepdim=True)  # (B, C, 1, 1, 1)
+    high = x.masked_fill(~present, -math.inf).amax(dim=(2, 3, 4), keepdim=True)
+    half = (high - low) / 2
+    if fit == "clip":
+        half = half.amax(dim=1, keepdim=True)
+    fitted = (x - (high + low) / 2) / half.masked_fill(half == 0, 1.0)
+    return torch.where(present, fitted, 0.0)
+
+
+def make_stream(x: Tensor, stream: str, layout: Layout) -> Tensor:
+    """What `native_prep.streams.stream_of` makes of joints, for a batch on any device."""
+    if stream.startswith("bone"):
+        x = x - x[:, :, :, list(layout.bone_parents)]
+    if stream.endswith("motion"):
+        x = torch.nn.functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 0, 0, 1))
+    return x
+
+
+def align_clips(x: Tensor, layout: Layout) -> Tensor:
+    """Turns each clip about y so that body 0's shoulders and hips lie along x, by the mean of its first valid frames.
+
+    Raises:
+        ValueError: the layout names no shoulders or hips.
+    """
+    lines = [(f"left {part}", f"right {part}") for part in ("shoulder", "hip")]
+    missing = [name for line in lines for name in line if name not in layout.joints]
+    if missing:
+        raise ValueError(f"align: the layout {layout.name} has no joint {missing[0]!r}: leave align out")
+    first, length = valid_span(x)
+    index = torch.arange(ALIGNED_BY, device=x.device)[None].minimum(length[:, None] - 1) + first[:, None]
+    start = take_frames(x[..., :1], index).mean(dim=2)[..., 0]  # (B, C, V)
+    left, right = ([layout.joints.index(line[side]) for line in lines] for side in (0, 1))
+    across = (start[:, :, right] - start[:, :, left]).sum(dim=2)  # (B, C)
+    turn = _about(1, torch.atan2(across[:, 2], across[:, 0]))
+    return torch.einsum("bij,bjtvm->bitvm", turn, x)
 
 
 def random_rotate(x: Tensor, largest: tuple[float, ...], draws: _Draws) -> Tensor:

@@ -139,7 +139,7 @@ def _rename_stream(raw: dict[str, Any], stream: str, where: _Where) -> None:
             raw[key] = _renamed(raw[key], stream)
     for key in ("train_feeder_args", "test_feeder_args"):
         args = raw.get(key)
-        if not isinstance(args, dict) or not isinstance(args.get("data_path"), str):
+        if not isinstance(args, dict) or not isinstance(args.get("data_path"), str) or args.get("make_stream"):
             continue
         path = args["data_path"]
         if "{stream}" not in path and not _STREAM_TOKEN.search(Path(path).name):
@@ -167,7 +167,7 @@ def _feeder(args: Any, key: str, stream: str, where: _Where) -> FeederArgs:
     if args is not None and not isinstance(args, dict):
         raise ValueError(f"{where(key)}: {key} is to hold KEY: VALUE pairs")
     values = _known(FeederArgs, args or {}, key + ".", where)
-    if stream != "joint":
+    if stream != "joint" and not values.get("make_stream"):
         values["centre"] = False
     return _build(FeederArgs, values, key + ".", where)
 

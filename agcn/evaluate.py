@@ -1,6 +1,5 @@
 """Scores of a test split, and how many of them are right."""
 
-import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from agcn.checkpoint import load_weights
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, pick_device
 from agcn.feed import Feed, chunks_in_order
-from agcn.model import build_model
+from agcn.model import Model, build_model
+from agcn.outcome import write_outcome
 from agcn.settings import Config
-from native_prep.files import save_pickle, whole_file
+from native_prep.catalog import DATASETS, class_names
+from native_prep.files import save_pickle
 from native_prep.progress import Progress
 
 SCORES = "epoch1_test_score.pkl"
@@ -28,6 +29,7 @@ def score_clips(
     *,
     amp_dtype: str | None = None,
     index: np.ndarray | None = None,
+    windows: int = 1,
     quiet: bool = False,
 ) -> np.ndarray:
     """Raw logits of clips, float32 (len(index), num_class).
@@ -38,18 +40,24 @@ def score_clips(
         batch_size: clips at a time.
         amp_dtype: "bf16" or "fp16" for mixed precision.
         index: which clips; all of them by default.
+        windows: how often each clip is drawn; the logits are means over them.
         quiet: shows no progress.
     """
     model.eval()
     chosen = np.arange(len(feed.clips)) if index is None else index
-    scores = []
-    with torch.inference_mode(), Progress(len(chosen), "test", "clip", quiet=quiet) as progress:
-        for clips, _ in feed.batches(chunks_in_order(chosen, batch_size)):
-            with autocast(feed.device, amp_dtype):
-                logits = model(clips)  # (B, num_class)
-            scores.append(logits.float().cpu().numpy())
-            progress.update(len(clips))
-    return np.concatenate(scores) if scores else np.zeros((0, 0), np.float32)
+    chunks = chunks_in_order(chosen, batch_size)
+    total = np.zeros((len(chosen), 0), np.float32)
+    with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
+        for window in range(windows):
+            scores = []
+            for clips, _, rows in feed.batches(chunks, epoch=window):
+                with autocast(feed.device, amp_dtype):
+                    logits = model(clips, rows)  # (B, num_class)
+                scores.append(logits.float().cpu().numpy())
+                progress.update(len(clips))
+            if scores:
+                total = total + np.concatenate(scores) if total.size else np.concatenate(scores)
+    return total / np.float32(windows)
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -72,7 +80,8 @@ def test(
 ) -> dict[str, Any]:
     """Score the test split of `config`.
 
-    Writes WORK_DIR/epoch1_test_score.pkl, {sample name: float32[num_class]} of raw logits, and WORK_DIR/per_class.csv.
+    Writes WORK_DIR/epoch1_test_score.pkl, {sample name: float32[num_class]} of raw logits, and beside it per_class.csv,
+    confusion.csv and confusion.png.
 
     Args:
         weights: a checkpoint; the configuration's `weights` by default.
@@ -95,11 +104,11 @@ def test(
     load_weights(model, chosen, config.ignore_weights)
     clips = open_test_clips(config)
     clips.check(model)
-    feed = Feed(clips, config.test_feeder_args, model.layout.centre, place, config.seed)
-    scores = score_clips(model.to(place), feed, config.test_batch_size)
+    feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
+    scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     path = Path(config.work_dir) / SCORES
     save_pickle(path, dict(zip(clips.names, scores, strict=True)))
-    _write_per_class(Path(config.work_dir) / "per_class.csv", scores, clips.labels)
+    write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model))
     return {
         "top1": top_k(scores, clips.labels, 1),
         "top5": top_k(scores, clips.labels, 5),
@@ -120,12 +129,7 @@ def open_test_clips(config: Config) -> Clips:
     return clips
 
 
-def _write_per_class(path: Path, scores: np.ndarray, labels: np.ndarray) -> None:
-    right = scores.argmax(axis=1) == labels
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as out:
-        rows = csv.writer(out)
-        rows.writerow(("class", "clips", "right", "accuracy"))
-        for label in range(scores.shape[1]):
-            of_class = labels == label
-            count, correct = int(of_class.sum()), int(right[of_class].sum())
-            rows.writerow((label, count, correct, f"{correct / count:.4f}" if count else ""))
+def names_of(model: Model) -> list[str]:
+    """The names of the classes, where the skeleton and their number tell the data set."""
+    fitting = [one for one in DATASETS.values() if (one.layout, one.num_class) == (model.layout, model.num_class)]
+    return class_names(fitting[0].name) if len(fitting) == 1 else []

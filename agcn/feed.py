@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +13,20 @@ from torch import Tensor
 
 from agcn.augment import augment, draw, draws_per_clip
 from agcn.data import Clips, normalisation
+from agcn.rows import Rows, plan_rows
 from agcn.settings import FeederArgs
+from native_prep.layouts import Layout
 
 # Batches read before they are asked for.
 AHEAD = 2
+
+
+class Batch(NamedTuple):
+    """What the model sees at once: (B, C, T, V, M) float32 clips, (B,) int64 labels, and which bodies to compute."""
+
+    clips: Tensor
+    labels: Tensor
+    rows: Rows | None
 
 
 @dataclass(frozen=True)
@@ -27,13 +38,27 @@ class Chunk:
 
 
 def training_chunks(
-    clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+    clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1, repeat: int = 1
 ) -> list[Chunk]:
-    """One epoch in random order, incomplete batches dropped; a process gets its share of every batch."""
-    order = np.random.default_rng([seed, epoch]).permutation(clips)
+    """One epoch in random order, incomplete batches dropped; a process gets its share of every batch.
+
+    With `repeat`, an epoch has every clip so many times, in one order of all.
+    """
+    total = clips * repeat
+    order = np.random.default_rng([seed, epoch]).permutation(total) % clips
     share = batch_size // processes
-    starts = range(rank * share, clips - clips % batch_size, batch_size)
+    starts = range(rank * share, total - total % batch_size, batch_size)
     return [Chunk(start, order[start : start + share]) for start in starts]
+
+
+def in_parts(chunks: Sequence[Chunk], parts: int) -> list[Chunk]:
+    """Each chunk as `parts` equal ones."""
+    size = len(chunks[0].index) // parts if chunks else 0
+    return [
+        Chunk(chunk.first + start, chunk.index[start : start + size])
+        for chunk in chunks
+        for start in range(0, size * parts, size)
+    ]
 
 
 def chunks_in_order(index: np.ndarray, batch_size: int) -> list[Chunk]:
@@ -47,43 +72,55 @@ class Feed:
     Args:
         clips: where they come from.
         args: what happens to them.
-        centre: the layout's centre joint.
+        layout: the skeleton of the clips.
         device: where they go.
+        share_absent: tells the model which bodies are not there, where what happens to them leaves them zero.
         seed: random numbers are the same for the same seed, epoch and place in the epoch.
     """
 
-    def __init__(self, clips: Clips, args: FeederArgs, centre: int, device: torch.device, seed: int = 0) -> None:
-        self.clips, self.args, self.centre, self.device, self.seed = clips, args, centre, device, seed
+    def __init__(
+        self,
+        clips: Clips,
+        args: FeederArgs,
+        layout: Layout,
+        device: torch.device,
+        seed: int = 0,
+        share_absent: bool = False,
+    ) -> None:
+        self.clips, self.args, self.layout, self.device, self.seed = clips, args, layout, device, seed
+        self._plans = share_absent and args.keeps_absent and clips.shape[4] > 1
         self._labels = torch.from_numpy(clips.labels).to(device)
         self._scale: tuple[Tensor, Tensor] | None = None
         if args.normalization:
             mean, deviation = normalisation(clips)
             self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
 
-    def batches(self, chunks: Sequence[Chunk], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(B, C, T, V, M) float32 clips and (B,) int64 labels, for each chunk in order."""
+    def batches(self, chunks: Sequence[Chunk], epoch: int = 0) -> Iterator[Batch]:
+        """One for each chunk, in order."""
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
             coming = iter(chunks)
-            waiting: deque[tuple[Chunk, Future[tuple[Tensor, Tensor]]]] = deque()
+            waiting: deque[tuple[Chunk, Future[tuple[Tensor, Tensor, Rows | None]]]] = deque()
             for chunk in islice(coming, AHEAD):
                 waiting.append((chunk, reader.submit(self._read, chunk, epoch)))
             while waiting:
                 chunk, future = waiting.popleft()
-                x, uniform = future.result()
+                x, uniform, rows = future.result()
                 for following in islice(coming, 1):
                     waiting.append((following, reader.submit(self._read, following, epoch)))
                 index = torch.from_numpy(np.ascontiguousarray(chunk.index)).to(self.device)
-                yield self._change(x, uniform), self._labels[index]
+                rows = None if rows is None else rows.to(self.device)
+                yield Batch(self._change(x, uniform), self._labels[index], rows)
 
-    def _read(self, chunk: Chunk, epoch: int) -> tuple[Tensor, Tensor]:
+    def _read(self, chunk: Chunk, epoch: int) -> tuple[Tensor, Tensor, Rows | None]:
         x = torch.from_numpy(self.clips.batch(chunk.index))
-        uniform = draw(self.seed, epoch, chunk.first, len(chunk.index), draws_per_clip(self.args))
+        uniform = torch.from_numpy(draw(self.seed, epoch, chunk.first, len(chunk.index), draws_per_clip(self.args)))
+        rows = plan_rows((x != 0).flatten(1, 3).any(dim=1).numpy()) if self._plans else None
         if self.device.type == "cuda":
-            return x.pin_memory(), torch.from_numpy(uniform).pin_memory()
-        return x, torch.from_numpy(uniform)
+            return x.pin_memory(), uniform.pin_memory(), rows and Rows(*(part.pin_memory() for part in rows))
+        return x, uniform, rows
 
     def _change(self, x: Tensor, uniform: Tensor) -> Tensor:
         x = x.to(self.device, non_blocking=True)
         if self._scale is not None:
             x = (x - self._scale[0]) / self._scale[1]
-        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.centre)
+        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.layout)

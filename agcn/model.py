@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agcn.blocks import Block, init_bn
 from agcn.coerce import coerce, nearest
 from agcn.graph import adjacency, resolve_graph
+from agcn.rows import Rows
 
 FEATURES = 256
 # What a configuration may call each variant: the original's class names, or ours.
@@ -99,16 +100,26 @@ class Model(nn.Module):
         """The ten blocks in order."""
         return (self.l1, self.l2, self.l3, self.l4, self.l5, self.l6, self.l7, self.l8, self.l9, self.l10)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.drop_out(self.features(x)))
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        return self.fc(self.drop_out(self.features(x, rows)))
 
-    def features(self, x: Tensor) -> Tensor:
-        """What the classifier sees: (N, C, T, V, M) -> (N, 256), the mean over frames, joints and bodies."""
+    def features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """What the classifier sees: (N, C, T, V, M) -> (N, 256), the mean over frames, joints and bodies.
+
+        Args:
+            rows: which bodies to compute; the others are equal to one of them. None computes all.
+        """
         x = self.normalise_input(x)  # (N*M, C, T, V)
+        count = None
+        if rows is not None:
+            x = x.index_select(0, rows.take)  # (R, C, T, V)
+            count = rows.times if self.training else None
         for block in self.blocks:
-            x = block(x)
-        x = x.reshape(-1, self.num_person, FEATURES, x.shape[2] * x.shape[3])  # (N, M, 256, T*V)
-        return x.mean(dim=3).mean(dim=1)
+            x = block(x, count)
+        x = x.flatten(2).mean(dim=2)  # (R, 256)
+        if rows is not None:
+            x = x.index_select(0, rows.place)  # (N*M, 256)
+        return x.reshape(-1, self.num_person, FEATURES).mean(dim=1)
 
     def normalise_input(self, x: Tensor) -> Tensor:
         """One batch norm channel for each body, joint and coordinate: (N, C, T, V, M) -> (N*M, C, T, V)."""

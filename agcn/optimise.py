@@ -1,16 +1,27 @@
 """What changes the weights, and how fast."""
 
+import copy
+import math
+
 import torch
 from torch import nn
 
+from agcn.model import Model
 from agcn.settings import Config
 
 
-def learning_rate(config: Config, epoch: int) -> float:
-    """The rate in an epoch counted from 0: rising over the warm-up, then a tenth at each step.
+def learning_rate(config: Config, at: float) -> float:
+    """The rate `at` so many epochs into a run: rising over the warm-up, then as the schedule says.
 
-    Source: `adjust_learning_rate` of the original's main.py.
+    Source: "step" is `adjust_learning_rate` of the original's main.py, which changes the rate between epochs; "cosine"
+    is Loshchilov and Hutter, SGDR, 2017, without restarts, and changes it with every step.
     """
+    if config.schedule == "cosine":
+        if at < config.warm_up_epoch:
+            return config.base_lr * at / config.warm_up_epoch
+        share = (at - config.warm_up_epoch) / max(config.num_epoch - config.warm_up_epoch, 1)
+        return config.base_lr * 0.5 * (1.0 + math.cos(math.pi * min(share, 1.0)))
+    epoch = int(at)
     if epoch < config.warm_up_epoch:
         return config.base_lr * (epoch + 1) / config.warm_up_epoch
     return config.base_lr * 0.1 ** sum(epoch >= step for step in config.step)
@@ -30,3 +41,27 @@ def held_back(config: Config, model: nn.Module, epoch: int) -> list[nn.Parameter
     if not config.only_train_part or epoch > config.only_train_epoch:
         return []
     return [parameter for name, parameter in model.named_parameters() if "PA" in name]
+
+
+class Average:
+    """A moving average of a model's weights and running statistics.
+
+    Args:
+        model: whose.
+        decay: share of the old average that a step keeps; less in the first steps, which are worth little.
+    """
+
+    def __init__(self, model: Model, decay: float) -> None:
+        self.model, self.decay = copy.deepcopy(model), decay
+        self.model.requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: Model, step: int) -> None:
+        """Moves towards `model`, which has taken `step` steps."""
+        keep = min(self.decay, (1.0 + step) / (10.0 + step))
+        theirs = model.state_dict()
+        for name, mine in self.model.state_dict().items():
+            if mine.is_floating_point():
+                mine.lerp_(theirs[name], 1.0 - keep)
+            else:
+                mine.copy_(theirs[name])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from agcn.checkpoint import load_torch, load_weights, plain_state
 from agcn.config import to_yaml
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, has_half
-from agcn.evaluate import mean_loss, open_test_clips, score_clips, top_k
-from agcn.feed import Feed, training_chunks
+from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips, top_k
+from agcn.feed import Batch, Chunk, Feed, in_parts, training_chunks
+from agcn.memory import advising, keep_freed_memory
 from agcn.meter import Meter
 from agcn.model import Model, build_model
-from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.optimise import Average, held_back, learning_rate, make_optimizer
+from agcn.outcome import write_outcome
 from agcn.parallel import World
 from agcn.resume import FILE, Progressed, fingerprint, read_state
+from agcn.rows import Rows
 from agcn.runlog import RunLog
 from agcn.settings import Config
 from native_prep.files import OutputSet, whole_file
@@ -41,20 +44,25 @@ class Run:
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, config.model_args)
         self.train_feed, self.test_feed = self._open_feeds(self.model)
-        self.steps = len(training_chunks(len(self.train_feed.clips), config.batch_size, config.seed, 0))
+        self.steps = len(self._chunks(0))
         self.at = Progressed(epoch=config.start_epoch, step=config.start_epoch * self.steps)
         if state is None and config.weights:
             load_weights(self.model, config.weights, config.ignore_weights)
         self.model.to(world.device)
-        self.network: Callable[[Tensor], Tensor] = world.wrap(self.model)
+        self.average = Average(self.model, config.ema) if config.ema else None
+        self.network: Callable[[Tensor, Rows | None], Tensor] = world.wrap(self.model)
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.amp_dtype == "fp16")
         if state is not None:
             self._restore(state)
-        if world.device.type == "cuda" if compile is None else compile:
+        self.compiles = world.device.type == "cuda" if compile is None else compile
+        if self.compiles:
             self.network = torch.compile(self.network)
         self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
         self.clips_trained, self.seconds = 0, 0.0
+        self.trace: torch.profiler.profile | None = None
+        if world.device.type == "cpu":
+            keep_freed_memory()
         self._announce(resume)
 
     def _open_feeds(self, model: Model) -> tuple[Feed, Feed]:
@@ -64,11 +72,19 @@ class Run:
         tested = open_test_clips(config)
         clips.check(model)
         tested.check(model)
-        centre = model.layout.centre
+        where = (model.layout, world.device, config.seed, config.share_absent)
         return (
-            Feed(clips, config.train_feeder_args, centre, world.device, config.seed),
-            Feed(tested, config.test_feeder_args, centre, world.device, config.seed),
+            Feed(clips, config.train_feeder_args, *where),
+            Feed(tested, config.test_feeder_args, *where),
         )
+
+    def _chunks(self, epoch: int) -> list[Chunk]:
+        """This process's batches of an epoch."""
+        config, world = self.config, self.world
+        return training_chunks(
+            len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size,
+            config.train_feeder_args.repeat,
+        )  # fmt: skip
 
     def _check_size(self, clips: Clips) -> None:
         batch_size, size = self.config.batch_size, self.world.size
@@ -79,8 +95,12 @@ class Run:
                 f"{clips.path}: has {len(clips)} clips, fewer than batch_size {batch_size}, and incomplete batches "
                 f"are not trained on: set batch_size to {len(clips)} or less"
             )
-        if batch_size % size:
-            raise ValueError(f"batch_size {batch_size} does not divide among {size} processes: set a multiple of it")
+        parts = size * self.config.accumulate
+        if batch_size % parts:
+            raise ValueError(
+                f"batch_size {batch_size} does not divide among {size} processes and {self.config.accumulate} parts "
+                f"(accumulate): set a multiple of {parts}"
+            )
 
     def _announce(self, resume: bool) -> None:
         if not self.world.leads:
@@ -105,6 +125,8 @@ class Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.at = Progressed(**state["at"])
@@ -112,6 +134,13 @@ class Run:
     def go(self) -> None:
         """Epochs from where the run is to the last; an interruption leaves the last finished one as a checkpoint."""
         try:
+            self._train()
+        except KeyboardInterrupt:
+            self._keep_finished()
+            raise
+
+    def _train(self) -> None:
+        with advising(self.config, self.world.size):
             while self.at.epoch < self.config.num_epoch:
                 epoch = self.at.epoch
                 loss, accuracy = self.train_epoch(epoch)
@@ -120,9 +149,6 @@ class Run:
                 self.log.line(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.2%}")
                 best = self._is_tested(epoch) and self.evaluate()
                 self.save(epoch, best)
-        except KeyboardInterrupt:
-            self._keep_finished()
-            raise
 
     def _is_tested(self, epoch: int) -> bool:
         return (epoch + 1) % self.config.eval_interval == 0 or epoch + 1 == self.config.num_epoch
@@ -130,24 +156,27 @@ class Run:
     def train_epoch(self, epoch: int) -> tuple[float, float]:
         """One pass over the data; returns the mean loss and accuracy of its steps."""
         config, world = self.config, self.world
-        rate = learning_rate(config, epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         # Dropout draws from here, so a resumed epoch is the same as an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, epoch, world.rank, 2]).generate_state(1)[0]))
         held = held_back(config, self.model, epoch)
-        chunks = training_chunks(
-            len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size
-        )
+        chunks = self._chunks(epoch)
         self.model.train()
         meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
         start = time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
-            for clips, labels in self.train_feed.batches(chunks, epoch):
-                loss, right = self.train_step(clips, labels, held)
+            coming = self.train_feed.batches(in_parts(chunks, config.accumulate), epoch)
+            for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True)):
+                rate = learning_rate(config, epoch + done / len(chunks))
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                loss, right = self.train_step(parts, held)
                 self.at.step += 1
-                if meter.add(loss, right, len(labels)):
+                if self.average is not None:
+                    self.average.update(self.model, self.at.step)
+                if self.trace is not None:
+                    self.trace.step()
+                if meter.add(loss, right, config.batch_size // world.size):
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
@@ -157,19 +186,26 @@ class Run:
         self.clips_trained += len(chunks) * config.batch_size
         return loss_of_epoch, accuracy
 
-    def train_step(self, clips: Tensor, labels: Tensor, held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
-        """One step; returns the loss and the number of clips that were right, both on the device."""
-        with autocast(self.world.device, self.amp_dtype):
-            logits = self.network(clips)  # (B, num_class)
-        loss = nn.functional.cross_entropy(logits.float(), labels)
+    def train_step(self, parts: Sequence[Batch], held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
+        """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        found = [self._differentiate(part, len(parts)) for part in parts]
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
         for parameter in held:
             parameter.grad = None
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+        losses, right = zip(*found, strict=True)
+        return torch.stack(losses).mean(), torch.stack(right).sum()
+
+    def _differentiate(self, batch: Batch, parts: int) -> tuple[Tensor, Tensor]:
+        if self.compiles and batch.rows is not None:
+            batch.rows.mark()
+        with autocast(self.world.device, self.amp_dtype):
+            logits = self.network(batch.clips, batch.rows)  # (B, num_class)
+        loss = nn.functional.cross_entropy(logits.float(), batch.labels, label_smoothing=self.config.label_smoothing)
+        self.scaler.scale(loss / parts).backward()
+        return loss.detach(), (logits.detach().argmax(dim=1) == batch.labels).sum()
 
     def _check(self, loss: float) -> None:
         if not np.isfinite(loss):
@@ -179,18 +215,25 @@ class Run:
                 f"base_lr, or train without --amp (last good checkpoint: {kept})"
             )
 
+    @property
+    def tested(self) -> Model:
+        """What is tested and saved: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.model
+
     def evaluate(self) -> bool:
         """Tests the model, each process its part; returns whether it is the best so far."""
         clips = self.test_feed.clips
         mine = np.array_split(np.arange(len(clips)), self.world.size)[self.world.rank]
         part = score_clips(
-            self.model, self.test_feed, self.config.test_batch_size,
-            amp_dtype=self.amp_dtype, index=mine, quiet=not self.world.leads,
+            self.tested, self.test_feed, self.config.test_batch_size, amp_dtype=self.amp_dtype, index=mine,
+            windows=self.config.test_windows, quiet=not self.world.leads,
         )  # fmt: skip
         scores = self.world.join(part.reshape(len(mine), self.model.num_class))
         loss, at = mean_loss(scores, clips.labels), self.at
         at.top1, at.top5 = top_k(scores, clips.labels, 1), top_k(scores, clips.labels, 5)
         self.log.curve("val", at.step, loss=loss, acc=at.top1, top5=at.top5)
+        if self.world.leads and at.epoch == self.config.num_epoch:
+            write_outcome(self.folder, scores, clips.labels, names_of(self.model))
         shown = ", ".join(f"top{k} {top_k(scores, clips.labels, k):.2%}" for k in self.config.show_topk)
         self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}, {shown}")
         best = at.best_top1 is None or at.top1 > at.best_top1
@@ -207,13 +250,14 @@ class Run:
             return
         state = {
             "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "at": dataclasses.asdict(self.at),
             "settings": fingerprint(self.config, self.amp_asked),
         }
         with OutputSet() as outputs:
-            weights = plain_state(self.model)
+            weights = plain_state(self.tested)
             if due:
                 torch.save(weights, outputs.part(self._numbered()))
             if best:
@@ -231,7 +275,7 @@ class Run:
         self.at = Progressed(**state["at"])
         if not self._numbered().exists():
             with whole_file(self._numbered()) as part:
-                torch.save(state["model"], part)
+                torch.save(state["average"] or state["model"], part)
         self.log.line(f"stopped: epoch {self.at.epoch} is kept as {self._numbered()}; --resume goes on from there")
 
     def result(self) -> dict[str, Any]:

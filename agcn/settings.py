@@ -10,6 +10,8 @@ from native_prep.streams import STREAMS
 
 FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
 SAMPLINGS = ("", "linear", "crop", "uniform")
+FITS = ("", "clip", "axes")
+SCHEDULES = ("step", "cosine")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,16 @@ class FeederArgs:
             random part of them, of a share within `crop`; "uniform" draws one frame from each of window_size parts.
         crop: smallest and largest share of the valid frames for "crop".
         centre: puts the layout's centre joint of body 0 in its first valid frame at the origin (joint stream only,
-            the other streams are differences already).
+            the other streams are differences already; with make_stream every one).
         random_rotate: largest angle about the x, y and z axis.
         random_scale: smallest and largest factor.
+        align: turns each clip about the vertical axis (y) so that the line from the left shoulder and hip to the right
+            ones lies along x in its first valid frames (as the original's data_gen does with NTU's shoulders).
+        fit: "axes" scales what is left of each clip to -1 .. 1 on each axis (`feeder_ucla.py` of CTR-GCN), "clip" does
+            so by one factor for all axes; "" leaves sizes.
+        make_stream: the stream that is made from joints after all of these, so that bones and motions are those of the
+            changed clip; `data_path` is then the joint stream's for every stream.
+        repeat: how often an epoch of training goes through the clips, changed anew each time (CTR-GCN).
 
     Raises:
         ValueError: contradictions; the text starts with the key.
@@ -53,6 +62,10 @@ class FeederArgs:
     centre: bool = False
     random_rotate: tuple[float, ...] = (0.0, 0.0, 0.0)
     random_scale: tuple[float, ...] = (1.0, 1.0)
+    align: bool = False
+    fit: str = ""
+    make_stream: str = ""
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         if self.sample not in SAMPLINGS:
@@ -68,15 +81,49 @@ class FeederArgs:
             raise ValueError("random_rotate is to be three angles in degrees, about x, y and z")
         if len(self.random_scale) != 2 or not 0.0 < self.random_scale[0] <= self.random_scale[1]:
             raise ValueError(f"random_scale {list(self.random_scale)} is to be [smallest, largest] factor")
+        if self.fit not in FITS:
+            raise ValueError(f"fit {self.fit!r} is not known: {nearest(self.fit, FITS[1:])}")
+        if self.make_stream not in ("", *STREAMS):
+            raise ValueError(f"make_stream {self.make_stream!r} is not known: {nearest(self.make_stream, STREAMS)}")
+        if self.repeat < 1:
+            raise ValueError(f"repeat is {self.repeat}: set it to at least 1")
+
+    @property
+    def keeps_absent(self) -> bool:
+        """Whether a body that is not there is all zero after these changes as it was before.
+
+        The original's random_move moves it like any other, and normalization subtracts the data's mean from it.
+        """
+        return not (self.random_move or self.normalization)
+
+
+_COUNTS = (
+    "batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval", "test_windows",
+    "accumulate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Config:
-    """The original's options (main.py) under their names, with their defaults, and the stream.
+    """The original's options (main.py) under their names, with their defaults, and what later recipes added.
 
     `device`, `num_worker` and `feeder` are taken so that the original's files work: which machine computes is the
     command's `--device`, clips are read by one thread ahead of the model. `eval_interval` is honoured (the original
     never read it and evaluated every epoch, hence the default of 1).
+
+    Attributes:
+        schedule: "step" divides the rate by 10 at each of `step`; "cosine" lets it fall to 0 over num_epoch, changing
+            with every step (Loshchilov and Hutter, SGDR, 2017; PYSKL's recipes). Both after `warm_up_epoch`.
+        label_smoothing: share of the target that is spread over all classes (Szegedy et al., Inception, 2016).
+        ema: decay of a moving average of the weights, 0 for none; what is tested and saved then is the average
+            (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
+        test_windows: how often each test clip is drawn; logits are averaged. With `sample: uniform` or `crop`, each
+            draw is another part of the clip (multi-clip test: PYSKL, ten of them).
+        accumulate: parts that a batch is computed in, one after the other, where all of it does not fit into memory;
+            the step follows the sum of their gradients, batch statistics are each part's own.
+        share_absent: computes the bodies that are not there as one (`agcn.rows`) where they are all zero; the results
+            are the same.
+        stream: what the network is shown.
 
     Raises:
         ValueError: contradictions; the text starts with the key.
@@ -114,6 +161,12 @@ class Config:
     only_train_part: bool = False
     only_train_epoch: int = 0
     warm_up_epoch: int = 0
+    schedule: str = "step"
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+    test_windows: int = 1
+    accumulate: int = 1
+    share_absent: bool = True
     stream: str = "joint"
 
     def __post_init__(self) -> None:
@@ -124,12 +177,18 @@ class Config:
             ("optimizer", ("SGD", "Adam")),
             ("stream", STREAMS),
             ("feeder", FEEDERS),
+            ("schedule", SCHEDULES),
         ):
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} {getattr(self, key)!r} is not known: {nearest(getattr(self, key), known)}")
-        for key in ("batch_size", "test_batch_size", "num_epoch", "log_interval", "save_interval", "eval_interval"):
+        for key in _COUNTS:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")
+        for key in ("label_smoothing", "ema"):
+            if not 0 <= getattr(self, key) < 1:
+                raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 0 and below 1")
+        if self.test_feeder_args.repeat != 1:
+            raise ValueError("test_feeder_args.repeat is for training: set test_windows to draw test clips more often")
         for key in ("seed", "start_epoch", "warm_up_epoch", "weight_decay"):
             if not 0 <= getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to 0 or more")

@@ -42,17 +42,28 @@ class SharedNorm(nn.modules.batchnorm._BatchNorm):
         mean = _mean_of_all(x.mean(axes))  # (C,)
         centred = x - mean.view(shape)
         variance = _mean_of_all((centred * centred).mean(axes))
-        self._track(mean.detach(), variance.detach(), input.numel() // input.shape[1] * dist.get_world_size())
+        track(self, mean, variance, input.numel() // input.shape[1] * dist.get_world_size())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        unbiased = variance * (count / max(count - 1, 1))
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+
+@torch.no_grad()
+def track(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor, values: Tensor | int) -> None:
+    """Moves the running statistics towards those of a batch with so many values a channel, as PyTorch does."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.num_batches_tracked is not None and norm.momentum is not None
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
+    values = torch.as_tensor(values, dtype=variance.dtype, device=variance.device)
+    unbiased = variance * (values / (values - 1).clamp(min=1))
+    norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+
+
+def total_of_all(part: Tensor) -> Tensor:
+    """The sum over processes."""
+    total = part.clone()
+    dist.all_reduce(total)
+    return total
 
 
 def _mean_of_all(part: Tensor) -> Tensor:
@@ -64,12 +75,8 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
-        total = part.clone()
-        dist.all_reduce(total)
-        return total
+        return total_of_all(part)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].clone()
-        dist.all_reduce(total)
-        return total
+        return total_of_all(grads[0])

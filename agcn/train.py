@@ -1,6 +1,7 @@
 """Training one stream: the original's schedule, exact resumption, one process or several."""
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from agcn.device import AMP_DTYPES
 from agcn.parallel import open_world
 from agcn.run import Run
 from agcn.settings import Config
+from agcn.trace import FILE as TRACE
+from agcn.trace import traced
 
 
 def train(
@@ -18,12 +21,14 @@ def train(
     amp_dtype: str = "bf16",
     compile: bool | None = None,
     resume: bool = False,
+    profile: bool = False,
     work_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train what `config` describes; under torchrun, together with the other processes.
 
     Writes WORK_DIR/NAME-EPOCH-STEP.pt every `save_interval` epochs and after the last (EPOCH counts from 0, STEP is
-    the number of steps taken), best.pt, resume.pt, config.yaml, log.txt and TensorBoard curves. `batch_size` is that of
+    the number of steps taken), best.pt, resume.pt, config.yaml, log.txt and TensorBoard curves,
+    and at the end per_class.csv, confusion.csv and confusion.png of the last test. `batch_size` is that of
     all processes together, and so are the statistics of the batch norms.
 
     Args:
@@ -31,6 +36,7 @@ def train(
         amp: mixed precision of `amp_dtype`, "bf16" or "fp16" (with scaled gradients).
         compile: torch.compile; None means on a GPU only.
         resume: continue the run in the work folder after its last finished epoch.
+        profile: records some steps into WORK_DIR/profile.json, with PyTorch's profiler.
         work_dir: replaces the configuration's.
 
     Returns:
@@ -38,6 +44,7 @@ def train(
 
     Raises:
         ValueError: settings, data and model that do not fit, nothing to resume from, a loss that is not a number.
+        MemoryError: too little memory; names what to try.
     """
     if work_dir is not None:
         config = dataclasses.replace(config, work_dir=str(work_dir))
@@ -48,7 +55,8 @@ def train(
     with open_world(device, config.device[0] if config.device else 0) as world:
         run = Run(config, world, amp_dtype if amp else None, compile, resume)
         try:
-            run.go()
+            with traced(run.folder / TRACE) if profile and world.leads else nullcontext() as run.trace:
+                run.go()
         finally:
             run.log.close()
         return run.result()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from agcn.pictures import draw_rates
 from native_prep.files import OutputSet
 
 RESULTS = "results.json"
@@ -40,7 +41,7 @@ def write_report(out: str | Path, parts: dict[str, Any]) -> list[str]:
         for name, part in parts.items():
             if part["rates"]:
                 written.append(out / f"{name}.png")
-                _plot(outputs.part(written[-1]), name, part)
+                draw_rates(outputs.part(written[-1]), name, part["rates"])
     return [str(path) for path in written]
 
 
@@ -90,23 +91,3 @@ def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
         )
     head = "| way | rate | times the plain way | median | runs | spread | |"
     return ["", head, "|---|---|---|---|---|---|---|", *rows, ""]
-
-
-def _plot(path: Path, name: str, part: dict[str, Any]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    units = list(dict.fromkeys(rate["unit"] for rate in part["rates"]))
-    figure = Figure(figsize=(8, 0.6 + 0.45 * len(part["rates"]) + 0.6 * len(units)), layout="constrained")
-    FigureCanvasAgg(figure)
-    sizes = [sum(rate["unit"] == unit for rate in part["rates"]) + 1 for unit in units]
-    axes = figure.subplots(len(units), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
-    for axis, unit in zip(axes, units, strict=True):
-        rates = [rate for rate in part["rates"] if rate["unit"] == unit][::-1]
-        bars = axis.barh([rate["name"] for rate in rates], [rate["rate"] for rate in rates], color="#3b6ea5")
-        labels = [f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}x)" if rate["ratio"] else "") for rate in rates]
-        axis.bar_label(bars, labels, padding=3)
-        axis.margins(x=0.25)
-        axis.set_xlabel(unit)
-    axes[0].set_title(name)
-    figure.savefig(path, format="png", dpi=120)

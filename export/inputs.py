@@ -63,10 +63,10 @@ def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
     return FeederArgs(**values)
 
 
-def to_input(clip: np.ndarray, args: FeederArgs, centre: int) -> np.ndarray:
+def to_input(clip: np.ndarray, args: FeederArgs, layout: Layout) -> np.ndarray:
     """One prepared clip (C, T, V, M) as the network's input (1, C, W, V, M), as the test split's clips are changed."""
     uniform = torch.from_numpy(draw(0, 0, 0, 1, draws_per_clip(args)))
-    return augment(torch.from_numpy(clip[None]), args, uniform, centre).numpy()
+    return augment(torch.from_numpy(clip[None]), args, uniform, layout).numpy()
 
 
 def dataset_of(layout: Layout, num_class: int) -> str:
@@ -108,6 +108,6 @@ def input_batches(
 
     With the configuration's `seed`, frames that are drawn are the same ones.
     """
-    feed = Feed(clips, args, layout.centre, torch.device("cpu"), seed)
-    for batch, labels in feed.batches(chunks_in_order(index, size)):
+    feed = Feed(clips, args, layout, torch.device("cpu"), seed)
+    for batch, labels, _ in feed.batches(chunks_in_order(index, size)):
         yield batch.numpy(), labels.numpy()

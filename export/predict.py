@@ -17,6 +17,7 @@ from native_prep.catalog import get_dataset
 from native_prep.clips import read_clip
 from native_prep.custom import read_custom_clip
 from native_prep.layout_file import layout_from_dict
+from native_prep.layouts import Layout
 from native_prep.progress import Progress
 
 # Clips prepared at a time.
@@ -107,21 +108,21 @@ def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
     for start in range(0, len(paths), _BATCH):
         rows = []
         for path in paths[start : start + _BATCH]:
-            clip, centre = _read(path, manifest, frames)
-            clip = to_input(clip, args, centre)
+            clip, layout = _read(path, manifest, frames)
+            clip = to_input(clip, args, layout)
             manifest.check_shape(clip.shape[1:], path, engine.folder)
             rows.append(clip)
         yield np.concatenate(rows)
 
 
-def _read(path: str, manifest: Manifest, frames: int | None) -> tuple[np.ndarray, int]:
-    """A raw clip (C, T, V, M) and the joint that it may be centred on."""
+def _read(path: str, manifest: Manifest, frames: int | None) -> tuple[np.ndarray, Layout]:
+    """A raw clip (C, T, V, M) and its skeleton."""
     if manifest.custom:
-        return read_custom_clip(path, manifest.custom, frames), layout_from_dict(manifest.custom["layout"]).centre
+        return read_custom_clip(path, manifest.custom, frames), layout_from_dict(manifest.custom["layout"])
     dataset = get_dataset(manifest.dataset)
     if not path.endswith(dataset.suffix):
         raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
-    return read_clip(path, dataset.name, frames), dataset.layout.centre
+    return read_clip(path, dataset.name, frames), dataset.layout
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:

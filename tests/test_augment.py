@@ -9,8 +9,11 @@ from torch import Tensor
 
 from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draw, draws_per_clip, valid_span
 from agcn.settings import FeederArgs
+from native_prep.layouts import NW_UCLA, layout_from_edges
+from native_prep.streams import STREAMS, stream_of
 
 T, V, M = 20, 5, 2
+SKELETON = layout_from_edges([(0, 1), (2, 1), (3, 2), (4, 2)], V, 1)
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def clip() -> Tensor:
 def many(clip: Tensor, count: int, **args: object) -> Tensor:
     settings = FeederArgs(**args)  # type: ignore[arg-type]
     uniform = torch.from_numpy(draw(7, 0, 0, count, draws_per_clip(settings)))
-    return augment(clip.expand(count, *clip.shape), settings, uniform, centre=1)
+    return augment(clip.expand(count, *clip.shape), settings, uniform, SKELETON)
 
 
 def test_draws_fit_together() -> None:
@@ -151,3 +154,37 @@ def test_rotation_and_scale_keep_shapes(clip: Tensor) -> None:
     scaled = many(clip, 200, random_scale=(0.5, 1.5))
     factor = scaled[:, 0, 5, 0, 0] / clip[0, 5, 0, 0]
     assert 0.5 <= factor.min() < 0.6 and 1.4 < factor.max() <= 1.5
+
+
+def test_fitting(clip: Tensor) -> None:
+    for fit in ("clip", "axes"):
+        fitted = many(clip + 0.5 * (clip != 0), 1, fit=fit)[0]
+        assert torch.equal(fitted[:, :3], torch.zeros(3, 3, V, M)) and not fitted[:, 9:, :, 1].any()
+        there = torch.cat([fitted[:, 3:15, :, 0].flatten(1), fitted[:, 6:9, :, 1].flatten(1)], dim=1)
+        torch.testing.assert_close(there.amax(dim=1), -there.amin(dim=1))
+        size = there.amax(dim=1)
+        assert size.max().item() == pytest.approx(1.0) and (fit == "clip") == bool(size.min() < 0.99)
+    still = torch.ones(3, 4, V, 1)
+    assert not many(still, 1, fit="axes").any()
+
+
+def test_alignment() -> None:
+    rng = np.random.default_rng(1)
+    clip = torch.from_numpy(rng.standard_normal((3, 9, 20, 1))).float()
+    settings = FeederArgs(align=True)
+    turned = augment(clip[None], settings, torch.zeros(1, 0), NW_UCLA)[0]
+    torch.testing.assert_close(turned.norm(dim=0), clip.norm(dim=0))
+    torch.testing.assert_close(turned[1], clip[1])
+    left, right = (
+        [NW_UCLA.joints.index(f"{side} {part}") for part in ("shoulder", "hip")] for side in ("left", "right")
+    )
+    across = (turned[:, :5, right, 0] - turned[:, :5, left, 0]).mean(dim=(1, 2))
+    assert across[0] > 0 and abs(across[2]) < 1e-5
+    with pytest.raises(ValueError, match="has no joint 'left shoulder': leave align out"):
+        augment(clip[None, :, :, :V], settings, torch.zeros(1, 0), SKELETON)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_streams_made_from_joints(clip: Tensor, stream: str) -> None:
+    made = many(clip, 2, make_stream=stream)[1].numpy()
+    np.testing.assert_array_equal(made, stream_of(clip.numpy(), stream, SKELETON))

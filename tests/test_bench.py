@@ -112,18 +112,20 @@ def test_lively_model_lets_every_path_speak() -> None:
                 parameter.copy_(kept)
 
 
-def test_training_ways_agree_and_are_timed() -> None:
+def test_training_ways_agree_and_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_train, "has_half", lambda device, amp_dtype: amp_dtype == "bf16")
     part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks
-    assert {rate.name for rate in part.rates} >= {"eager fp32", "amp bf16"}
+    assert {rate.name for rate in part.rates} >= {"original fp32", "eager fp32", "amp bf16"}
+    assert "of the time of a step" in next(rate.note for rate in part.rates if rate.name == "eager fp32")
     assert part.left_out["compiled fp32"] == "left out on request"
-    assert {check.name for check in part.checks} >= {"amp bf16"}
+    assert {check.name for check in part.checks} >= {"eager fp32", "amp bf16"}
 
 
 def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_train, "_ALLOWED", {"bf16": (0.0, 0.0), "fp16": (0.0, 0.0), None: (0.0, 0.0)})
     part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32", "compiled amp bf16"))
-    assert not part.passed and [rate.name for rate in part.rates] == ["eager fp32"]
+    assert not part.passed and [rate.name for rate in part.rates] == ["original fp32"]
     monkeypatch.setattr(bench_prep, "ALLOWED", -1.0)
     part = bench_prep.run_prep(**SMALL_PREP, sample=1)
     assert not part.passed and part.rates == []

@@ -21,7 +21,7 @@ PROMISED = {
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
         "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device", "--resume",
-        "--work-dir", "--set",
+        "--profile", "--work-dir", "--set",
     },
     "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set"},
     "export-trt": {

@@ -117,11 +117,37 @@ def test_centring_is_for_joints() -> None:
     assert not load_config(path, stream="bone").test_feeder_args.centre
 
 
+def test_streams_made_from_joints_are_centred_too() -> None:
+    config = load_config(ROOT / "configs" / "nw-ucla-strong.yaml", stream="bone")
+    assert config.train_feeder_args.centre and config.train_feeder_args.make_stream == "bone"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("schedule=cosin", "did you mean 'cosine'"),
+        ("ema=1.0", "at least 0 and below 1"),
+        ("label_smoothing=-0.1", "at least 0 and below 1"),
+        ("test_windows=0", "at least 1"),
+        ("test_feeder_args.repeat=2", "set test_windows"),
+        ("train_feeder_args.repeat=0", "at least 1"),
+        ("train_feeder_args.fit=axis", "did you mean 'axes'"),
+        ("train_feeder_args.make_stream=bones", "did you mean 'bone'"),
+    ],
+)
+def test_recipe_keys(key: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        load_config(ROOT / "configs" / "nw-ucla-strong.yaml", overrides=[key])
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_own_files(path: Path) -> None:
     config = load_config(path, stream="bone_motion")
     assert config.work_dir.endswith("agcn_bone_motion") and config.name.endswith("agcn_bone_motion")
-    assert config.test_feeder_args.data_path.endswith("/val_data_bone_motion.npy")
+    made = config.test_feeder_args.make_stream
+    assert made in ("", "bone_motion")
+    assert config.test_feeder_args.data_path.endswith(f"/val_data_{'joint' if made else 'bone_motion'}.npy")
+    assert config.train_feeder_args.make_stream == made
     build_model(config.model, config.model_args)
 
 

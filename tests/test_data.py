@@ -11,8 +11,12 @@ import torch
 from agcn.data import normalisation, open_clips, read_labels
 from agcn.feed import Chunk, Feed, chunks_in_order, training_chunks
 from agcn.model import build_model
+from agcn.rows import Rows
 from agcn.settings import FeederArgs
 from native_prep.files import save_pickle
+from native_prep.layouts import layout_from_edges
+
+SKELETON = layout_from_edges([(1, 0), (2, 1), (3, 2)])
 
 
 @pytest.fixture
@@ -103,8 +107,8 @@ def test_normalisation(args: FeederArgs) -> None:
     expected = data.std(axis=(0, 2, 4), dtype=np.float64)[:, None, :, None]
     expected[2, 0, 1, 0] = 1.0  # never changes
     np.testing.assert_allclose(deviation, expected, rtol=1e-5)
-    feed = Feed(open_clips(args), replace(args, normalization=True), 0, torch.device("cpu"))
-    x, _ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
+    feed = Feed(open_clips(args), replace(args, normalization=True), SKELETON, torch.device("cpu"))
+    x, *_ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
     assert abs(x.mean().item()) < 1e-5
 
 
@@ -122,18 +126,40 @@ def test_an_epoch_visits_whole_batches_once() -> None:
         assert (one.first, two.first) == (whole.first, whole.first + 2)
 
 
+def test_an_epoch_may_repeat_the_clips() -> None:
+    chunks = training_chunks(5, 4, seed=3, epoch=0, repeat=3)
+    seen = np.concatenate([chunk.index for chunk in chunks])
+    assert len(chunks) == 3 and np.bincount(seen, minlength=5).sum() == 12 and np.bincount(seen).max() == 3
+
+
+def test_absent_bodies_are_told(args: FeederArgs) -> None:
+    data = np.load(args.data_path)
+    data[[1, 4], ..., 1] = 0.0
+    np.save(args.data_path, data)
+
+    def rows(share: bool = True, **change: object) -> Rows | None:
+        feed = Feed(open_clips(args), replace(args, **change), SKELETON, torch.device("cpu"), share_absent=share)
+        return next(feed.batches([Chunk(0, np.array([4, 0, 1]))])).rows
+
+    told = rows()
+    assert told is not None and told.times.tolist() == [1, 2, 1, 1, 1] and told.place.tolist() == [0, 1, 2, 3, 4, 1]
+    assert rows(share=False) is None and rows(random_move=True) is None and rows(normalization=True) is None
+
+
 def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:
-    feed = Feed(open_clips(args), replace(args, random_shift=True, random_move=True), 0, torch.device("cpu"), seed=1)
+    feed = Feed(
+        open_clips(args), replace(args, random_shift=True, random_move=True), SKELETON, torch.device("cpu"), seed=1
+    )
     order = np.arange(12)[::-1]
-    whole, labels = next(feed.batches([Chunk(0, order)], epoch=4))
+    whole, labels, _ = next(feed.batches([Chunk(0, order)], epoch=4))
     parts = list(feed.batches(chunks_in_order(order, 5), epoch=4))
-    torch.testing.assert_close(torch.cat([x for x, _ in parts]), whole, rtol=0, atol=0)
-    assert torch.cat([y for _, y in parts]).tolist() == labels.tolist() == [i % 3 for i in range(11, -1, -1)]
-    later, _ = next(feed.batches([Chunk(0, order)], epoch=5))
+    torch.testing.assert_close(torch.cat([x for x, *_ in parts]), whole, rtol=0, atol=0)
+    assert torch.cat([y for _, y, _ in parts]).tolist() == labels.tolist() == [i % 3 for i in range(11, -1, -1)]
+    later, *_ = next(feed.batches([Chunk(0, order)], epoch=5))
     assert not torch.equal(later, whole)
 
 
 def test_a_reader_that_fails_tells(args: FeederArgs) -> None:
-    feed = Feed(open_clips(args), args, 0, torch.device("cpu"))
+    feed = Feed(open_clips(args), args, SKELETON, torch.device("cpu"))
     with pytest.raises(IndexError):
         list(feed.batches([Chunk(0, np.array([99]))]))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agcn.model import Model, build_model
+from agcn.rows import plan_rows
 from native_prep.layouts import KINETICS, NTU, Layout
 
 CASES = [("agcn", "ntu"), ("agcn", "kinetics"), ("aagcn", "ntu")]
@@ -59,15 +60,17 @@ def test_logits(golden, recipe, variant: str, data: str, stream: str, seed: int)
     assert np.abs(features.numpy() - expected_features).max() / np.abs(expected_features).max() < 2e-5
 
 
+@pytest.mark.parametrize("shares", [False, True], ids=["one by one", "absent bodies shared"])
 @pytest.mark.parametrize(("variant", "data"), CASES)
-def test_training(golden, recipe, variant: str, data: str) -> None:
+def test_training(golden, recipe, variant: str, data: str, shares: bool) -> None:
     model = make(variant, data, recipe, 1).double().train()
     clips = torch.from_numpy(golden[f"{data}/input"][:, :, :96]).double()
     labels = torch.tensor([3, 1, 4, 1])
+    rows = plan_rows((clips != 0).flatten(1, 3).any(dim=1).numpy()) if shares else None
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
     losses = []
     for _ in range(4):
-        loss = torch.nn.functional.cross_entropy(model(clips), labels)
+        loss = torch.nn.functional.cross_entropy(model(clips, rows), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

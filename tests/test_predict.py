@@ -40,7 +40,7 @@ def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> 
     paths = sorted((tmp_path / "raw").rglob("*.skeleton"))
     result = predict(exported / "engine", paths, top=4, runtime="onnxruntime")
     args = load_config(exported / "config.yaml", "joint").test_feeder_args
-    joints = np.concatenate([to_input(read_clip(path, "ntu60"), args, NTU.centre) for path in paths])
+    joints = np.concatenate([to_input(read_clip(path, "ntu60"), args, NTU) for path in paths])
     assert joints.shape == (3, 3, FRAMES, 25, 2)
     scores = _plain(exported, joints)[2]
     for clip, path, row in zip(result["clips"], paths, scores, strict=True):
@@ -121,7 +121,7 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
     config = load_config(exported / "config.yaml", "joint")
     result = fuse_engine(exported / "engine", config, "onnxruntime")
     clips = np.load(exported / "val_data_joint.npy")
-    joints = np.concatenate([to_input(clip, config.test_feeder_args, NTU.centre) for clip in clips])
+    joints = np.concatenate([to_input(clip, config.test_feeder_args, NTU) for clip in clips])
     joint, bone, _ = _plain(exported, joints)
     expected = fuse_arrays({"joint": joint, "bone": bone}, np.arange(12) % CLASSES, 0.5)
     assert result == {**expected, "runtime": "onnxruntime on cpu"}
@@ -141,8 +141,8 @@ def test_frames_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(engine, "run", run)
     monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
     fuse_engine("engine", config)
-    feed = Feed(open_test_clips(config), config.test_feeder_args, NTU.centre, torch.device("cpu"), config.seed)
-    expected = [batch.numpy() for batch, _ in feed.batches(chunks_in_order(np.arange(12), 12))]
+    feed = Feed(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
+    expected = [batch.numpy() for batch, *_ in feed.batches(chunks_in_order(np.arange(12), 12))]
     np.testing.assert_array_equal(np.concatenate(shown), expected[0])
 
 

@@ -20,7 +20,7 @@ DOORS = {
     "tensorrt": "export/trt_flavors.py",
     "tensorrt_rtx_bindings": "export/trt_flavors.py",
     "tensorrt_rtx_libs": "export/trt_flavors.py",
-    "matplotlib": "bench/report.py",
+    "matplotlib": "agcn/pictures.py",
     "tqdm": "native_prep/progress.py",
 }
 HEAVY_IN_CLI = {"torch", "numpy", "numba", "onnx", "onnxruntime", "matplotlib"}

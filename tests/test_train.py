@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from agcn import device, evaluate, run
+from agcn import device, evaluate, outcome, run
 from agcn.config import Config, FeederArgs, load_config
 from agcn.device import autocast, has_half, pick_device
+from agcn.feed import Chunk, Feed, in_parts
 from agcn.model import build_model
-from agcn.optimise import held_back, learning_rate, make_optimizer
+from agcn.optimise import Average, held_back, learning_rate, make_optimizer
+from agcn.parallel import World
 from agcn.train import train
 from native_prep.files import load_pickle, save_pickle
 
@@ -57,6 +59,18 @@ def weights(path: str | Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)
 
 
+def stop_after(save, times: int):
+    calls = []
+
+    def saves(self, *args):
+        save(self, *args)
+        calls.append(1)
+        if len(calls) == times:
+            raise KeyboardInterrupt
+
+    return saves
+
+
 def equal(one: str | Path, other: str | Path) -> bool:
     theirs = weights(other)
     return all(torch.equal(value, theirs[name]) for name, value in weights(one).items())
@@ -66,6 +80,129 @@ def test_schedule() -> None:
     config = Config(base_lr=0.1, warm_up_epoch=5, step=(30, 40))
     rates = [learning_rate(config, epoch) for epoch in (0, 4, 5, 29, 30, 39, 40, 49)]
     assert rates == pytest.approx([0.02, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_cosine_schedule() -> None:
+    config = Config(base_lr=0.2, warm_up_epoch=2, num_epoch=10, schedule="cosine")
+    rates = [learning_rate(config, at) for at in (0.0, 0.5, 2.0, 6.0, 8.0, 10.0)]
+    assert rates == pytest.approx([0.0, 0.05, 0.2, 0.1, 0.1 * (1 - 2**-0.5), 0.0])
+
+
+def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
+    # No batch norm tells the parts apart here, so they add up to the whole.
+    whole, parted = (
+        run.Run(replace(config, accumulate=parts), World(torch.device("cpu")), None, False, False) for parts in (1, 2)
+    )
+    parted.model.load_state_dict(whole.model.state_dict())
+    moved = []
+    for one in (whole, parted):
+        one.model.eval()
+        chunks = in_parts(one._chunks(0)[:1], one.config.accumulate)
+        one.train_step(list(one.train_feed.batches(chunks)), [])
+        moved.append(one.model.fc.weight.detach())
+        one.log.close()
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-5, atol=1e-7)
+    assert train(replace(config, accumulate=2, num_epoch=1), device="cpu")["epochs"] == 1
+    with pytest.raises(ValueError, match=r"batch_size 4 does not divide among 1 processes and 3 parts.*multiple of 3"):
+        train(replace(config, accumulate=3), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "batch_size", "parts", "text"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            4,
+            1,
+            "set batch_size to 2, or keep it and set accumulate to 2",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            12,
+            2,
+            "in 2 parts: set batch_size to 6",
+        ),
+        (MemoryError(), 4, 4, "set a smaller window_size"),
+    ],
+)
+def test_too_little_memory_names_what_to_try(
+    config: Config, monkeypatch, error: Exception, batch_size: int, parts: int, text: str
+) -> None:
+    def breaks(self, parts, held):
+        raise error
+
+    monkeypatch.setattr(run.Run, "train_step", breaks)
+    with pytest.raises(MemoryError, match=f"tiny.yaml: out of memory with batch_size {batch_size}.*{text}"):
+        train(replace(config, batch_size=batch_size, accumulate=parts), device="cpu")
+
+
+def test_other_errors_stay_as_they_are(config: Config, monkeypatch) -> None:
+    def breaks(self, parts, held):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(run.Run, "train_step", breaks)
+    with pytest.raises(RuntimeError, match="mat1"):
+        train(config, device="cpu")
+
+
+def test_profile(config: Config) -> None:
+    train(config, device="cpu", profile=True)
+    events = json.loads(Path(config.work_dir, "profile.json").read_text())["traceEvents"]
+    assert any("convolution_backward" in event.get("name", "") for event in events)
+
+
+def test_outcome(tmp_path: Path) -> None:
+    scores = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    labels = np.array([0, 1, 1, 1])
+    assert outcome.confusion_of(scores, labels).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    outcome.write_outcome(tmp_path, scores, labels, ["sit", "stand", "wave"])
+    assert (tmp_path / "confusion.csv").read_text().splitlines()[2] == "stand,1,2,0"
+    assert (tmp_path / "per_class.csv").read_text().splitlines()[1:] == [
+        "0,sit,1,1,1.0000",
+        "1,stand,3,2,0.6667",
+        "2,wave,0,0,",
+    ]
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_averaged_weights(config: Config, tmp_path: Path) -> None:
+    averaged = replace(config, ema=0.5, label_smoothing=0.1, schedule="cosine", test_windows=2)
+    straight = train(averaged, device="cpu")
+    parted = replace(averaged, work_dir=str(tmp_path / "parted"))
+    # The cosine knows the length of the run, so it is stopped, not shortened.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.Run, "save", stop_after(run.Run.save, 1))
+        with pytest.raises(KeyboardInterrupt):
+            train(parted, device="cpu")
+    assert equal(train(parted, device="cpu", resume=True)["checkpoint"], straight["checkpoint"])
+    state = torch.load(tmp_path / "parted" / "resume.pt", weights_only=True)
+    saved = weights(straight["checkpoint"])
+    assert torch.equal(saved["fc.weight"], state["average"]["fc.weight"])
+    assert not torch.equal(saved["fc.weight"], state["model"]["fc.weight"])
+    assert evaluate.test(averaged, straight["checkpoint"], device="cpu")["top1"] == straight["top1"]
+
+
+def test_an_average_moves_by_its_decay() -> None:
+    model = build_model("agcn", MODEL)
+    average = Average(model, 0.5)
+    before = model.fc.weight.detach().clone()
+    with torch.no_grad():
+        model.fc.weight.add_(1.0)
+    average.update(model, step=1000)
+    torch.testing.assert_close(average.model.fc.weight, before + 0.5)
+    average.update(model, step=0)  # worth a tenth so early
+    torch.testing.assert_close(average.model.fc.weight, before + 0.95)
+
+
+def test_windows_are_averaged(config: Config) -> None:
+    drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
+    model = build_model("agcn", MODEL).train()
+    feed = Feed(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
+    mean = evaluate.score_clips(model, feed, 4, windows=2, quiet=True)
+    with torch.inference_mode():
+        apart = [model(next(feed.batches([Chunk(0, np.arange(7))], epoch)).clips).numpy() for epoch in (0, 1)]
+    assert not np.allclose(*apart)
+    np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
 
 
 def test_learned_graphs_wait() -> None:
@@ -91,7 +228,8 @@ def test_a_whole_run(config: Config) -> None:
     assert result["best_top1"] >= result["top1"] and result["top5"] == 1.0
     assert result["clips_per_second"] > 0 and result["stream"] == "joint"
     names = {path.name for path in work.iterdir()}
-    assert names == {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
+    kept = {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
+    assert names == kept | set(outcome.FILES)
     assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
     assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
     assert "epoch 2: test loss" in (work / "log.txt").read_text()
@@ -149,8 +287,8 @@ def test_resume_refuses(config: Config) -> None:
 def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkeypatch) -> None:
     step = run.Run.train_step
 
-    def breaks(self, clips, labels, held):
-        loss, right = step(self, clips, labels, held)
+    def breaks(self, batch, held):
+        loss, right = step(self, batch, held)
         return (loss * float("nan") if self.at.step == 5 else loss), right
 
     monkeypatch.setattr(run.Run, "train_step", breaks)
@@ -247,6 +385,7 @@ import copy, json, os, pathlib, pickle, sys
 import torch
 from agcn.model import build_model
 from agcn.parallel import open_world
+from agcn.rows import plan_rows
 from agcn.train import train
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
@@ -262,6 +401,19 @@ with open_world("cpu") as world:
     torch.nn.functional.cross_entropy(network(x[share]), y[share]).backward()
     ours, theirs = model.state_dict(), alone.state_dict()
     apart = [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
+    apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
+    # Two bodies, of which the processes lack different numbers.
+    model = build_model("agcn", {**model_args, "num_person": 2}).double()
+    alone = copy.deepcopy(model)
+    x = torch.randn(6, 3, 16, 4, 2).double()
+    absent = torch.tensor([1, 0, 1, 0, 0, 1]).bool()
+    x[absent, ..., 1] = 0
+    rows = plan_rows(torch.stack([torch.ones(6).bool(), ~absent], 1)[share].numpy())
+    torch.nn.functional.cross_entropy(alone(x), y).backward()
+    network = world.wrap(model)
+    torch.nn.functional.cross_entropy(network(x[share], rows), y[share]).backward()
+    ours, theirs = model.state_dict(), alone.state_dict()
+    apart += [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
     apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
 (folder / f"rank{os.environ['RANK']}.json").write_text(json.dumps({**result, "apart": max(apart)}))
 """
