@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+# Processes that share the tests share the processors too; PyTorch reads this when it is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
