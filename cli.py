@@ -90,7 +90,6 @@ def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @cli.command(cls=Several)
 @click.argument("dataset", type=click.Choice((*DATASETS, "custom")), default="ntu60")
-@_own_data_options
 @click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
 @click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")
@@ -103,6 +102,7 @@ def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
 @click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
 @click.option("--packed-dtype", type=click.Choice(("float32", "float16")), help="[default: float32]")
+@_own_data_options
 @reports
 def prep(dataset: str, **options: Any) -> dict[str, Any]:
     """Prepare raw recordings as arrays.

@@ -57,9 +57,12 @@ def load_layout(path: str | os.PathLike[str]) -> Layout:
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: holds no KEY: VALUE pairs: give name, joints, edges and centre")
     try:
-        return layout_from_dict({"name": Path(path).stem, **raw})
+        layout = layout_from_dict({"name": Path(path).stem, **raw})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    if layout.name in LAYOUTS and layout != LAYOUTS[layout.name]:
+        raise ValueError(f"{path}: name: {layout.name!r} is another skeleton's: give this one a name of its own")
+    return layout
 
 
 def layout_as_dict(layout: Layout) -> dict[str, Any]:
@@ -92,9 +95,11 @@ def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
             raise ValueError(f"has no {key}: add it")
     joints = _joints(raw["joints"])
     edges = _pairs(raw["edges"], "edges", joints)
-    for child, parent in edges:
+    for place, (child, parent) in enumerate(edges):
         if child == parent:
             raise ValueError(f"edges: {joints[child]!r} is tied to itself: leave that pair out")
+        if {child, parent} in map(set, edges[:place]):
+            raise ValueError(f"edges: {joints[child]!r} and {joints[parent]!r} are tied twice: keep one of the pairs")
     centre = _joint(raw["centre"], "centre", joints)
     whole = layout_from_edges(edges, len(joints), centre, str(raw["name"]))
     bones = whole.bones
@@ -108,6 +113,9 @@ def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
         bones = tuple(sorted((*given, *((joint, joint) for joint in range(len(joints)) if joint not in named))))
     _check_reach(edges, joints, centre)
     ends = {key: _pair(raw[key], key, joints) for key in ("spine", "shoulders") if raw.get(key) is not None}
+    for key, (one, other) in ends.items():
+        if one == other:
+            raise ValueError(f"{key}: {joints[one]!r} is given twice: name two joints")
     coordinates = str(raw.get("coordinates", "world"))
     return Layout(whole.name, joints, edges, bones, centre, ends.get("spine"), ends.get("shoulders"), coordinates)
 

@@ -66,7 +66,8 @@ def find_recordings(
         OSError: a folder or a list cannot be read.
     """
     if not data_path.is_dir():
-        raise ValueError(f"{data_path}: no such folder: give --data-path the folder of the raw files")
+        what = "is no folder" if data_path.exists() else "no such folder"
+        raise ValueError(f"{data_path}: {what}: give --data-path the folder of the raw files")
     ignored = _ignored(dataset, ignored_samples)
     if dataset.layout.name == "kinetics":
         recordings = _find_kinetics(data_path, ignored)
@@ -167,7 +168,8 @@ def _label_of(dataset: Dataset, name: str) -> int:
         return -1
     action = parse_ntu_name(name).action
     if not 1 <= action <= dataset.num_class:
-        raise ValueError(f"action {action} is not one of the {dataset.num_class} of {dataset.name}: use ntu120 for it")
+        advice = "use ntu120 for it" if dataset.num_class < action <= 120 else "rename it or move it away"
+        raise ValueError(f"action {action} is not one of the {dataset.num_class} of {dataset.name}: {advice}")
     return action - 1
 
 
@@ -196,7 +198,9 @@ def _add_kinetics(
         if isinstance(entry, dict) and not entry.get("has_skeleton", True):
             continue
         if not isinstance(label, int) or label < 0:
-            bad.append(BadFile(path, 0, "has no label_index in the label file: add it or move the clip away"))
+            bad.append(
+                BadFile(path, 0, "has no label_index from 0 on in the label file: mend it or move the clip away")
+            )
             continue
         found.append(Recording(path, name, label, (place,)))
 

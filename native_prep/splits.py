@@ -22,6 +22,10 @@ _NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?
 _NW_UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})(?:\.json)?", re.ASCII)
 
 
+# How many of each there are in NTU RGB+D 120, which 60 is a part of; actions are the data set's to check.
+_NTU_RANGES = {"setup": 32, "camera": 3, "performer": 106, "replication": 2}
+
+
 class NtuName(NamedTuple):
     """What the name of an NTU clip says; all numbers count from 1, so the label is `action` - 1."""
 
@@ -46,9 +50,14 @@ def parse_ntu_name(name: str) -> NtuName:
     """Reads `S001C002P003R002A013`, with `.skeleton` or without.
 
     Raises:
-        ValueError: the name has another form.
+        ValueError: the name has another form, or a number that no clip of NTU has.
     """
-    return NtuName(*_numbers(_NTU_NAME, name, "an NTU clip", "S001C002P003R002A013.skeleton"))
+    clip = NtuName(*_numbers(_NTU_NAME, name, "an NTU clip", "S001C002P003R002A013.skeleton"))
+    for key, most in _NTU_RANGES.items():
+        number = getattr(clip, key)
+        if not 1 <= number <= most:
+            raise ValueError(f"{name}: {key} {number} is not one of NTU's {most}: rename it or move it away")
+    return clip
 
 
 def parse_nw_ucla_name(name: str) -> NwUclaName:

@@ -67,6 +67,9 @@ def test_the_example_is_sound_and_serves_a_model() -> None:
         ({"centre": True}, "no joint is called True"),
         ({"coordinates": "pixels"}, "use world or image"),
         ({"spine": "hip"}, "spine: 'hip' is not a pair"),
+        ({"spine": ["hip", "hip"]}, "spine: 'hip' is given twice"),
+        ({"edges": [["chest", "hip"], ["head", "chest"], ["hip", "chest"]]}, "'hip' and 'chest' are tied twice"),
+        ({"name": "coco17"}, "'coco17' is another skeleton's"),
     ],
 )
 def test_slips_are_named(tmp_path: Path, changes: dict, words: str) -> None:

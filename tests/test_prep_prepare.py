@@ -115,7 +115,7 @@ def test_kinetics_labels(tmp_path, capsys):
     labels.write_text(json.dumps(entries))
     with pytest.raises(ValueError, match=r"has label_index 0, the label file says 7.*2 bad files"):
         prepare("kinetics", raw, tmp_path / "out")
-    assert "clip-val2_x.json: has no label_index in the label file" in capsys.readouterr().err
+    assert "clip-val2_x.json: has no label_index from 0 on in the label file" in capsys.readouterr().err
     labels.write_text("{\n]")
     with pytest.raises(ValueError, match=r"label\.json:2: not JSON"):
         prepare("kinetics", raw, tmp_path / "out")
@@ -252,7 +252,7 @@ def test_memory_does_not_grow(tmp_path):
         raw = tmp_path / f"raw{clips}"
         raw.mkdir()
         for number in range(clips):
-            (raw / f"S001C001P{number:03d}R001A001.skeleton").write_bytes(good)
+            (raw / f"S001C001P{number % 100 + 1:03d}R001A{number // 100 + 1:03d}.skeleton").write_bytes(good)
         code = (
             "import re; from pathlib import Path; from native_prep.prepare import prepare;"
             f"print(prepare('ntu60', {str(raw)!r}, {str(tmp_path / 'out')!r}, benchmarks=['xsub'])['clips'],"

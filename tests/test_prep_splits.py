@@ -52,6 +52,12 @@ def test_names():
             parse_ntu_name(name)
     with pytest.raises(ValueError, match="not the name of an NW-UCLA clip"):
         parse_nw_ucla_name("a1_s02_e03_v01.json")
+    for name, words in (
+        ("S033C001P001R001A001", "setup 33 is not one of NTU's 32"),
+        ("S001C004P001R001A001", "camera 4"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            parse_ntu_name(name)
 
 
 def test_sides():
