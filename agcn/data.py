@@ -11,6 +11,7 @@ import numpy as np
 
 from agcn.model import Model
 from agcn.settings import FeederArgs
+from native_prep.array_file import load_array
 from native_prep.custom import check_layout
 from native_prep.files import load_pickle
 from native_prep.store import find_part
@@ -102,13 +103,9 @@ def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray | Strea
         if part is not None and part.stream:
             return part.store.array(part.name, part.stream)
     path = _existing(args.data_path, f"{key}.data_path")
-    try:
-        data = np.load(path, mmap_mode="r" if args.use_mmap else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: not an .npy array, or cut off: run prep again") from error
-    if not isinstance(data, np.ndarray) or data.ndim != 5 or data.dtype.kind != "f":
-        shape = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else "several arrays"
-        raise ValueError(f"{path}: holds {shape}, not float32 (N, C, T, V, M): give what prep wrote")
+    data = load_array(path, args.use_mmap, remedy="run prep again")
+    if data.ndim != 5 or data.dtype.kind != "f":
+        raise ValueError(f"{path}: holds {data.dtype} {data.shape}, not float32 (N, C, T, V, M): give what prep wrote")
     return data
 
 

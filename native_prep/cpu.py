@@ -5,6 +5,7 @@ opened and read by the C library, called from compiled code.
 """
 
 import os
+import stat
 from collections.abc import Sequence
 
 import numpy as np
@@ -218,8 +219,14 @@ def reason(path: str, report: Sequence[int] | np.ndarray) -> str:
     if code != status.UNREADABLE:
         return status.explain(code, int(report[FIRST]), int(report[SECOND]))
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (only to learn what the system says)
-            file.read(1)
+        handle = os.open(path, _READ_ONLY)
+        try:
+            mode = os.fstat(handle).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says so itself
+                return "is no file: move it away"
+            os.read(handle, 1)
+        finally:
+            os.close(handle)
     except OSError as error:
         return f"{error.strerror or error}: give a file that can be read"
     return "could not be read to its end: try again"

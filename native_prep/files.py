@@ -1,16 +1,19 @@
 """Files and folders that appear whole or not at all, and pickles that cannot run code.
 
-What is being written has a hidden name beside its place, `.NAME.HOST.PID.part`, so that several machines can share a
-folder; the next run on the same machine removes what a killed one left.
+What is being written has a hidden name beside its place, `.NAME.HOST.PID.TOKEN.part`, so that several machines can
+share a folder; the next run on the same machine removes what a killed one left. The token tells a process from an
+earlier one that had the same number, as the only process of a container always has.
 """
 
 import glob
-import io
 import os
 import pickle
 import re
+import secrets
 import shutil
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,18 +21,38 @@ from types import TracebackType
 from typing import Any
 
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
+_TOKEN = secrets.token_hex(4)
+# What other machines left is named, not removed, when it is older than so many seconds.
+_OLD = 24 * 3600
 
 
 def hidden(final: Path, kind: str = "part") -> Path:
     """The hidden name beside `final` of what this process works on; `kind` is what it ends with."""
-    return final.with_name(f".{final.name}.{_HOST}.{os.getpid()}.{kind}")
+    return final.with_name(f".{final.name}.{_HOST}.{os.getpid()}.{_TOKEN}.{kind}")
 
 
 def left_behind(final: Path, kind: str = "part") -> list[Path]:
-    """What processes of this machine that are no more have left under such names."""
-    found = final.parent.glob(f".{glob.escape(final.name)}.{_HOST}.*.{kind}")
-    owners = ((path, path.name.split(".")[-2]) for path in found)
-    return [path for path, owner in owners if owner.isdigit() and not is_alive(int(owner))]
+    """What processes of this machine that are no more have left under such names; old ones of others are told."""
+    left = []
+    for path in final.parent.glob(f".{glob.escape(final.name)}.*.{kind}"):
+        owner = path.name[len(final.name) + 2 : -len(kind) - 1].split(".")
+        if len(owner) != 3 or not owner[1].isdigit():  # of a longer name
+            continue
+        host, process, token = owner[0], int(owner[1]), owner[2]
+        if host == _HOST:
+            # Only this process has its number now, so that another token is an earlier one's.
+            if token != _TOKEN if process == os.getpid() else not is_alive(process):
+                left.append(path)
+        elif _is_old(path):
+            print(f"{path}: half-written on {host} more than a day ago: remove it if nobody writes it", file=sys.stderr)
+    return left
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _OLD
+    except FileNotFoundError:  # finished meanwhile
+        return False
 
 
 class OutputSet:
@@ -207,8 +230,8 @@ _SAFE_GLOBALS = {
 
 # What unpickling raises on bytes that are no pickle.
 _BROKEN = (
-    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, MemoryError,
-    SystemError, TypeError, ValueError,
+    pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, SystemError,
+    TypeError, ValueError,
 )  # fmt: skip
 
 
@@ -228,9 +251,11 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
         ValueError: the file is no pickle, or holds other objects.
         OSError: it cannot be read.
     """
-    raw = Path(path).read_bytes()
     try:
-        return _PlainUnpickler(io.BytesIO(raw), encoding="latin1").load()
+        with Path(path).open("rb") as file:
+            return _PlainUnpickler(file, encoding="latin1").load()
+    except MemoryError as error:  # damaged pickles may claim to be of any size
+        raise ValueError(f"{path}: takes more memory than there is: give a smaller one, or make it again") from error
     except _BROKEN as error:
         raise ValueError(f"{path}: not a pickle of plain values ({error}): make it again") from error
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from native_prep.array_file import load_array
 from native_prep.layouts import Layout
 from native_prep.mediapipe_csv import read_mediapipe_csv
 from native_prep.poses import BadClip, Poses, check_joints, checked_points
@@ -59,8 +60,8 @@ def load_json(path: str) -> Any:
 def read_array(path: str, layout: Layout) -> Poses:
     """A .npy file of one clip: (T, V, C), or (M, T, V, C) for several people, C being 2 or 3."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        array = load_array(path)
+    except ValueError as error:
         raise BadClip(path, "not an .npy array of numbers: write it again with numpy.save") from error
     return Poses(checked_points(array, layout, path))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from native_prep.array_file import load_array
 from native_prep.layouts import LAYOUTS, Layout
 from native_prep.pose_files import OPENPOSE_SUFFIX, is_alphapose, load_json, read_pose_file
 from native_prep.pose_labels import Labels, number_classes, read_label_file, side_of
@@ -146,7 +147,7 @@ def _open_array(
     path: Path, layout: Layout, label_path: str | None, split: str | None, classes: list[str] | None
 ) -> PoseSource:
     """One array of all clips; the lines of the label file are its clips in order."""
-    array = _load_array(path)
+    array = load_array(path, mapped=True, archive=True)
     last = _channels_last(array.shape, layout, path)
     labels = _read_labels(label_path, path.parent, classes)
     if len(labels.clips) != len(array):
@@ -165,21 +166,6 @@ def _open_array(
         return Poses(checked[:, : frames[-1] + 1 if len(frames) else 1])
 
     return PoseSource(clips, [], labels.classes, read)
-
-
-def _load_array(path: Path) -> np.ndarray:
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise ValueError(f"{path}: holds the arrays {', '.join(loaded.files)}: keep the clips alone")
-            return loaded[loaded.files[0]]
-    except (EOFError, ValueError) as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ValueError(f"{path}: not an array of numbers, or cut off: write it again with numpy.save") from error
 
 
 def _channels_last(shape: tuple[int, ...], layout: Layout, path: Path) -> bool:

@@ -8,6 +8,7 @@ there, `store.json` is added and the folder gets the store's name.
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -216,9 +217,14 @@ class Workshop:
             except ValueError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-        for stranger in self.finished.iterdir():
-            if stranger.name not in shards and stranger.is_dir():
-                shutil.rmtree(stranger, ignore_errors=True)
+        strangers = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
+        if strangers:
+            print(
+                f"{self.final}: {len(strangers)} finished shards are of other files, settings or version: removed",
+                file=sys.stderr,
+            )
+        for stranger in strangers:
+            shutil.rmtree(stranger, ignore_errors=True)
         return write_about(self.finished, head, shards, fingerprint)
 
     def publish(self) -> None:

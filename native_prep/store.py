@@ -9,6 +9,7 @@ Frame t of a body is its frame t mod length where bodies repeat, else zeros foll
 C channels, T frames, V joints, M bodies.
 """
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from native_prep.store_format import (
     STORE,
     StoreHead,
     check_sizes,
-    clip_type,
+    read_clips,
     read_store,
     verify_shard,
 )
@@ -129,21 +130,18 @@ class _Shard:
         self._head, self._mapped, self._kind = head, mapped, KINDS[head.dtype]
         self._kept: np.ndarray | None = None
         check_sizes(self.folder, about)
+        size = HEADER + np.dtype(self._kind).itemsize * math.prod(self._shape)
         with (self.folder / FRAMES).open("rb") as file:
-            if file.read(HEADER) != npy_header(self._shape[0], self._shape[1:], self._kind):
+            header = npy_header(self._shape[0], self._shape[1:], self._kind)
+            if about["files"][FRAMES]["bytes"] != size or file.read(HEADER) != header:
                 raise ValueError(f"{self.folder / FRAMES}: damaged, or of another shape: run prep again")
 
     def read_clips(self) -> np.ndarray:
         path = self.folder / CLIPS
-        try:
-            table = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: not an index of clips: run prep again") from error
-        if table.dtype != clip_type(table.dtype[0].itemsize, self._head.bodies) or len(table) != self.about["clips"]:
-            raise ValueError(f"{path}: an index of another form: run prep again")
+        table = read_clips(path, self.about["clips"], self._head.bodies)
         start, length = table["start"], table["length"]
-        # What the kernel relies on: it copies without looking.
-        if (start < 0).any() or (length < 0).any() or (start + length > self._shape[0]).any():
+        # What the kernel relies on: it copies without looking. A sum of the two could wrap around.
+        if (start < 0).any() or (length < 0).any() or (start > self._shape[0] - length).any():
             raise ValueError(f"{path}: points behind the end of {FRAMES}: run prep again")
         if (length > self._head.frames).any() or (table["label"] < 0).any():
             raise ValueError(f"{path}: has a clip that cannot be: run prep again")

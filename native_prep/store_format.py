@@ -4,6 +4,7 @@ The form is told in `store`. Letters: N clips, C channels, T frames, V joints, M
 """
 
 import hashlib
+import io
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +18,8 @@ VERSION = 1
 STORE, SHARD, FRAMES, CLIPS = "store.json", "shard.json", "frames.npy", "clips.npy"
 KINDS = {"float32": "<f4", "float16": "<f2"}
 PADDINGS = ("repeat", "zero")
+# More than any store can have; whatever is damaged stays below what NumPy's types hold.
+_MOST_BODIES, _MOST_FRAMES, _MOST_BYTES = 1 << 16, (1 << 31) - 1, 1 << 60
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,30 @@ def read_store(path: Path) -> tuple[StoreHead, list[dict[str, Any]]]:
         layout = Layout(**{key: _tuples(value) for key, value in about["layout"].items()})
         head = StoreHead(layout=layout, **{key: _tuples(about[key]) for key in _head_keys()})
         shards = [{"folder": str(one["folder"]), **shard_about(one)} for one in about["shards"]]
-        if not shards or int(head.bodies) < 1 or int(head.frames or 0) < 1:
+        if not shards:
             raise ValueError("it is empty")
+        _check_head(head)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error!r}): run prep again") from error
     return head, shards
+
+
+def _check_head(head: StoreHead) -> None:
+    """Raises ValueError or TypeError where compiled code, which looks at nothing, could not rely on a head."""
+    _whole(head.bodies, 1, _MOST_BODIES)
+    _whole(head.frames, 1, _MOST_FRAMES)
+    for child, parent in head.layout.edges + head.layout.bones:
+        _whole(child, 0, head.layout.num_joints)
+        _whole(parent, 0, head.layout.num_joints)
+    if not all(isinstance(text, str) for text in (head.dataset, head.layout.name, *head.parts)):
+        raise ValueError("a name is no text")
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    """A whole number; `true`, 5.0 and "5" are none."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{value!r} is no whole number from {least} to {most}")
+    return value
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -110,10 +132,41 @@ def read_about(path: Path) -> dict[str, Any]:
 def shard_about(about: dict[str, Any]) -> dict[str, Any]:
     """What is said of a shard's files, or KeyError, TypeError or ValueError where that makes no sense."""
     files = {
-        name: {"bytes": int(about["files"][name]["bytes"]), "sha256": str(about["files"][name]["sha256"])}
+        name: {
+            "bytes": _whole(about["files"][name]["bytes"], 0, _MOST_BYTES),
+            "sha256": str(about["files"][name]["sha256"]),
+        }
         for name in (FRAMES, CLIPS)
     }
-    return {"clips": int(about["clips"]), "frames": int(about["frames"]), "files": files}
+    clips, frames = (_whole(about[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
+    return {"clips": clips, "frames": frames, "files": files}
+
+
+def read_clips(path: Path, clips: int, bodies: int) -> np.ndarray:
+    """The records in a shard's `clips.npy`; its header decides nothing, it is compared with the one that fits.
+
+    Raises:
+        ValueError: it is damaged, or of another form.
+        OSError: it cannot be read.
+    """
+    raw = path.read_bytes()
+    start = 10 + int.from_bytes(raw[8:10], "little")
+    # What the names take is all that is not known beforehand.
+    rest = clip_type(1, bodies).itemsize - 1
+    name_bytes = (len(raw) - start) // clips - rest if clips else 1
+    if 1 <= name_bytes <= _MOST_FRAMES:
+        kind = clip_type(name_bytes, bodies)
+        whole = len(raw) == start + clips * kind.itemsize
+        if whole and raw[:start].split() == _header_of(clips, kind).split():  # NumPy's versions differ in the blanks
+            return np.frombuffer(raw, kind, clips, start)
+    raise ValueError(f"{path}: not an index of {clips} clips of {bodies} bodies: run prep again")
+
+
+def _header_of(rows: int, kind: np.dtype) -> bytes:
+    about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.getvalue()
 
 
 def check_sizes(folder: Path, about: dict[str, Any]) -> None:

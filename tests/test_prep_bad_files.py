@@ -1,6 +1,7 @@
 """Bad files: each is named with its line and what to do, and never read past its end."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from prep_files import (
     write_nw_ucla_folder,
 )
 
-from native_prep import reference
+from native_prep import reference, status
 from native_prep.clips import read_clip
+from native_prep.cpu import reason
 from native_prep.prepare import prepare
 
 
@@ -252,3 +254,13 @@ def test_a_clip_without_a_label_can_be_recognised_but_not_prepared(tmp_path, dat
     assert np.array_equal(read_clip(path, dataset), labelled)
     with pytest.raises(ValueError, match=r"\.json: has no label"):
         prepare(dataset, folder, tmp_path / "out")
+
+
+def test_a_pipe_with_a_writer_does_not_stop_us(tmp_path):
+    pipe = str(tmp_path / "S001C001P001R001A001.skeleton")
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    try:
+        assert reason(pipe, [status.UNREADABLE, 0, 0, 0, 0, 0, -1]) == "is no file: move it away"
+    finally:
+        os.close(writer)

@@ -114,7 +114,7 @@ def test_only_the_rest_is_done(tmp_path):
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_what_changed_is_done_again(tmp_path):
+def test_what_changed_is_done_again(tmp_path, capsys):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
     pack(raw, out, shard="1/1")
     names = sorted(path.name for path in raw.iterdir())
@@ -124,6 +124,7 @@ def test_what_changed_is_done_again(tmp_path):
     assert pack(raw, out, shard="1/1")["resumed"] == 4
     assert prepare("ntu60", raw, out, formats=["packed"], max_frames=65, shard="1/1")["resumed"] == 0
     assert pack(raw, out, packed_dtype="float16")["resumed"] == 0
+    assert "finished shards are of other files, settings or version: removed" in capsys.readouterr().err
     assert len(list((out / "packed").iterdir())) == 5 + 1  # those of other settings are gone
     assert not (out / ".packed.shards").exists()
 

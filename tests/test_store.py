@@ -1,7 +1,9 @@
 """The packed store: dense arrays to the bit, read by `agcn` and `export` as files are, and every damage in one line."""
 
+import io
 import json
 import lzma
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +195,13 @@ def test_float16(ntu: Path, tmp_path: Path):
     assert not (tmp_path / "big").exists() or not list((tmp_path / "big").iterdir())
 
 
+def np_bytes(array: np.ndarray) -> bytes:
+    """The bytes of an `.npy` file."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def spoil(folder: Path, name: str, change) -> None:
     (path,) = folder.rglob(name)
     path.write_bytes(change(path.read_bytes()))
@@ -204,6 +213,11 @@ def spoil(folder: Path, name: str, change) -> None:
         ("frames.npy", lambda raw: raw[:-4], r"frames\.npy: has \d+ bytes instead of"),
         ("frames.npy", lambda raw: b"x" + raw[1:], r"frames\.npy: damaged, or of another shape"),
         ("clips.npy", lambda raw: b"x" + raw[1:], r"clips\.npy: not an index"),
+        ("clips.npy", lambda raw: b"PK\3\4" + raw[4:], r"clips\.npy: not an index"),
+        ("clips.npy", lambda raw: np_bytes(np.zeros((len(raw) - 128) // 4, "<f4")), r"clips\.npy: not an index"),
+        ("clips.npy", lambda raw: raw.replace(b"'shape': (", b"'shape': (9")[: len(raw)], "not an index"),
+        # The last body's start and length: their sum is more than int64 holds.
+        ("clips.npy", lambda raw: raw[:-16] + b"\xff" * 7 + b"\x7f" + bytes(4) + b"\1\0\0\0", "points behind the end"),
         ("clips.npy", lambda raw: raw[:-4] + b"\xff\xff\xff\x7f", r"clips\.npy: points behind the end"),
         ("clips.npy", lambda raw: raw[:-4] + b"\xff\xff\xff\xff", r"clips\.npy: points behind the end"),
         ("store.json", lambda raw: raw.replace(b'"version": 1', b'"version": 7'), r"is of version 7, this program"),
@@ -211,6 +225,12 @@ def spoil(folder: Path, name: str, change) -> None:
         ("store.json", lambda raw: b"[]", r"store\.json: not the description"),
         ("store.json", lambda raw: raw.replace(b'"padding"', b'"paddin"'), r"store\.json: damaged"),
         ("store.json", lambda raw: raw.replace(b'"sha256"', b'"sha"'), r"store\.json: damaged"),
+        ("store.json", lambda raw: raw.replace(b'"frames": 50', b'"frames": "50"'), r"store\.json: damaged"),
+        ("store.json", lambda raw: raw.replace(b'"bodies": 2', b'"bodies": 1.5'), r"store\.json: damaged"),
+        ("store.json", lambda raw: raw.replace(b'"bodies": 2', b'"bodies": 3'), r"clips\.npy: not an index"),
+        ("store.json", lambda raw: re.sub(rb'"clips": \d+', b'"clips": 1e3', raw), r"store\.json: damaged"),
+        ("store.json", lambda raw: re.sub(rb'"clips": \d+', b'"clips": 99999999999', raw), r"clips\.npy: not an index"),
+        ("store.json", lambda raw: raw.replace(b'"frames": ', b'"frames": 9'), r"frames\.npy: damaged"),
     ],
 )
 def test_damage_is_one_line(ntu: Path, tmp_path: Path, name, change, message):
