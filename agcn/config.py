@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from agcn.coerce import coerce, nearest
 from agcn.model import model_arguments
 from agcn.settings import Config, FeederArgs
 from native_prep.streams import STREAMS
+from native_prep.yaml_file import dump_yaml, read_yaml, yaml_value
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 
@@ -54,7 +53,7 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
 
 def to_yaml(config: Config) -> str:
     """`config` as a file that `load_config` reads back."""
-    return yaml.safe_dump(_without_tuples(dataclasses.asdict(config)), sort_keys=False)
+    return dump_yaml(_without_tuples(dataclasses.asdict(config)))
 
 
 def _without_tuples(value: Any) -> Any:
@@ -77,28 +76,8 @@ class _Where:
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give a configuration, for example configs/ntu-xsub.yaml")
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file: give a configuration in YAML") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path}: holds no KEY: VALUE pairs: give a configuration")
-    lines: dict[str, int | str] = {}
-    _note_lines(tree, "", lines)
-    return raw, lines
-
-
-def _note_lines(tree: yaml.Node | None, prefix: str, lines: dict[str, int | str]) -> None:
-    if isinstance(tree, yaml.MappingNode):
-        for key, value in tree.value:
-            lines[prefix + str(key.value)] = key.start_mark.line + 1
-            _note_lines(value, f"{prefix}{key.value}.", lines)
+    raw, found = read_yaml(path, "a configuration")
+    return raw, dict(found)
 
 
 def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> None:
@@ -107,8 +86,8 @@ def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> No
     if not (key and equals):
         raise ValueError(f"--set {pair}: give KEY=VALUE")
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
+        value = yaml_value(text)
+    except ValueError as error:
         raise ValueError(f"--set {pair}: the value is not YAML: quote it") from error
     *parents, leaf = key.split(".")
     place = raw

@@ -55,7 +55,7 @@ def train(
     with open_world(device, config.device[0] if config.device else 0) as world:
         run = Run(config, world, amp_dtype if amp else None, compile, resume)
         try:
-            with traced(run.folder / TRACE) if profile and world.leads else nullcontext() as run.trace:
+            with traced(run.folder / TRACE, run.log.line) if profile and world.leads else nullcontext() as run.trace:
                 run.go()
         finally:
             run.log.close()

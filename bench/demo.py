@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agcn.config import load_config
 from agcn.evaluate import test
 from agcn.train import train
@@ -17,6 +15,7 @@ from export.fusion import fuse_scores
 from export.predict import fuse_engine, predict
 from native_prep.prepare import prepare
 from native_prep.synth import synth
+from native_prep.yaml_file import dump_yaml
 
 STREAMS = ("joint", "bone")
 TIMES_CHANCE = 3.0
@@ -161,7 +160,7 @@ def _config_text(out: Path, data: Path, sizes: DemoSizes, seed: int) -> str:
         for name, part in (("train_feeder_args", "train"), ("test_feeder_args", "val"))
     }
     last = max(1, sizes.epochs * 2 // 3)
-    return yaml.safe_dump(
+    return dump_yaml(
         {
             "work_dir": str(out / "work_dir" / "{stream}"),
             "model_saved_name": "demo_{stream}",
@@ -179,8 +178,7 @@ def _config_text(out: Path, data: Path, sizes: DemoSizes, seed: int) -> str:
             "batch_size": sizes.batch,
             "test_batch_size": 16,
             "seed": seed,
-        },
-        sort_keys=False,
+        }
     )
 
 

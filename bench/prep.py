@@ -11,13 +11,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.part import Check, Part
-from bench.prep_cuda import add_cuda
 from bench.prep_data import evenly, kinetics_files, megabytes, ntu_files
 from bench.prep_kernels import TextKernels
 from bench.prep_original import prepare_original
@@ -100,7 +100,12 @@ def run_prep(
             _time_ntu(part, sources[0], work, sample, npy_clips, threads, runs, seconds)
         if "kinetics" in agreeing:
             _time_kinetics(part, sources[1], work, sample, threads, runs, seconds)
-        add_cuda(part, ntu, runs, seconds)
+        if find_spec("numba.cuda") is None:
+            part.left_out["prep on a GPU"] = "Numba has no CUDA target here: pip install 'numba-cuda[cu13]'"
+        else:
+            from bench.prep_cuda import add_cuda
+
+            add_cuda(part, ntu, runs, seconds)
     return part
 
 

@@ -6,18 +6,19 @@ from native_prep.jit import c_function, inlined, scalar
 
 JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
 
-_copy = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
+copy_bytes = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
 
 
-@scalar
-def _repeat(row, made):
-    """Fills each channel with its first `made` numbers again and again, twice as many each time."""
-    for channel in range(row.shape[0]):
-        done = made
-        while done < row.shape[1]:
-            more = min(done, row.shape[1] - done)
-            _copy(row[channel, done:].ctypes, row[channel].ctypes, 4 * more)
-            done += more
+@inlined
+def repeat(values, made, total, step):
+    """Fills `values` up to `total` with its first `made` entries again and again, twice as many each time.
+
+    An entry is `step` float32 numbers, along the first axis.
+    """
+    while made < total:
+        more = min(made, total - made)
+        copy_bytes(values[made:].ctypes, values.ctypes, 4 * more * step)
+        made += more
 
 
 @scalar
@@ -62,7 +63,8 @@ def _motion(row, moved, step):
 def _finish(clip, made, row):
     step = clip.shape[0] * clip.shape[2]
     if made > 0:
-        _repeat(row, made * step)
+        for channel in range(row.shape[0]):
+            repeat(row[channel], made * step, row.shape[1], 1)
     else:
         for channel in range(3):
             for index in range(row.shape[1]):

@@ -130,9 +130,9 @@ def whole_number(text, at, end):
         return code, 0, behind
     for index in range(at, behind):
         if text[index] != _MINUS and (text[index] < _ZERO or text[index] > 57):
-            return status.NOT_A_COUNT, 0, at
-    if abs(number) > 1e9:
-        return status.NOT_A_COUNT, 0, at
+            return status.NOT_WHOLE, 0, at
+    if abs(number) >= 1e9:
+        return status.NOT_WHOLE, 0, at
     return status.OK, np.int64(number), behind
 
 

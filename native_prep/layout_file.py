@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from native_prep.layouts import LAYOUTS, Edge, Layout, layout_from_edges
+from native_prep.yaml_file import read_yaml
 
 SUFFIXES = (".yaml", ".yml")
 _KEYS = ("name", "coordinates", "joints", "edges", "centre", "bones", "spine", "shoulders")
@@ -46,16 +45,7 @@ def load_layout(path: str | os.PathLike[str]) -> Layout:
         ValueError: not YAML, a key that is missing, unknown or of another kind, a joint that does not exist.
         OSError: it cannot be read.
     """
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file: give a layout in YAML") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
-    if not isinstance(raw, dict):
-        raise ValueError(f"{path}: holds no KEY: VALUE pairs: give name, joints, edges and centre")
+    raw, _ = read_yaml(path, "a layout with name, joints, edges and centre")
     try:
         layout = layout_from_dict({"name": Path(path).stem, **raw})
     except ValueError as error:

@@ -215,14 +215,3 @@ MEDIAPIPE33 = Layout(
 )  # fmt: skip
 
 LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33)}
-
-
-def get_layout(name: str) -> Layout:
-    """The layout called `name`.
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    if name not in LAYOUTS:
-        raise ValueError(f"no skeleton layout is called {name!r}: use one of {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]

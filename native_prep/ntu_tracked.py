@@ -19,12 +19,10 @@ from native_prep.poses import BadClip, Poses
 from native_prep.prepare import usual_folder
 from native_prep.recordings import find_recordings
 from native_prep.reference import normalise_ntu
-from native_prep.skeleton_text import LIMIT
+from native_prep.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.splits import check_benchmarks
 from native_prep.streams import check_streams
 from native_prep.tracking import bodies_of_highest_motion
-
-_BODY_FIELDS, _JOINT_FIELDS = 10, 12
 
 
 def prepare_tracked(
@@ -105,7 +103,7 @@ def read_ntu_bodies(path: str) -> Poses:
             bodies, at = _count(lines, at, path), at + 1
             for _ in range(bodies):
                 fields = lines[at].split()
-                if len(fields) != _BODY_FIELDS:
+                if len(fields) != BODY_FIELDS:
                     raise BadClip(path, status.explain(status.BODY_FIELDS, len(fields)), at + 1)
                 joints = _count(lines, at + 1, path)
                 if joints != NTU.num_joints:
@@ -137,7 +135,7 @@ def _joints(lines: list[bytes], at: int, path: str) -> np.ndarray:
         fields = lines[at + joint].split()
         if at + joint == len(lines) - 1 and not fields:
             raise IndexError(at)
-        if len(fields) != _JOINT_FIELDS:
+        if len(fields) != JOINT_FIELDS:
             raise BadClip(path, status.explain(status.JOINT_FIELDS, len(fields)), at + joint + 1)
         try:
             points[joint] = [float(field) for field in fields[:3]]

@@ -108,9 +108,9 @@ def _rounded(mantissa, power):
 
 @scalar
 def _many_digits(text, at):
-    """(decided, value) of a run of digits and a point with more than 19 digits; `at` is its first character.
+    """(mantissa, power of ten, whether they are all of it) of a run of more than 19 digits, perhaps with a point.
 
-    The power of ten that stands behind the run is added by the caller, so this returns (first mantissa, power, exact).
+    `at` is its first character. The mantissa holds the first 19 digits that count; an exponent is the caller's to add.
     """
     mantissa = np.uint64(0)
     digits = 0

@@ -4,13 +4,10 @@ A body is kept up to the frame after which it repeats (NTU) or is zero (Kinetics
 """
 
 import numpy as np
-from numba import types
 
-from native_prep.dense import write_streams
-from native_prep.jit import borrowed, c_function, entry, scalar
-from native_prep.normalise import clear_frames
-
-_copy = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
+from native_prep.dense import copy_bytes, repeat, write_streams
+from native_prep.jit import borrowed, entry, scalar
+from native_prep.ntu_steps import clear_frames
 
 
 @scalar
@@ -56,7 +53,7 @@ def pack(clip, lengths, frames, at):
     for body in range(clip.shape[0]):
         if lengths[body] > 0:
             size = 4 * lengths[body] * clip.shape[2] * clip.shape[3]
-            _copy(frames[at:].ctypes, clip[body].ctypes, size)
+            copy_bytes(frames[at:].ctypes, clip[body].ctypes, size)
             at += lengths[body]
     return at
 
@@ -76,15 +73,11 @@ def _unpack(frames, halves, table, starts, lengths, repeats, clip):
         if halves.shape[0] > 0:
             _widen(halves[starts[body] : starts[body] + length], table, clip[body])
         elif length > 0:
-            _copy(clip[body].ctypes, frames[starts[body] :].ctypes, 4 * length * clip.shape[2] * clip.shape[3])
+            copy_bytes(clip[body].ctypes, frames[starts[body] :].ctypes, 4 * length * clip.shape[2] * clip.shape[3])
         if length == 0 or not repeats:
             clear_frames(clip[body], length, made)
             continue
-        step = clip.shape[2] * clip.shape[3]
-        while length < made:  # twice as many each time; `made` is no multiple where two bodies differ
-            more = min(length, made - length)
-            _copy(clip[body, length:].ctypes, clip[body].ctypes, 4 * more * step)
-            length += more
+        repeat(clip[body], length, made, clip.shape[2] * clip.shape[3])  # no whole number of times where two differ
     return made
 
 

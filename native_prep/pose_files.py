@@ -86,14 +86,28 @@ def read_openpose(path: str, layout: Layout) -> Poses:
 
 
 def _openpose_people(file: str, layout: Layout) -> Iterable[Person]:
+    for numbers, name in openpose_keypoints(file):
+        yield _triplets(numbers, file, layout), _number(name)
+
+
+def openpose_keypoints(file: str) -> list[tuple[list[Any], Any]]:
+    """The flat list of x y score, and the `person_id`, of everybody whose body was found in one file of OpenPose.
+
+    Raises:
+        BadClip: it is no such file.
+        OSError: it cannot be read.
+    """
     content = load_json(file)
     people = content.get("people") if isinstance(content, dict) else None
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise BadClip(file, "has no list of people: give files that OpenPose wrote with --write_json")
-    for person in people:
-        numbers = person.get("pose_keypoints_2d", person.get("pose_keypoints"))
-        if numbers:  # empty: only a face or a hand was found
-            yield _triplets(numbers, file, layout), _number(person.get("person_id", -1))
+    found = [
+        (person.get("pose_keypoints_2d", person.get("pose_keypoints")), person.get("person_id", -1))
+        for person in people
+    ]
+    if not all(isinstance(numbers, list | None) for numbers, _ in found):
+        raise BadClip(file, "keypoints are no list of numbers: write x, y, score for each joint")
+    return [(numbers, name) for numbers, name in found if numbers]  # empty: only a face or a hand was found
 
 
 def is_alphapose(content: Any) -> bool:

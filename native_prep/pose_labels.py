@@ -5,10 +5,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from native_prep.files import load_pickle
 from native_prep.recordings import SIDES
 
+# Labels that no list of classes bounds end here: every class gets a name.
+MOST_CLASSES = 1_000_000
 # What the other side is called elsewhere.
 _SIDES = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val", "testing": "val"}
 
@@ -92,10 +97,10 @@ def _label_of(text: str, classes: list[str] | None, where: str) -> int:
         return classes.index(text)
     if not _is_number(text):
         raise ValueError(f"{where}: label {text!r} is no class: give one of the list of classes, or a number from 0")
-    if int(text) >= (len(classes) if classes is not None else 1_000_000):
-        most = len(classes) - 1 if classes is not None else 999_999
-        raise ValueError(f"{where}: label {text} is not one of 0 to {most}: labels count from 0")
-    return int(text)
+    count = len(classes) if classes is not None else MOST_CLASSES
+    if len(text.lstrip("0")) > 9 or int(text[-9:]) >= count:  # `int` refuses thousands of digits
+        raise ValueError(f"{where}: label {text:.20} is not one of 0 to {count - 1}: labels count from 0")
+    return int(text[-9:])
 
 
 def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
@@ -129,11 +134,17 @@ def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
 
 def _read_pickle(path: str | os.PathLike[str]) -> list[tuple[str, str, str, int]]:
     content = load_pickle(path)
-    if not isinstance(content, tuple | list) or len(content) != 2 or len(content[0]) != len(content[1]):
+    pair = isinstance(content, tuple | list) and len(content) == 2 and all(is_row(one) for one in content)
+    if not pair or len(content[0]) != len(content[1]):
         raise ValueError(f"{path}: holds no (names, labels): give a label file that prep wrote, or a CSV file")
     if not len(content[0]):
         raise ValueError(f"{path}: names no clip: give a label file that prep wrote, or a CSV file")
     return [(str(name), str(label), "", 0) for name, label in zip(*content, strict=True)]
+
+
+def is_row(value: Any) -> bool:
+    """Whether a value from a pickle is a list, of Python's or NumPy's."""
+    return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
 def side_of(given: str, asked: str | None, what: str) -> str:

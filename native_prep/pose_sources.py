@@ -9,8 +9,8 @@ import numpy as np
 
 from native_prep.array_file import load_array
 from native_prep.layouts import LAYOUTS, Layout
-from native_prep.pose_files import OPENPOSE_SUFFIX, is_alphapose, load_json, read_pose_file
-from native_prep.pose_labels import Labels, number_classes, read_label_file, side_of
+from native_prep.pose_files import OPENPOSE_SUFFIX, is_alphapose, load_json, openpose_keypoints, read_pose_file
+from native_prep.pose_labels import MOST_CLASSES, Labels, number_classes, read_label_file, side_of
 from native_prep.poses import Poses, checked_points
 from native_prep.pyskl_pickle import PysklFile
 from native_prep.recordings import BadFile
@@ -81,10 +81,9 @@ def usual_layout(source: str, path: Path) -> str:
     """
     if source == "openpose":
         for file in sorted(path.glob(f"*/*{OPENPOSE_SUFFIX}")):
-            people = load_json(str(file)).get("people") or [{}]
-            numbers = people[0].get("pose_keypoints_2d", people[0].get("pose_keypoints")) or []
+            sizes = [len(numbers) for numbers, _ in openpose_keypoints(str(file))]
             for name in ("openpose18", "openpose25"):
-                if len(numbers) == 3 * LAYOUTS[name].num_joints:
+                if 3 * LAYOUTS[name].num_joints in sizes:
                     return name
     if source in _USUAL_LAYOUTS:
         return _USUAL_LAYOUTS[source]
@@ -133,9 +132,10 @@ def _open_pyskl(
     clips, bad = [], []
     most = 0
     for place, name, label, side in file.clips(split):
-        if label < 0 or (classes is not None and label >= len(classes)):
-            range_of = f"0 to {len(classes) - 1}" if classes is not None else "a whole number from 0"
-            bad.append(BadFile(str(path), 0, f"clip {name}: its label is not {range_of}: mend it or --classes"))
+        count = len(classes) if classes is not None else MOST_CLASSES
+        if not 0 <= label < count:
+            text = f"clip {name}: its label is no whole number from 0 to {count - 1}: mend it or --class-list"
+            bad.append(BadFile(str(path), 0, text))
             continue
         most = max(most, label)
         clips.append(PoseClip(name, str(path), place, label, side))

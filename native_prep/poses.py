@@ -94,7 +94,7 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     Raises:
         BadClip: another shape or joint count, what is no finite number.
     """
-    array = np.asarray(points)
+    array = _as_array(points, path, what, "points")
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.dtype.kind not in "fiu" or array.shape[3] not in (2, 3):
@@ -102,7 +102,7 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     check_joints(array.shape[2], layout, path, what)
     flat = array.shape[3] == 2
     if scores is not None:
-        score = np.asarray(scores)
+        score = _as_array(scores, path, what, "scores")
         if score.shape != array.shape[:3] or score.dtype.kind not in "fiu":
             raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: mend them")
         array = np.concatenate([array[..., :2], score[..., None]], axis=3, dtype=np.float32)
@@ -119,6 +119,13 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     if layout.coordinates == "image":
         found[found[..., 2] == 0] = 0
     return found
+
+
+def _as_array(values: Any, path: str, what: str, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise BadClip(path, f"{what}its {name} are lists of different lengths: give one array of numbers") from error
 
 
 def check_joints(count: int, layout: Layout, path: str, what: str = "", line: int = 0) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from native_prep.files import load_pickle
 from native_prep.layouts import Layout
-from native_prep.pose_labels import side_of
+from native_prep.pose_labels import is_row, side_of
 from native_prep.poses import BadClip, Poses, checked_points
 
 
@@ -33,7 +35,7 @@ class PysklFile:
         content = load_pickle(path)
         self._splits: dict[str, Any] = {}
         if isinstance(content, dict) and "annotations" in content:
-            self._splits = content.get("split") or {}
+            self._splits = _checked_splits(content.get("split"), path)
             content = content["annotations"]
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content) or not content:
             raise ValueError(f"{path}: holds no list of annotations: give a pickle as PYSKL and MMAction2 have it")
@@ -55,8 +57,8 @@ class PysklFile:
             if not isinstance(name, str):
                 raise ValueError(f"{self._path}: annotation {place} has no frame_dir: give every clip a name")
             known.add(name)
-            label = one.get("label", -1)
-            label = int(label) if isinstance(label, int) or hasattr(label, "__index__") else -1
+            number = _number(one.get("label"))
+            label = int(number) if number.is_integer() else -1
             if not self._splits:
                 yield place, name, label, side_of("", split, str(self._path))
             for side, names in sides.items():
@@ -92,12 +94,33 @@ class PysklFile:
             text = f"{what}has no keypoint: pickles whose poses lie in other files (raw_file) cannot be read"
             raise BadClip(str(self._path), text)
         points = checked_points(one["keypoint"], layout, str(self._path), what, one.get("keypoint_score"))
-        if "total_frames" in one and one["total_frames"] != points.shape[1]:
-            text = f"{what}has {points.shape[1]} frames, total_frames says {one['total_frames']}: mend one of them"
+        if "total_frames" in one and _number(one["total_frames"]) != points.shape[1]:
+            text = f"{what}has {points.shape[1]} frames, total_frames says {_short(one['total_frames'])}: mend one"
             raise BadClip(str(self._path), text)
         shape = one.get("img_shape")
-        image = layout.coordinates == "image" and isinstance(shape, tuple | list) and len(shape) == 2 and all(shape)
-        return Poses(points, None, (float(shape[1]), float(shape[0])) if image else None)  # type: ignore[index]
+        if layout.coordinates != "image" or not isinstance(shape, tuple | list) or len(shape) != 2:
+            return Poses(points)
+        height, width = _number(shape[0]), _number(shape[1])
+        if not (0 <= height < np.inf and 0 <= width < np.inf):
+            text = f"{what}img_shape is {_short(shape)}: give height and width in pixels"
+            raise BadClip(str(self._path), text)
+        return Poses(points, None, (width, height) if height and width else None)
 
-    def __len__(self) -> int:
-        return len(self._annotations)
+
+def _checked_splits(splits: Any, path: Path) -> dict[str, Any]:
+    splits = splits if splits is not None else {}
+    if not isinstance(splits, dict) or not all(map(is_row, splits.values())):
+        raise ValueError(f"{path}: its split is no dictionary of lists of names: write {{'train': [NAME, ...]}}")
+    return splits
+
+
+def _number(value: Any) -> float:
+    """A number of Python's or NumPy's; NaN for anything else."""
+    try:
+        return float(value) if np.ndim(value) == 0 and not isinstance(value, str | bytes) else np.nan
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
+
+
+def _short(value: Any) -> str:
+    return " ".join(repr(value).split())[:40]

@@ -8,7 +8,9 @@
     ...
 
 Only x y z are turned into numbers. The other nine are counted, 32 characters at a time: that is most of the speed.
-They are looked at one by one only in a line that holds letters, say of an exponent. Lines may end in CRLF.
+They are looked at one by one only in a line that holds a character above 9 (letters, say of an exponent) or below tab.
+What else is no number passes there: `1,2`, `--`, `1.2.3`, the control characters 14 to 31. To look for commas and
+these as well made reading slower. Lines may end in CRLF.
 
 Text is a uint8 array that goes on for at least `SLACK` line feeds behind its `end`, so no line needs another bound.
 """
@@ -27,7 +29,7 @@ MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed 
 NUM_JOINTS = 25
 LIMIT = 1_000_000  # metres; no coordinate of a real recording comes near
 BODY_LINES = 2 + NUM_JOINTS  # lines of one body in a frame
-_BODY_FIELDS, _JOINT_FIELDS = 10, 12
+BODY_FIELDS, JOINT_FIELDS = 10, 12  # numbers in the line of a body, and of a joint
 
 _LINE_FEED, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
 _ABOVE_SPACE = np.uint64(0x2121212121212121)
@@ -163,7 +165,7 @@ def line_readers(number: Callable[..., Any], count: Callable[..., Any]) -> tuple
     @inlined
     def body_line(text, at):
         """(status, fields, next line) of ten numbers."""
-        return rest_of_line(text, at, 0, _BODY_FIELDS, status.BODY_FIELDS)
+        return rest_of_line(text, at, 0, BODY_FIELDS, status.BODY_FIELDS)
 
     @inlined
     def joint_line(text, at, point):
@@ -182,7 +184,7 @@ def line_readers(number: Callable[..., Any], count: Callable[..., Any]) -> tuple
                 return status.OUT_OF_RANGE, LIMIT, at
             point[axis] = value
             at = behind
-        return rest_of_line(text, at, 3, _JOINT_FIELDS, status.JOINT_FIELDS)
+        return rest_of_line(text, at, 3, JOINT_FIELDS, status.JOINT_FIELDS)
 
     return body_line, joint_line
 

@@ -23,6 +23,7 @@ JSON_SYNTAX = 20
 JSON_ENDS = 21
 JSON_DEPTH = 22
 JSON_TRAILING = 23
+NOT_WHOLE = 24
 NO_DATA = 30
 NO_LABEL = 31
 NO_FRAME_INDEX = 32
@@ -53,6 +54,7 @@ _TEXT = {
     JSON_ENDS: "ends inside a value: the file was cut off, fetch it again",
     JSON_DEPTH: "JSON nested deeper than 64 levels: fetch the file again",
     JSON_TRAILING: "goes on after the end of its JSON value: the file is damaged, fetch it again",
+    NOT_WHOLE: "should be a whole number of at most nine digits: the file is damaged, fetch it again",
     NO_DATA: "has no list of frames: fetch the file again",
     NO_LABEL: "has no label: fetch the file again",
     NO_FRAME_INDEX: "a frame without frame_index: fetch the file again",

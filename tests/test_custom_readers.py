@@ -12,6 +12,7 @@ from pose_files import SIZE, annotation, walker, write_openpose, write_pyskl
 from native_prep.layouts import COCO17, LAYOUTS, MEDIAPIPE33, NTU, OPENPOSE18, OPENPOSE25
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import read_label_file
+from native_prep.pose_sources import open_source, usual_layout
 from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
 from native_prep.pyskl_pickle import PysklFile
 from native_prep.reference import normalise_ntu
@@ -77,6 +78,16 @@ def test_bad_openpose(tmp_path: Path, content: str, words: str) -> None:
     with pytest.raises(BadClip, match=words) as error:
         read_pose_file(str(folder), OPENPOSE18)
     assert str(error.value).startswith(str(folder))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"people": [1]}', '{"people": [{"pose_keypoints_2d": 3}]}'])
+def test_bad_openpose_tells_no_layout(tmp_path: Path, content: str) -> None:
+    write_openpose(tmp_path / "a", {0: [], 1: [walker(1, 25)[0]]})
+    assert usual_layout("openpose", tmp_path) == "openpose25"
+    file = tmp_path / "a/a_000000000000_keypoints.json"
+    file.write_text(content)
+    with pytest.raises(BadClip, match=f"{file}: .* list of"):
+        usual_layout("openpose", tmp_path)
 
 
 def test_openpose_numbering(tmp_path: Path) -> None:
@@ -332,12 +343,36 @@ def test_pyskl_list_and_world(tmp_path: Path) -> None:
         ({"keypoint": [["x"]]}, "clip a: holds"),
         ({"total_frames": 9}, "clip a: has 4 frames, total_frames says 9"),
         ({"keypoint": np.full((1, 4, 17, 2), np.nan)}, "clip a: frame 0 holds what is no coordinate"),
+        ({"keypoint": [[[1, 2]], [[1, 2], [3, 4]]]}, "clip a: its points are lists of different lengths"),
+        ({"keypoint_score": [[1], [1, 2]]}, "clip a: its scores are lists of different lengths"),
+        ({"total_frames": np.array([4, 5])}, r"clip a: has 4 frames, total_frames says array\(\[4, 5\]\)"),
+        ({"total_frames": None}, "clip a: has 4 frames, total_frames says None"),
+        ({"img_shape": ("a", "b")}, "clip a: img_shape is"),
+        ({"img_shape": (np.zeros(2), 3)}, "clip a: img_shape is"),
+        ({"img_shape": (-1, 3)}, "clip a: img_shape is"),
     ],
 )
 def test_bad_pyskl(tmp_path: Path, change: dict, words: str) -> None:
     path = write_pyskl(tmp_path / "x.pkl", [annotation("a", 0, walker(4)[None]) | change])
     with pytest.raises(BadClip, match=words):
         PysklFile(path).read(0, COCO17)
+
+
+@pytest.mark.parametrize("split", [["a"], {"train": 3}, {"train": "a"}, 3])
+def test_odd_splits(tmp_path: Path, split) -> None:
+    with pytest.raises(ValueError, match=r"x\.pkl: its split is no dictionary of lists of names"):
+        PysklFile(write_pyskl(tmp_path / "x.pkl", [annotation("a", 0, walker(4)[None])], split))
+
+
+@pytest.mark.parametrize("label", [-1, 2**32 - 1, 1_000_000, np.array([1, 2]), "1", None, 1.5, float("inf")])
+def test_odd_labels_leave_their_clip_out(tmp_path: Path, label) -> None:
+    """One string is kept for every class, so a label must not be just any number."""
+    clips = [annotation("a", label, walker(4)[None]), annotation("b", 2, walker(4)[None])]
+    found = open_source("pyskl", write_pyskl(tmp_path / "x.pkl", clips), COCO17, None, "train", None)
+    assert [clip.name for clip in found.clips] == ["b"] and found.classes == ["0", "1", "2"]
+    assert [bad.reason for bad in found.bad] == [
+        "clip a: its label is no whole number from 0 to 999999: mend it or --class-list"
+    ]
 
 
 def test_scores_where_the_layout_has_none(tmp_path: Path) -> None:
@@ -384,6 +419,14 @@ def test_labels_as_numbers_and_names(tmp_path: Path) -> None:
     assert read_label_file(tmp_path / "l.pkl").clips["a"].label == 1
 
 
+@pytest.mark.parametrize("content", [(1, 2), (["a"], 2), (["a"], np.array(1)), (["a"], "b"), (["a"], [1, 2]), 3])
+def test_odd_label_pickles(tmp_path: Path, content) -> None:
+    path = tmp_path / "l.pkl"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(ValueError, match=r"l\.pkl: holds no \(names, labels\)"):
+        read_label_file(path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -394,6 +437,7 @@ def test_labels_as_numbers_and_names(tmp_path: Path) -> None:
         ("name,label,split\na,1,left\n", ":2: split 'left'"),
         ("name,label\na\n", ":2: has 1 columns instead of 2"),
         ("name,label\na,7\n", ":2: label 7 is not one of 0 to 1"),
+        ("name,label\na," + 5000 * "9" + "\n", ":2: label 99999999999999999999 is not one of 0 to 1"),
         ("name,label\na,jump\n", ":2: label 'jump' is no class"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Layout, get_layout, layout_from_edges
+from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Layout, layout_from_edges
 
 
 @pytest.mark.parametrize(("layout", "joints"), [(NTU, 25), (KINETICS, 18), (NW_UCLA, 20)])
@@ -49,8 +49,3 @@ def test_wrong_edges_are_named(edges: list, joints: int | None, words: str) -> N
 def test_two_bones_for_one_joint_are_refused() -> None:
     with pytest.raises(ValueError, match="exactly one bone"):
         Layout("x", ("a", "b"), ((1, 0),), ((1, 0), (1, 1)))
-
-
-def test_unknown_layout() -> None:
-    with pytest.raises(ValueError, match=r"'coco'.*ntu, kinetics, nw-ucla"):
-        get_layout("coco")

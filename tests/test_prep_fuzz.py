@@ -3,9 +3,12 @@
 `AGCN_FUZZ=100000 python -m pytest tests/test_prep_fuzz.py` tries that many mutations of each way and kind of file.
 """
 
+import ctypes
 import json
+import mmap
 import os
 import random
+import signal
 import subprocess
 import sys
 import tarfile
@@ -16,6 +19,8 @@ from prep_files import kinetics_clip, ntu_lines, nw_ucla_clip, person
 
 from native_prep.catalog import get_dataset
 from native_prep.cpu import CODE, Reader, reason
+from native_prep.jit import scalar
+from native_prep.words import SLACK, look
 
 CASES = int(os.environ.get("AGCN_FUZZ", "1000"))
 TOKENS = [
@@ -109,10 +114,61 @@ def test_mutations_of_recordings(tmp_path, shared):
     assert all(0 < count < CASES // 5 for count in good.values()), good
 
 
-def test_mutations_with_bounds_checks(tmp_path):
-    code = f"from test_prep_fuzz import *; print(fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds()))"
+def child(code: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `code` with the names of this module in a process of its own."""
     tests = Path(__file__).resolve().parent
-    path = os.pathsep.join((str(tests), str(tests.parent)))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "PYTHONPATH": path}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent))), **environment}
+    command = [sys.executable, "-c", f"from test_prep_fuzz import *; {code}"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
+
+
+def character(text: np.ndarray, at: int) -> int:
+    return text[at]
+
+
+def test_mutations_with_bounds_checks(tmp_path):
+    done = child(f"fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds())", tmp_path, NUMBA_BOUNDSCHECK="1")
     assert done.returncode == 0, done.stderr[-2000:]
+    done = child("scalar(character)(np.zeros(3, np.uint8), 3)", tmp_path, NUMBA_BOUNDSCHECK="1")
+    assert "IndexError" in done.stderr, "the checks are on"
+
+
+def before_a_wall() -> tuple[mmap.mmap, np.ndarray, int]:
+    """Memory, its bytes, and where a page begins in it whose every read ends the process."""
+    memory = mmap.mmap(-1, 64 * mmap.PAGESIZE)
+    text = np.frombuffer(memory, np.uint8)
+    wall = len(memory) - mmap.PAGESIZE
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(text.ctypes.data + wall), mmap.PAGESIZE, 0) == 0, ctypes.get_errno()
+    return memory, text, wall
+
+
+def fuzz_before_a_wall(folder: Path, cases: int) -> None:
+    """Each mutation lies right before that page, with no more than its `SLACK` behind it.
+
+    Bounds checks do not see the loads of 32 characters in `words.look`; the processor does.
+    """
+    rng = random.Random(6)
+    _memory, text, wall = before_a_wall()
+    path = folder / "case"
+    for name, texts in seeds().items():
+        reader = Reader(get_dataset(name), ("joint",), 300, 1)
+        for _ in range(cases):
+            content = mutated(rng.choice(texts), rng)
+            path.write_bytes(content)
+            # The reader wants room for one byte more than the file has, which it does not touch.
+            reader._text = text[wall - len(content) - SLACK : wall + 1]
+            reader.run([str(path)])
+
+
+def look_before_a_wall(behind: int) -> None:
+    """Loads 32 characters of which `behind` lie behind the text."""
+    _memory, text, wall = before_a_wall()
+    scalar(lambda text, at: look(text, at))(text[:wall], wall - 32 + behind)
+
+
+def test_no_read_outside_the_text(tmp_path):
+    done = child(f"fuzz_before_a_wall(Path({str(tmp_path)!r}), {CASES})", tmp_path)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    assert child("look_before_a_wall(0)", tmp_path).returncode == 0
+    assert child("look_before_a_wall(1)", tmp_path).returncode in (-signal.SIGSEGV, -signal.SIGBUS), "the wall stands"

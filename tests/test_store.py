@@ -149,9 +149,12 @@ def test_training_reads_it(ntu: Path, place: str):
     changes = {"random_shift": True, "random_move": True, "window_size": 40, "random_choose": True}
     batches = []
     for clips in (ours, theirs):
-        feed = Feed(clips, replace(args_in(ntu), **changes), 0, torch.device("cpu"), seed=3)
+        feed = Feed(clips, replace(args_in(ntu), **changes), NTU, torch.device("cpu"), seed=3)
         batches.append(
-            [x.numpy().tobytes() for x, _ in feed.batches(chunks_in_order(np.arange(len(clips))[::-1].copy(), 4))]
+            [
+                batch.clips.numpy().tobytes()
+                for batch in feed.batches(chunks_in_order(np.arange(len(clips))[::-1].copy(), 4))
+            ]
         )
     assert batches[0] == batches[1]
     debug = open_clips(replace(args_in(ntu / place, "bone_motion"), debug=True, use_mmap=False))

@@ -19,6 +19,7 @@ from agcn.feed import Chunk, Feed, in_parts
 from agcn.model import build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.parallel import World
+from agcn.trace import traced
 from agcn.train import train
 from native_prep.files import load_pickle, save_pickle
 
@@ -149,6 +150,18 @@ def test_profile(config: Config) -> None:
     train(config, device="cpu", profile=True)
     events = json.loads(Path(config.work_dir, "profile.json").read_text())["traceEvents"]
     assert any("convolution_backward" in event.get("name", "") for event in events)
+
+
+@pytest.mark.parametrize("steps", [0, 3, 4])
+def test_profile_of_few_steps(tmp_path: Path, steps: int) -> None:
+    lines: list[str] = []
+    with traced(tmp_path / "profile.json", lines.append) as trace:
+        for _ in range(steps):
+            trace.step()
+    assert (tmp_path / "profile.json").exists() == (steps > 3)
+    assert lines == ([] if steps > 3 else [
+        f"no profile.json: the first 3 steps are not recorded, there were {steps}: train longer"
+    ])  # fmt: skip
 
 
 def test_outcome(tmp_path: Path) -> None:
