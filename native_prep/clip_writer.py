@@ -23,6 +23,7 @@ class ClipWriter:
         clips: how many it has.
         notes: more files to publish with them, name -> text; set before the end.
         bad: what `bad_files.csv` is to list; None for no such file.
+        settings: what decides about the numbers, see `Outputs`; set before the end.
         paths: what was written, after the end.
     """
 
@@ -33,6 +34,7 @@ class ClipWriter:
         self._in_shard = self._longest = self._recorded = self.clips = 0
         self.notes: dict[str, str] = {}
         self.bad: list[BadFile] | None = None
+        self.settings = ""
         self.paths: list[Path] = []
 
     def add(self, name: str, label: int, parts: Sequence[str], bodies: Sequence[np.ndarray]) -> None:
@@ -136,7 +138,7 @@ def clip_writer(
         finally:
             writer.drop()
         parts = head.parts if "npy" in formats else ()
-        with Outputs(Path(folder), parts, asked if parts else (), store.clip_shape) as outputs:
+        with Outputs(Path(folder), parts, asked if parts else (), store.clip_shape, writer.settings) as outputs:
             if parts:
                 write_npy(store, outputs, parts, asked, workers or os.cpu_count() or 1)
             for name, text in writer.notes.items():

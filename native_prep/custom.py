@@ -11,7 +11,7 @@ import numpy as np
 
 from native_prep.layout_file import find_layout, layout_as_dict, layout_from_dict
 from native_prep.layouts import Layout
-from native_prep.outputs import check_formats
+from native_prep.outputs import CUSTOM, check_formats
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import read_classes
 from native_prep.pose_outputs import PoseJob, write_job
@@ -21,7 +21,6 @@ from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
 
-ABOUT = "custom.json"
 _VERSION = 1
 
 
@@ -84,10 +83,11 @@ def prepare_custom(
         bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
         return bodies, bodies.shape[1]
 
-    files = {ABOUT: json.dumps(_about(skeleton, settings, found.classes), indent=2) + "\n"}
+    about = _about(skeleton, settings, found.classes)
+    files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
-        Path(out_folder), tuple(formats), on_bad_file, files=files,
+        Path(out_folder), tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
     )  # fmt: skip
     return write_job(job)
 
@@ -132,7 +132,7 @@ def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: the note is damaged, or of another version.
     """
     folder = Path(data_path).parent
-    path = (folder.parent if folder.name == FOLDER else folder) / ABOUT
+    path = (folder.parent if folder.name == FOLDER else folder) / CUSTOM
     if not path.is_file():
         return {}
     try:

@@ -59,7 +59,7 @@ def prepare_tracked(
     return write_job(
         PoseJob(
             name, source, recordings, make, NTU, asked, frames, bodies, folder, tuple(formats), on_bad_file,
-            repeats=True,
+            repeats=True, settings="track",
         )
     )  # fmt: skip
 

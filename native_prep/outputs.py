@@ -1,6 +1,7 @@
 """What `prep` leaves: one `.npy` file for each part and stream, a label file for each part, or a packed store."""
 
 import csv
+import math
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from native_prep.store import Store
 from native_prep.streams import STREAMS
 
 FORMATS = ("npy", "packed")
+# What `prep custom` notes of the skeleton beside its arrays.
+CUSTOM = "custom.json"
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
 
@@ -37,10 +40,20 @@ class Outputs:
         parts: the beginnings of their names, as `xsub/train`.
         streams: one file of rows for each in every part.
         shape: of a row, (3, T, V, M).
+        settings: what else decides about the numbers, "" for the usual ones; kept in a hidden file of each part, so
+            that streams that were made otherwise do not stay beside these.
     """
 
-    def __init__(self, folder: Path, parts: tuple[str, ...], streams: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parts: tuple[str, ...],
+        streams: tuple[str, ...],
+        shape: tuple[int, ...],
+        settings: str = "",
+    ) -> None:
         self._folder, self._parts, self._streams, self._shape = folder, parts, streams, shape
+        self._settings = settings
         self._stack = ExitStack()
         self._names: list[list[str]] = [[] for _ in parts]
         self._labels: list[list[int]] = [[] for _ in parts]
@@ -89,14 +102,24 @@ class Outputs:
             self._drop_strangers(final, part, (names, labels))
 
     def _drop_strangers(self, final: Path, part: str, labels: tuple[list[str], list[int]]) -> None:
-        """Streams that an earlier run left are removed with its labels where those were of other clips."""
-        if not final.is_file() or _same_labels(final, labels):
+        """Streams that an earlier run left go where they are of other clips, or made with other settings."""
+        noted = final.with_name(f".{final.name.removesuffix('_label.pkl')}_settings")
+        before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+        if self._settings:
+            self._set.part(noted).write_text(self._settings, encoding="utf-8")
+        elif noted.is_file():
+            self._set.replaced.append(noted)
+        if not final.is_file():
             return
+        others = not _same_labels(final, labels)
         ours = {self._folder / f"{part}_data_{stream}.npy" for stream in self._streams}
         for stream in STREAMS:
             other = self._folder / f"{part}_data_{stream}.npy"
-            if other.is_file() and other not in ours:
-                print(f"{other}: is of other clips than these, removed with its labels", file=sys.stderr)
+            if not other.is_file() or other in ours:
+                continue
+            if others or before != self._settings or _shape_of(other) != self._shape:
+                why = "is of other clips than these" if others else "was made with other settings than these"
+                print(f"{other}: {why}, removed", file=sys.stderr)
                 self._set.replaced.append(other)
 
     def tell_strangers(self, store: Store) -> None:
@@ -109,6 +132,12 @@ class Outputs:
                     f"{path}: names other clips than the packed store; where it is, it is read first", file=sys.stderr
                 )
 
+    def replace(self, name: str) -> None:
+        """Lets a file that an earlier run left go when these come."""
+        if (self._folder / name).is_file():
+            print(f"{self._folder / name}: is of other data than this, removed", file=sys.stderr)
+            self._set.replaced.append(self._folder / name)
+
     def write_bad_files(self, bad: list[BadFile]) -> None:
         """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
         path, _ = self._part("bad_files.csv")
@@ -116,6 +145,13 @@ class Outputs:
             rows = csv.writer(file)
             rows.writerow(("file", "line", "reason"))
             rows.writerows((one.path, one.line or "", one.reason) for one in bad)
+
+
+def _shape_of(path: Path) -> tuple[int, ...]:
+    try:
+        return np.load(path, mmap_mode="r").shape[1:]
+    except (ValueError, EOFError):
+        return ()
 
 
 def _same_labels(path: Path, labels: tuple[list[str], list[int]]) -> bool:
@@ -134,6 +170,23 @@ def write_clip(places: list[Place], streams: np.ndarray) -> None:
 
 # Clips unpacked at a time: their rows then still lie in the processor's cache when they are written.
 _CHUNK = 8
+# Bytes that the threads' rows and texts may take together.
+_MEMORY = 512 << 20
+
+
+def affordable(workers: int, row: int, rows: int) -> int:
+    """As many threads as there is room for, at least one; each has `rows` clips of `row` bytes.
+
+    Raises:
+        ValueError: clips are so long that not even one thread has room.
+    """
+    # Rows, a clip at work in three forms, and the text of a long file.
+    reader = row * (rows + 8) + (8 << 20)
+    if reader > 4 * _MEMORY:
+        raise ValueError(
+            f"a clip of {row >> 20} MiB is too long: set a smaller --max-frames, or leave out the clip that is so long"
+        )
+    return max(1, min(workers, _MEMORY // reader - 2))
 
 
 def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tuple[str, ...], workers: int) -> None:
@@ -143,6 +196,7 @@ def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tup
         OSError: the disk is full or cannot be written.
     """
     bits = [store.head.parts.index(part) for part in parts]
+    workers = affordable(workers, 4 * math.prod(store.clip_shape), _CHUNK * len(streams))
     # One room more than workers, so that some clips are made while others are written.
     rooms = [np.empty((_CHUNK, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
 

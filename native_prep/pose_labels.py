@@ -77,7 +77,7 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
     """
     rows = _read_pickle(path) if str(path).endswith((".pkl", ".pickle")) else _read_csv(Path(path))
     texts = {text for _, text, _, _ in rows}
-    if classes is None and not all(_is_number(text) for text in texts):
+    if classes is None and not any(_is_like_number(text) for text in texts):
         classes = sorted(texts)
     clips: dict[str, Label] = {}
     for name, text, side, line in rows:
@@ -86,6 +86,15 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
             raise ValueError(f"{where}: clip {name!r} is there twice: keep one of them")
         clips[name] = Label(_label_of(text, classes, where), side, line)
     return Labels(str(path), clips, classes or number_classes(1 + max(one.label for one in clips.values())))
+
+
+def _is_like_number(text: str) -> bool:
+    """Nobody calls a class so: one slip in a column of numbers must not make names of all the others."""
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -37,6 +37,7 @@ class PoseJob:
         on_bad_file: "error" or "skip".
         repeats: whether a body is to go on from its start behind its last frame; zeros follow otherwise.
         files: more files to publish with the arrays, name -> text.
+        settings: what decides about the numbers, see `outputs.Outputs`.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class PoseJob:
     on_bad_file: str
     repeats: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
 
 
 def write_job(job: PoseJob) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def write_job(job: PoseJob) -> dict[str, Any]:
                 kept = [_without_end(body, job.repeats) for body in bodies]
                 writer.add(recording.name, recording.label, [parts[part] for part in recording.parts], kept)
         tally.settle(skip, job.source)
-        writer.notes = dict(job.files)
+        writer.notes, writer.settings = dict(job.files), job.settings
         writer.bad = tally.bad if skip else None
     result = tally.result(time.perf_counter() - start)
     return {"dataset": job.dataset, **result, "outputs": [str(path) for path in writer.paths]}

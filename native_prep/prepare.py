@@ -14,7 +14,7 @@ import numpy as np
 
 from native_prep.catalog import Dataset, get_dataset
 from native_prep.cpu import FRAMES, Reader
-from native_prep.outputs import Outputs, Place, check_formats, write_clips, write_npy
+from native_prep.outputs import CUSTOM, Outputs, Place, affordable, check_formats, write_clips, write_npy
 from native_prep.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
 from native_prep.pipeline import Tally, in_order, runs
 from native_prep.progress import Progress
@@ -29,8 +29,6 @@ from native_prep.streams import check_streams
 _CHUNK = 8
 # Frames that a clip of a data set without a fixed T may have.
 LONGEST = 4096
-# Bytes that the threads' rows and texts may take together.
-_MEMORY = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -130,13 +128,6 @@ def usual_folder(given: str | os.PathLike[str] | None, usual: str, option: str) 
     return Path(usual if given is None else given)
 
 
-def _affordable(workers: int, row: int, rows: int) -> int:
-    """As many threads as `_MEMORY` has room for, at least one; each has `rows` clips of `row` bytes."""
-    # Rows, a clip at work in three forms, and the text of a long file.
-    reader = row * (rows + 8) + (8 << 20)
-    return max(1, min(workers, _MEMORY // reader - 2))
-
-
 def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
     check_formats(formats)
     if device not in ("cpu", "cuda"):
@@ -153,6 +144,8 @@ def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: st
         raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(KINDS)}")
     if "packed" not in formats and (shard or packed_dtype != "float32"):
         raise ValueError("--shard and --packed-dtype are for the packed store: add --format packed")
+    if shard and "npy" in formats:
+        raise ValueError("--shard makes shares of the packed store alone: leave npy to the run that merges them")
 
 
 def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
@@ -160,10 +153,11 @@ def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, 
     frames = job.max_frames or _longest(job, recordings.found)
     shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
     with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
-        workers = _affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
+        workers = affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
         _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, tally)
         tally.settle(job.skip, job.source)
         outputs.write_labels()
+        outputs.replace(CUSTOM)
         if job.skip:
             outputs.write_bad_files(tally.bad)
     return {"outputs": [str(path) for path in outputs.paths]}
@@ -254,7 +248,7 @@ def _make(job: _Job, head: StoreHead, shop: Workshop, shards: Sequence[Shard], t
         else:
             _count_finished(about, tally)
     if missing:
-        workers = _affordable(job.workers, size, 4)  # most clips fill a small part of their room
+        workers = affordable(job.workers, size, 4)  # most clips fill a small part of their room
         Packer(job.dataset, head, room, shop, workers, job.skip, tally).make(missing, job.dataset.name)
     try:
         tally.settle(job.skip, job.source)
@@ -289,8 +283,7 @@ def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[s
     parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
     with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
         if parts:
-            workers = _affordable(job.workers, 4 * math.prod(store.clip_shape), _CHUNK * len(job.streams))
-            write_npy(store, outputs, parts, job.streams, workers)
+            write_npy(store, outputs, parts, job.streams, job.workers)
         if job.skip:
             outputs.write_bad_files(tally.bad)
         outputs.tell_strangers(store)

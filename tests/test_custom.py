@@ -201,6 +201,18 @@ def test_the_store_holds_the_same(tmp_path: Path) -> None:
     assert read_about(args.data_path)["layout"]["name"] == "coco17"
 
 
+def test_streams_of_other_settings_do_not_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_array_folder(tmp_path / "raw")
+    given: dict = {"layout": "coco17", "image_size": "640x480"}
+    prepare_custom(folder, tmp_path / "out", **given)
+    bone = (tmp_path / "out/train_data_bone.npy").read_bytes()
+    prepare_custom(folder, tmp_path / "out", **given, streams=("joint",))
+    assert (tmp_path / "out/train_data_bone.npy").read_bytes() == bone
+    prepare_custom(folder, tmp_path / "out", **{**given, "image_size": "800x600"}, streams=("joint",))
+    assert "train_data_bone.npy: was made with other settings" in capsys.readouterr().err
+    assert not (tmp_path / "out/train_data_bone.npy").exists() and not (tmp_path / "out/val_data_bone.npy").exists()
+
+
 def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x480") -> Path:
     """configs/custom.yaml made small, for what `write_array_folder` makes."""
     folder = write_array_folder(tmp_path / "raw")

@@ -403,6 +403,14 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, capsys: pytest.
 # Labels
 
 
+@pytest.mark.parametrize("slip", ["-1", "", "1.5", "1e3"])
+def test_one_slip_does_not_make_names_of_numbers(tmp_path: Path, slip: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"name,label\na,0\nb,{slip}\nc,1\n")
+    with pytest.raises(ValueError, match=rf"labels\.csv:3: label '{slip}' is no class"):
+        read_label_file(path)
+
+
 def test_labels_as_numbers_and_names(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("Name,Label,Split\na,2,train\n\nb,0,TEST\n")

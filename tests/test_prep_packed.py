@@ -102,6 +102,8 @@ def test_killed_at_random_moments(tmp_path, seed):
 
 def test_only_the_rest_is_done(tmp_path):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
+    with pytest.raises(ValueError, match="leave npy to the run that merges"):
+        prepare("ntu60", raw, out, formats=("npy", "packed"), shard="1/2")
     first = pack(raw, out, shard="1/2")
     assert (first["shards"], first["resumed"], first["missing"], first["outputs"]) == (3, 0, 2, [])
     assert [path.name for path in out.iterdir()] == [".packed.shards"]

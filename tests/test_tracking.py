@@ -152,6 +152,11 @@ def test_prep_ntu_tracked_writes_the_usual_files(tmp_path: Path) -> None:
     assert (store.lengths <= 14).all()  # a period, not what it fills
     with pytest.raises(ValueError, match="--track is for NTU"):
         prep("nw-ucla", **options)
+    (tmp_path / "out/custom.json").write_text("{}")
+    prep("ntu60", **{**options, "track": False}, benchmarks=("xview",), streams=("joint",))
+    left = sorted(path.name for path in (tmp_path / "out/xview").iterdir())
+    assert left == ["train_data_joint.npy", "train_label.pkl", "val_data_joint.npy", "val_label.pkl"]
+    assert not (tmp_path / "out/custom.json").exists()
 
 
 @pytest.mark.parametrize(
