@@ -60,9 +60,10 @@ def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
 
 
 KILLS = """
-start = time.monotonic()
-pack(out.with_name('whole'))
-took = time.monotonic() - start
+for _ in range(2):  # the first time loads the kernels
+    start = time.monotonic()
+    pack(out.with_name('whole'))
+    took = time.monotonic() - start
 draw = random.Random(int(sys.argv[3]))
 left, seen = [], {}
 for _ in range(8):
@@ -301,11 +302,12 @@ def test_disk_full(tmp_path):
 
 INTERRUPT = """
 import cli
-start = time.monotonic()
-pack(out.with_name('whole'))
-took = time.monotonic() - start
+for _ in range(2):  # the first time loads the kernels
+    start = time.monotonic()
+    pack(out.with_name('whole'))
+    took = time.monotonic() - start
 answers = []
-for _ in range(4):
+for tenth in range(3, 9):
     pid = os.fork()
     if pid == 0:
         sys.stderr = open(out.with_name('told'), 'w')
@@ -315,7 +317,7 @@ for _ in range(4):
         except SystemExit as stop:
             sys.stderr.flush()
             os._exit(stop.code)
-    time.sleep(took / 2)
+    time.sleep(took * tenth / 10)
     os.kill(pid, signal.SIGINT)
     answers.append((os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.with_name('told').read_text()))
     assert (out / 'packed').exists() or not list(out.glob('.packed.*.part'))
@@ -327,7 +329,10 @@ def test_interrupted(tmp_path):
     raw = write_raw(tmp_path / "raw", 40)
     done = run_python(INTERRUPT, raw, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    for status, told in json.loads(done.stdout.splitlines()[-1]):
-        assert (status, told) in ((0, ""), (130, "Error: interrupted: nothing half-written was left\n"))
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert any(status == 130 for status, _ in answers)
+    for status, told in answers:
+        # An empty line ends what the terminal shows of the key.
+        assert (status, told.strip()) in ((0, ""), (130, "Error: interrupted: nothing half-written was left"))
     pack(raw, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
