@@ -67,9 +67,7 @@ def prepare_custom(
     """
     asked = check_streams(tuple(streams))
     check_formats(formats)
-    if not data_path or not out_folder:
-        raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
-    path = Path(data_path)
+    path, folder = _places(data_path, out_folder)
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     source = detect_source(path) if source == "auto" else source
@@ -87,9 +85,18 @@ def prepare_custom(
     files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
-        Path(out_folder), tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
+        folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
     )  # fmt: skip
     return write_job(job)
+
+
+def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    if not data_path or not out_folder:
+        raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
+    path, folder = Path(data_path), Path(out_folder)
+    if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
+    return path, folder
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

@@ -111,7 +111,8 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     if layout.coordinates == "world" and (scores is not None or flat):
         has = "scores" if scores is not None else "two numbers a joint"
         raise BadClip(path, f"{what}has {has}, layout {layout.name} x y z: use a layout of coordinates: image")
-    found = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is told of below
+        found = array.astype(np.float32)
     good = np.isfinite(found) & (np.abs(found) <= _LARGEST)
     if not good.all():
         frame = int(np.flatnonzero(~good.all(axis=(0, 2, 3)))[0])
@@ -193,6 +194,10 @@ def _centre_picture(
         advice = "leave --image-size out" if named is None else "set img_shape to (1, 1)"
         text = f"{what}coordinates up to {largest:g} are no pixels, but shares of the picture already: {advice}"
         raise BadClip(path, text)
+    if size is not None and (kept[..., :2][seen] / size > _LARGEST_SHARE).any():
+        x, y = kept[..., :2][seen].max(axis=0)
+        text = f"{what}coordinates up to {x:g}, {y:g} lie far outside of a picture of {size[0]:g}x{size[1]:g}"
+        raise BadClip(path, f"{text}: " + ("give its own --image-size" if named is None else "mend img_shape"))
     clip = np.zeros_like(kept)
     clip[..., 0] = np.where(seen, kept[..., 0] / (size[0] if size else 1) - 0.5, 0)
     clip[..., 1] = np.where(seen, 0.5 - kept[..., 1] / (size[1] if size else 1), 0)

@@ -201,6 +201,14 @@ def test_the_store_holds_the_same(tmp_path: Path) -> None:
     assert read_about(args.data_path)["layout"]["name"] == "coco17"
 
 
+def test_places_and_sizes_that_cannot_be_meant(tmp_path: Path) -> None:
+    folder = write_array_folder(tmp_path / "raw")
+    with pytest.raises(ValueError, match="whose files are the clips: name another --out-folder"):
+        prepare_custom(folder, folder / "out", layout="coco17", image_size="640x480")
+    with pytest.raises(ValueError, match=r"lie far outside of a picture of 64x48: give its own --image-size"):
+        prepare_custom(folder, tmp_path / "out", layout="coco17", image_size="64x48")
+
+
 def test_streams_of_other_settings_do_not_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_array_folder(tmp_path / "raw")
     given: dict = {"layout": "coco17", "image_size": "640x480"}
