@@ -73,11 +73,11 @@ def run_infer(
     pair = _models(clips, seed, joint_weights, bone_weights)
     with tempfile.TemporaryDirectory(prefix="bench_infer_") as folder, full_float32():
         ways, notes = _ways(part, pair, clips, device, Path(folder))
-        exact = plain_answers(*pair, NTU.bone_parents, 1.0, clips)
+        exact = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips)
         for name, (way, precision) in ways.items():
             plain = None
             if precision != "fp32":
-                plain = plain_answers(*pair, NTU.bone_parents, 1.0, clips, precision)
+                plain = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips, precision)
             found = compare(way(), exact, precision, plain)
             what = "logits, largest error relative to float64's largest"
             part.checks.append(Check(name, found["max_rel"], found["tolerance"], what))

@@ -1,10 +1,9 @@
-"""`export-trt`: two checkpoints to one ONNX graph, its engines, and the proof that they compute the same."""
+"""`export-trt`: two or four checkpoints to one ONNX graph, its engines, and the proof that they compute the same."""
 
-import math
 import os
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,47 +12,24 @@ import numpy as np
 import onnxruntime
 import torch
 
-from agcn.checkpoint import load_weights
 from agcn.device import AMP_DTYPES
-from agcn.model import Model, build_model
 from agcn.settings import Config
 from export import parity
 from export.engines import build_engine
 from export.inference import TwoStream
-from export.inputs import comparison_clips, dataset_of, feeder_settings, input_shape
+from export.inputs import comparison_clips, feeder_settings, raw_clips
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
+from export.prenorm import prenorm_for
+from export.request import Request, make_request, raw_data, request_notes
 from export.runtime import OnnxEngine, TensorRtEngine
-from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
-from native_prep.catalog import class_names
-from native_prep.custom import check_layout, read_about
+from export.trt_flavors import present_target
 from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
+from native_prep.streams import STREAMS
 
 GRAPH = "two_stream.onnx"
-PRECISIONS = ("fp32", "fp16", "bf16")
 PARITY_CLIPS = 8
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What is to be exported, checked before the long work starts."""
-
-    joint: Model
-    bone: Model
-    config: Config
-    sources: dict[str, dict[str, str]]
-    shape: tuple[int, int, int, int]
-    precision: str
-    alpha: float
-    max_batch: int
-    flavor: Flavor | None
-    targets: list[str]
-
-    @property
-    def pair(self) -> tuple[Model, Model, tuple[int, ...], float]:
-        """What the parity rule compares with."""
-        return self.joint, self.bone, self.joint.layout.bone_parents, self.alpha
 
 
 def export_engines(
@@ -66,17 +42,31 @@ def export_engines(
     targets: Sequence[str] = (),
     max_batch: int = 64,
     alpha: float = 1.0,
+    *,
+    streams: int | None = None,
+    joint_motion_weights: str | os.PathLike[str] | None = None,
+    bone_motion_weights: str | os.PathLike[str] | None = None,
+    motion_alpha: float | None = None,
+    with_prep: bool = False,
+    refittable: bool = False,
+    dense: bool = False,
 ) -> dict[str, Any]:
-    """Export both streams into the folder `out`, whole or not at all.
+    """Export both streams, or all four, into the folder `out`, whole or not at all.
 
     Nothing is published where the graph or an engine fails the parity rule: an older export at `out` stays.
 
     Args:
         joint_weights, bone_weights, config: checkpoints, and the configuration of the joint stream.
-        precision: what the network computes in: fp32, fp16 or bf16.
+        precision: what the network computes in: fp32, tf32 (engines only; the graph is float32), fp16 or bf16.
         flavor: auto, tensorrt or tensorrt-rtx; auto without either of them installed makes ONNX alone.
         targets: GPU generations, "sm_86" say; see `pick_targets` for what none means.
         max_batch, alpha: largest batch of the engines, weight of the bone stream.
+        streams: 2 or 4; None: as many as there are checkpoints.
+        joint_motion_weights, bone_motion_weights, motion_alpha: of four streams; None weighs them as the bones.
+        with_prep: the graph takes raw joints and prepares them.
+        refittable: engines whose weights `export.refit` can change without a rebuild.
+        dense: the graph and the engines compute absent bodies too. Every TensorRT takes such a graph, and such engines
+            take `joints`; else TensorRT-RTX would not know how to find the bodies, and engines take only present ones.
 
     Returns:
         onnx, engines, precision, parity, passed, manifest, seconds, notes.
@@ -86,8 +76,12 @@ def export_engines(
             a folder with other files.
     """
     start = time.monotonic()
-    request = _request(joint_weights, bone_weights, config, precision, flavor, tuple(targets), max_batch, alpha)
-    notes = _notes(request)
+    weights = dict(zip(STREAMS, (joint_weights, bone_weights, joint_motion_weights, bone_motion_weights), strict=True))
+    request = make_request(
+        config, weights, streams=streams, precision=precision, flavor=flavor, targets=targets, max_batch=max_batch,
+        alpha=alpha, motion_alpha=motion_alpha, with_prep=with_prep, refittable=refittable, dense=dense,
+    )  # fmt: skip
+    notes = request_notes(request)
     with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
@@ -113,109 +107,88 @@ def _result(manifest: Manifest, out: Path) -> dict[str, Any]:
     }
 
 
-def _request(
-    joint_weights: str | os.PathLike[str],
-    bone_weights: str | os.PathLike[str],
-    config: Config,
-    precision: str,
-    flavor: str,
-    targets: tuple[str, ...],
-    max_batch: int,
-    alpha: float,
-) -> _Request:
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
-    if not math.isfinite(alpha):
-        raise ValueError(f"alpha is {alpha}: give a finite number")
-    if max_batch < 1:
-        raise ValueError(f"max batch is {max_batch}: give at least 1")
-    feeder_settings(config)
-    chosen = choose_flavor(flavor)
-    if chosen is None and targets:
-        raise ValueError("--target needs TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')")
-    picked = pick_targets(chosen, targets, precision) if chosen else []
-    joint, bone = _load(config, joint_weights), _load(config, bone_weights)
-    sources = {
-        stream: {"file": Path(path).name, "sha256": sha256(path)}
-        for stream, path in (("joint", joint_weights), ("bone", bone_weights))
-    }
-    shape = input_shape(config, joint)
-    return _Request(joint, bone, config, sources, shape, precision, float(alpha), max_batch, chosen, picked)
-
-
-def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
-    model = build_model(config.model, config.model_args).eval()
-    load_weights(model, Path(weights))
-    return model
-
-
-def _notes(request: _Request) -> list[str]:
-    """What a user might miss in the result."""
-    notes = []
-    if request.flavor is None:
-        notes.append("no engines: neither tensorrt (with a GPU) nor tensorrt-rtx is installed; the ONNX graph runs")
-    elif present_target() not in request.targets:
-        notes.append("no engine is for a GPU at hand: parity was measured on the graph they were built from")
-    if request.sources["joint"]["sha256"] == request.sources["bone"]["sha256"]:
-        notes.append("the joint and the bone checkpoint are the same file")
-    return notes
-
-
-def _export(request: _Request, folder: Path) -> Manifest:
+def _export(request: Request, folder: Path) -> Manifest:
     """Everything into `folder`; engines only where the graph passed."""
     graph = folder / GRAPH
-    steps = 2 + len(request.targets)
-    with Progress(steps, "export", "step") as progress:
-        _write_graph(request, graph)
+    with Progress(2 + len(request.targets), "export", "step") as progress:
+        write_graph(request, graph, "joints", request.dense)
         progress.update(1, "graph")
-        clips, source = comparison_clips(request.config, request.joint, request.shape, PARITY_CLIPS)
+        clips, prepared, source = _clips(request)
         session = OnnxEngine(folder, _manifest(request, graph, [], {}))
-        measured = parity.check(session.run(clips), *request.pair, clips, request.precision)
+        measured = parity.check(session.run(clips), *request.compared, prepared, request.precision)
         measured |= {"source": source, "runtime": f"onnxruntime on {session.device}"}
         progress.update(1, "parity")
-        engines = []
-        for target in request.targets if measured["passed"] else []:
-            engines.append(_write_engine(request, graph, target))
-            progress.update(1, target)
+        engines = _write_engines(request, graph, progress) if measured["passed"] else []
     manifest = _manifest(request, graph, engines, measured)
-    _check_engines(request, folder, manifest, clips)
+    for engine in engines:
+        if engine.target == present_target():
+            got = TensorRtEngine(folder, manifest, engine).run(clips)
+            measured = parity.check(got, *request.compared, prepared, request.precision)
+            manifest.parity.setdefault("engines", {})[engine.file] = measured
+            manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
     write_manifest(folder, manifest)
     return manifest
 
 
-def _write_graph(request: _Request, path: Path) -> None:
+def _clips(request: Request) -> tuple[np.ndarray, np.ndarray, str]:
+    """What the graph is given, the same clips prepared, and where they are from."""
+    if request.with_prep:
+        return raw_clips(request.joint.layout, request.shape, PARITY_CLIPS)
+    clips, source = comparison_clips(request.config, request.joint, request.shape, PARITY_CLIPS)
+    return clips, clips, source
+
+
+def write_graph(request: Request, path: Path, takes: str, dense: bool) -> None:
+    """The request's network as ONNX; see `export_graph`."""
+    layout = request.joint.layout
+    joint, bone, *motion = request.models.values()
     network = TwoStream(
-        *request.pair,
+        joint,
+        bone,
+        layout.bone_parents,
+        request.alpha,
+        motion_models=(motion[0], motion[1]) if motion else None,
+        motion_alpha=request.motion_alpha,
         frames=request.shape[1],
         dtype=AMP_DTYPES.get(request.precision, torch.float32),
+        prepare=prenorm_for(layout) if request.with_prep else None,
+        skip_absent=not dense,
     )
-    notes = {"precision": request.precision, "alpha": str(request.alpha), "layout": request.joint.layout.name}
-    export_graph(network, request.shape, path, notes)
+    notes = {"precision": request.precision, "alpha": str(request.alpha), "layout": layout.name}
+    export_graph(network, request.shape, path, notes, takes)
 
 
-def _write_engine(request: _Request, graph: Path, target: str) -> EngineFile:
+def _write_engines(request: Request, graph: Path, progress: Progress) -> list[EngineFile]:
+    """The engines beside the graph, from one of their own where that picks the bodies."""
+    engines: list[EngineFile] = []
     flavor = request.flavor
-    assert flavor is not None, "targets are picked for a flavour"
-    engine, layers = build_engine(flavor, graph, request.shape, request.max_batch, request.precision, target)
-    path = graph.with_name(f"two_stream_{target}.engine")
-    path.write_bytes(engine)
-    return EngineFile(path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers)
+    if flavor is None or not request.targets:
+        return engines
+    with tempfile.TemporaryDirectory(prefix="agcn_graph_") as other:
+        source = graph
+        if request.picks_bodies:
+            source = Path(other) / GRAPH
+            write_graph(request, source, request.engine_takes, dense=True)
+        for target in request.targets:
+            engine, layers = build_engine(
+                flavor, source, request.shape, request.max_batch, request.precision, target, request.refittable
+            )
+            path = graph.with_name(f"two_stream_{target}.engine")
+            path.write_bytes(engine)
+            engines.append(
+                EngineFile(
+                    path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers,
+                    request.engine_takes,
+                )
+            )  # fmt: skip
+            progress.update(1, target)
+    return engines
 
 
-def _check_engines(request: _Request, folder: Path, manifest: Manifest, clips: np.ndarray) -> None:
-    """Adds to the manifest's parity what an engine for the GPU at hand computes."""
-    for engine in manifest.engines:
-        if engine.target == present_target():
-            got = TensorRtEngine(folder, manifest, engine).run(clips)
-            measured = parity.check(got, *request.pair, clips, request.precision)
-            manifest.parity.setdefault("engines", {})[engine.file] = measured
-            manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
-
-
-def _manifest(request: _Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:
+def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:
     channels, frames, joints, bodies = request.shape
     num_class = request.joint.num_class
-    dataset, classes, custom = _raw_data(request)
+    dataset, classes, custom = raw_data(request)
     versions = {"torch": torch.__version__, "onnx": version("onnx"), "onnxruntime": onnxruntime.__version__}
     if request.flavor is not None:
         versions[request.flavor.name] = request.flavor.version
@@ -239,16 +212,7 @@ def _manifest(request: _Request, graph: Path, engines: list[EngineFile], measure
         parity=measured,
         versions=versions,
         custom=custom,
+        motion_alpha=request.motion_alpha,
+        streams=tuple(request.models),
+        with_prep=request.with_prep,
     )
-
-
-def _raw_data(request: _Request) -> tuple[str, list[str], dict[str, Any]]:
-    """The data set whose raw clips the engine is for, the names of its classes, and what `prep custom` noted of it."""
-    about = read_about(request.config.test_feeder_args.data_path)
-    num_class = request.joint.num_class
-    if about:
-        check_layout(request.config.test_feeder_args.data_path, request.joint.layout)
-        classes = [*about["classes"], *map(str, range(len(about["classes"]), num_class))]
-        return "custom", classes, about
-    dataset = dataset_of(request.joint.layout, num_class)
-    return dataset, class_names(dataset) if dataset else [], {}

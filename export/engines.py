@@ -7,16 +7,26 @@ build, and again in the engine where it can be loaded, because an engine that is
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from export.onnx_graph import INPUT
+from export.onnx_graph import INPUT, ROW_INPUTS
 from export.trt_flavors import Flavor, present_target
+from native_prep.files import whole_file
 
-TYPE_NAMES = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
+TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
 # What the inspector calls them, in any version.
-_INSPECTOR_WORDS = {"fp32": ("float", "fp32"), "fp16": ("half", "fp16"), "bf16": ("bfloat16", "bf16")}
+_INSPECTOR_WORDS = {
+    "fp32": ("float", "fp32"),
+    "tf32": ("float", "fp32", "tf32"),
+    "fp16": ("half", "fp16"),
+    "bf16": ("bfloat16", "bf16"),
+}
 TUNED_BATCH = 8
+# Bodies in a clip of NTU, on average.
+TUNED_BODIES = 1.2
 
 
 def build_engine(
@@ -26,6 +36,7 @@ def build_engine(
     max_batch: int,
     precision: str,
     target: str,
+    refittable: bool = False,
 ) -> tuple[bytes, dict[str, Any]]:
     """Build one engine.
 
@@ -34,8 +45,9 @@ def build_engine(
         graph: the ONNX file.
         shape: (C, T, V, M).
         max_batch: the largest batch that the engine will take.
-        precision: what the graph's convolutions are in: fp32, fp16 or bf16.
+        precision: what the graph's convolutions are in: fp32, fp16 or bf16; or tf32, for a float32 graph.
         target: "sm_86", ...; for TensorRT the GPU at hand.
+        refittable: whether `export.refit` may change its weights; such an engine may be slower.
 
     Returns:
         The engine, and {"convolutions": {type: count}, "checked": "network" or "engine"}.
@@ -48,8 +60,12 @@ def build_engine(
     builder = api.Builder(logger)
     network = _parse(flavor, builder, graph)
     layers = _check_layers(network, precision, graph)
-    config = _configure(flavor, builder, shape, max_batch, target)
-    plan = builder.build_serialized_network(network, config)
+    config = _configure(flavor, builder, precision, target)
+    config.add_optimization_profile(_profile(builder, network, shape, max_batch))
+    if refittable:
+        config.set_flag(api.BuilderFlag.REFIT)
+    with timing_cache(flavor, config, target):
+        plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.told()}")
     engine = bytes(plan)
@@ -83,21 +99,61 @@ def _check_layers(network: Any, precision: str, graph: str | os.PathLike[str]) -
     return dict(found)
 
 
-def _configure(flavor: Flavor, builder: Any, shape: tuple[int, int, int, int], max_batch: int, target: str) -> Any:
+def _configure(flavor: Flavor, builder: Any, precision: str, target: str) -> Any:
     api = flavor.api
     config = builder.create_builder_config()
     # TF32 keeps ten bits of the mantissa: float32 means float32 here.
-    config.clear_flag(api.BuilderFlag.TF32)
+    if precision == "tf32":
+        config.set_flag(api.BuilderFlag.TF32)
+    else:
+        config.clear_flag(api.BuilderFlag.TF32)
     config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
-    profile = builder.create_optimization_profile()
-    profile.set_shape(INPUT, (1, *shape), (min(TUNED_BATCH, max_batch), *shape), (max_batch, *shape))
-    config.add_optimization_profile(profile)
     if flavor.name == "tensorrt-rtx":
         config.num_compute_capabilities = 1
         capability = getattr(api.ComputeCapability, target.replace("sm_", "SM"))
         if not config.set_compute_capability(capability, 0):
             raise ValueError(f"target {target}: TensorRT-RTX {flavor.version} refuses it: {flavor.logger.told()}")
     return config
+
+
+def _profile(builder: Any, network: Any, shape: tuple[int, int, int, int], max_batch: int) -> Any:
+    """Batches from 1 to `max_batch`; in a graph of rows, of as many bodies, tuned for one body in most clips."""
+    channels, frames, joints, bodies = shape
+    tuned = min(TUNED_BATCH, max_batch)
+    sizes: dict[str, list[tuple[int, ...]]] = {INPUT: [(size, *shape) for size in (1, tuned, max_batch)]}
+    if network.get_input(0).name == ROW_INPUTS[0]:
+        counts = (1, max(1, round(tuned * TUNED_BODIES)), max_batch * bodies)
+        rows, slots, place = ROW_INPUTS
+        sizes = {
+            rows: [(count, channels, frames, joints) for count in counts],
+            slots: [(count,) for count in counts],
+            place: [(bodies * size,) for size in (1, tuned, max_batch)],
+        }
+    profile = builder.create_optimization_profile()
+    for name, (smallest, usual, largest) in sizes.items():
+        profile.set_shape(name, smallest, usual, largest)
+    return profile
+
+
+@contextmanager
+def timing_cache(flavor: Flavor, config: Any, target: str) -> Iterator[None]:
+    """TensorRT's timings of kernels, kept from build to build in the user's cache folder; TensorRT-RTX times none."""
+    if flavor.name != "tensorrt":
+        yield
+        return
+    path = cache_folder() / f"timings_{flavor.version}_{target}.bin"
+    known = path.read_bytes() if path.is_file() else b""
+    cache = config.create_timing_cache(known)
+    config.set_timing_cache(cache, False)
+    yield
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_bytes(bytes(config.get_timing_cache().serialize()))
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $XDG_CACHE_HOME/two-stream-agcn."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "two-stream-agcn"
 
 
 def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.PathLike[str]) -> None:

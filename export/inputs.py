@@ -3,8 +3,10 @@
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,10 @@ from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
 from native_prep.catalog import DATASETS
+from native_prep.clips import read_raw_clip
 from native_prep.layouts import NTU, Layout
-from native_prep.synth import joint_batch
+from native_prep.reference import prepare_raw_clip
+from native_prep.synth import joint_batch, synth
 
 DEFAULT_FRAMES = 300
 # Where the clips are and how they are read says nothing about the input.
@@ -73,6 +77,37 @@ def dataset_of(layout: Layout, num_class: int) -> str:
     """The data set whose raw clips have this skeleton and at least so many classes, "" for a skeleton of one's own."""
     fitting = [one for one in DATASETS.values() if one.layout == layout and one.num_class >= num_class]
     return min(fitting, key=lambda one: one.num_class).name if fitting else ""
+
+
+def check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow."""
+    changed = [key for key, value in asdict(FeederArgs()).items() if settings[key] != value and key != "window_size"]
+    changed = [key for key in changed if not (key == "make_stream" and settings[key] == "joint")]
+    if changed:
+        raise ValueError(
+            f"{config.config}: test_feeder_args.{changed[0]} changes clips after their preparation, which --with-prep "
+            "puts into the engine: export without --with-prep"
+        )
+
+
+def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Raw clips (N, C, T, V, M), the same clips prepared, and where they are from.
+
+    They are from the data set's usual folder where that is at hand, else made ones.
+    """
+    dataset = DATASETS[dataset_of(layout, 1)]
+    longest = dataset.max_frames
+    assert longest is not None, "only data sets whose clips are prepared have raw ones"
+    with tempfile.TemporaryDirectory(prefix="agcn_raw_") as made:
+        place, where = Path(dataset.data_path), str(dataset.data_path)
+        if not place.is_dir() or not any(place.rglob(f"*{dataset.suffix}")):
+            place, where = Path(made), "made clips"
+            synth(dataset.name, place, clips=count)
+        files = sorted(path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
+        spread = np.unique(np.linspace(0, len(files) - 1, count).astype(int))
+        raw = [read_raw_clip(files[index], dataset.name, longest)[:, : shape[1]] for index in spread]
+    prepared = [prepare_raw_clip(clip, layout) for clip in raw]
+    return np.stack(raw), np.stack(prepared), where
 
 
 def comparison_clips(

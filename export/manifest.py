@@ -13,7 +13,10 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class EngineFile:
-    """One engine: its file's name, flavour and version, GPU generation, size and hash, and how its layers compute."""
+    """One engine: its file's name, flavour and version, GPU generation, size and hash, and how its layers compute.
+
+    `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (`inference.present_rows`).
+    """
 
     file: str
     flavor: str
@@ -22,6 +25,7 @@ class EngineFile:
     bytes: int
     sha256: str
     layers: dict[str, Any] = field(default_factory=dict)
+    takes: str = "joints"
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class Manifest:
         layout: name of the skeleton; dataset: the one whose raw clips `predict` reads, "custom" for one's own, "" for
             none.
         num_class, class_names: the classes; names are empty where they are not known.
-        precision: fp32, fp16 or bf16.
+        precision: fp32, tf32, fp16 or bf16.
         alpha: weight of the bone stream in `scores`.
+        motion_alpha: weight of the motion streams, where there are four streams.
+        streams: which the graph holds, in the order of its outputs.
+        with_prep: whether the input is raw joints instead of prepared ones.
         max_batch: the largest batch of the engines.
         feeder_args: how a prepared clip becomes the input (test_feeder_args of the configuration).
         onnx, onnx_sha256: the graph.
@@ -65,6 +72,9 @@ class Manifest:
     versions: dict[str, str]
     custom: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION
+    motion_alpha: float = 1.0
+    streams: tuple[str, ...] = ("joint", "bone")
+    with_prep: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -106,7 +116,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = raw.pop("version")
         engines = [EngineFile(**engine) for engine in raw.pop("engines")]
-        manifest = Manifest(engines=engines, **raw)
+        manifest = Manifest(engines=engines, **{**raw, "streams": tuple(raw.get("streams", Manifest.streams))})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: not a manifest that this version reads ({error}): run export-trt again") from error
     if version != VERSION:

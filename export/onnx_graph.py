@@ -1,29 +1,42 @@
-"""The two-stream network as one ONNX file: input `joints`, outputs `joint_logits`, `bone_logits`, `scores`."""
+"""The network as one ONNX file: input `joints`, outputs `joint_logits`, `bone_logits`, ..., `scores`."""
 
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import onnx
 import torch
 
-from export.inference import TwoStream
+from export.inference import RowNetwork, TwoStream
+from native_prep.streams import STREAMS
 
 INPUT = "joints"
 OUTPUTS = ("joint_logits", "bone_logits", "scores")
+ROW_INPUTS = ("rows", "slots", "place")
 # 22 is the first whose convolution may be bfloat16.
 OPSET = 22
 
 
+def output_names(streams: int) -> tuple[str, ...]:
+    """The outputs of a graph of two or four streams."""
+    return (*(f"{stream}_logits" for stream in STREAMS[:streams]), "scores")
+
+
 def export_graph(
-    network: TwoStream, shape: tuple[int, int, int, int], path: str | os.PathLike[str], notes: Mapping[str, str]
+    network: TwoStream,
+    shape: tuple[int, int, int, int],
+    path: str | os.PathLike[str],
+    notes: Mapping[str, str],
+    takes: str = "joints",
 ) -> onnx.ModelProto:
     """Write `network` as ONNX with a free batch.
 
     Args:
         network: in the precision that the graph is to have.
+        takes: "joints", or "rows" for the graph of `RowNetwork`, with inputs `rows`, `slots` and `place`.
         shape: (C, T, V, M).
         path: the file to write.
         notes: kept as the file's metadata.
@@ -31,17 +44,25 @@ def export_graph(
     Returns:
         The checked model.
     """
+    channels, frames, joints, bodies = shape
     # A batch of 1 would be taken for a constant.
-    example = torch.zeros(2, *shape)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(2, *shape),)
+    free: tuple[dict[int, Any], ...] = ({0: torch.export.Dim("N")},)
+    if takes == "rows":
+        count = 2 * bodies
+        rows, numbers = torch.zeros(count - 1, channels, frames, joints), torch.arange(count)
+        example = (rows, numbers[1:] % bodies, numbers)
+        # Found out by the exporter: the length of `place` is a multiple of M.
+        free = ({0: torch.export.Dim.AUTO},) * 3
     with _quiet():
         program = torch.onnx.export(
-            network,
-            (example,),
+            RowNetwork(network).eval() if takes == "rows" else network,
+            example,
             dynamo=True,
             verbose=False,
-            input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+            input_names=[INPUT] if takes == "joints" else list(ROW_INPUTS),
+            output_names=list(output_names(len(network.streams))),
+            dynamic_shapes=free,
             opset_version=OPSET,
         )
     assert program is not None

@@ -14,7 +14,7 @@ from export.inputs import feeder_from, feeder_settings, input_batches, input_sha
 from export.manifest import Manifest
 from export.runtime import Engine, open_engine
 from native_prep.catalog import get_dataset
-from native_prep.clips import read_clip
+from native_prep.clips import read_clip, read_raw_clip
 from native_prep.custom import read_custom_clip
 from native_prep.layout_file import layout_from_dict
 from native_prep.layouts import Layout
@@ -57,7 +57,7 @@ def predict(
     paths = [os.fspath(clip) for clip in clips]
     found = []
     for batch in _raw_batches(engine, paths):
-        for probabilities in _softmax(engine.run(batch)[2]):
+        for probabilities in _softmax(engine.run(batch)[-1]):
             found.append(_best(probabilities, manifest, top))
     return {
         "clips": [{"clip": path, "top": best} for path, best in zip(paths, found, strict=True)],
@@ -76,6 +76,8 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     """
     engine = open_engine(folder, runtime)
     manifest = engine.manifest
+    if manifest.with_prep:
+        raise ValueError(f"{folder}: takes raw joints, a test split holds prepared ones: export without --with-prep")
     model = build_model(config.model, config.model_args)
     manifest.check_shape(input_shape(config, model), "the config", folder)
     if model.num_class != manifest.num_class:
@@ -92,10 +94,13 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     with Progress(len(clips), "fuse-eval", "clip") as progress:
         size = min(64, manifest.max_batch)
         for batch, _ in input_batches(clips, args, model.layout, np.arange(len(clips)), size, seed=config.seed):
-            answers.append(engine.run(batch)[:2])
+            answers.append(engine.run(batch)[:-1])
             progress.update(len(batch))
-    joint, bone = (np.concatenate(part) for part in zip(*answers, strict=True))
-    result = fuse_arrays({"joint": joint, "bone": bone}, clips.labels, manifest.alpha)
+    logits = (np.concatenate(part) for part in zip(*answers, strict=True))
+    weights = dict.fromkeys(manifest.streams[2:], manifest.motion_alpha)
+    result = fuse_arrays(
+        dict(zip(manifest.streams, logits, strict=True)), clips.labels, manifest.alpha, weights=weights
+    )
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
 
 
@@ -122,6 +127,8 @@ def _read(path: str, manifest: Manifest, frames: int | None) -> tuple[np.ndarray
     dataset = get_dataset(manifest.dataset)
     if not path.endswith(dataset.suffix):
         raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
+    if manifest.with_prep:
+        return read_raw_clip(path, dataset.name, manifest.frames), dataset.layout
     return read_clip(path, dataset.name, frames), dataset.layout
 
 

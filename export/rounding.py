@@ -40,3 +40,22 @@ class RoundLikeAutocast(TorchDispatchMode):
         if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
             return value.to(self.dtype).to(torch.float32)
         return value
+
+
+class RoundLikeTf32(TorchDispatchMode):
+    """While active, the factors of float32 products keep ten bits of their mantissa, as in TF32; sums are float32."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func._schema.name in _PRODUCTS:
+            args = tuple(_ten_bits(value) for value in args)
+        return func(*args, **(kwargs or {}))
+
+
+def _ten_bits(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        return value
+    bits = value.contiguous().view(torch.int32)
+    # To the nearest, ties to even, as tensor cores' conversion does.
+    return ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)

@@ -11,8 +11,9 @@ import onnxruntime
 import torch
 
 from export.bfloat16 import has_bfloat16, with_rounding
+from export.inference import present_rows
 from export.manifest import EngineFile, Manifest, check_file, read_manifest
-from export.onnx_graph import INPUT, OUTPUTS
+from export.onnx_graph import INPUT, ROW_INPUTS, output_names
 from export.parity import Answers
 from export.trt_flavors import is_installed, load_flavor, present_target
 
@@ -37,7 +38,9 @@ class Engine(ABC):
         self.folder, self.manifest = folder, manifest
 
     def run(self, joints: np.ndarray) -> Answers:
-        """Prepared joints (N, C, T, V, M) -> joint_logits, bone_logits, scores, each float32 (N, num_class).
+        """Joints (N, C, T, V, M) -> the logits of each stream and last the scores, each float32 (N, num_class).
+
+        The joints are prepared ones, or raw ones where the manifest's `with_prep` says so.
 
         Batches above the engine's largest are run in parts.
 
@@ -50,8 +53,7 @@ class Engine(ABC):
         joints = np.ascontiguousarray(joints, dtype=np.float32)
         step = self.manifest.max_batch
         parts = [self._run(joints[start : start + step]) for start in range(0, len(joints), step)]
-        first, second, third = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return first, second, third
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
     @abstractmethod
     def _run(self, joints: np.ndarray) -> Answers: ...
@@ -63,11 +65,11 @@ class OnnxEngine(Engine):
     def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, threads: int | None = None) -> None:
         super().__init__(folder, manifest)
         self._session = open_session(Path(folder) / manifest.onnx, threads)
+        self._outputs = list(output_names(len(manifest.streams)))
         self.device = "cuda" if CUDA_PROVIDER[0] in self._session.get_providers() else "cpu"
 
     def _run(self, joints: np.ndarray) -> Answers:
-        first, second, third = self._session.run(list(OUTPUTS), {INPUT: joints})
-        return first, second, third
+        return tuple(self._session.run(self._outputs, {INPUT: joints}))
 
 
 class TensorRtEngine(Engine):
@@ -89,6 +91,7 @@ class TensorRtEngine(Engine):
         self._logger = flavor.logger
         # The runtime must outlive its engine.
         self._runtime = flavor.api.Runtime(flavor.logger)
+        self._takes = engine.takes
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise ValueError(f"{path}: does not load: {flavor.logger.told()}")
@@ -97,17 +100,27 @@ class TensorRtEngine(Engine):
 
     def _run(self, joints: np.ndarray) -> Answers:
         device = torch.device("cuda")
-        inputs = torch.from_numpy(joints).to(device)
-        outputs = [torch.empty(len(joints), self.manifest.num_class, device=device) for _ in OUTPUTS]
+        inputs = engine_inputs(torch.from_numpy(joints).to(device), self._takes)
+        names = output_names(len(self.manifest.streams))
+        outputs = {name: torch.empty(len(joints), self.manifest.num_class, device=device) for name in names}
         torch.cuda.current_stream().synchronize()
-        self._context.set_input_shape(INPUT, tuple(inputs.shape))
-        for name, tensor in zip((INPUT, *OUTPUTS), (inputs, *outputs), strict=True):
+        for name, tensor in inputs.items():
+            self._context.set_input_shape(name, tuple(tensor.shape))
+        for name, tensor in (inputs | outputs).items():
             self._context.set_tensor_address(name, tensor.data_ptr())
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise ValueError(f"{self.folder}: the engine failed: {self._logger.told()}")
         self._stream.synchronize()
-        first, second, third = (tensor.cpu().numpy() for tensor in outputs)
-        return first, second, third
+        return tuple(tensor.cpu().numpy() for tensor in outputs.values())
+
+
+def engine_inputs(joints: torch.Tensor, takes: str) -> dict[str, torch.Tensor]:
+    """What an engine is fed for joints (N, C, T, V, M): they, or the bodies among them that are there."""
+    if takes == "joints":
+        return {INPUT: joints}
+    take, slots, place = present_rows(joints)
+    rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, take)
+    return dict(zip(ROW_INPUTS, (rows, slots, place), strict=True))
 
 
 def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: int | None = None) -> Engine:

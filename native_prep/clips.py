@@ -8,10 +8,30 @@ import numpy as np
 from native_prep import status
 from native_prep.catalog import get_dataset
 from native_prep.cpu import CODE, FRAMES, LINE, Reader, reason
+from native_prep.layouts import KINETICS
 from native_prep.prepare import LONGEST
 from native_prep.recordings import BadFile
+from native_prep.reference import raw_kinetics_clip, raw_ntu_clip
 
 _readers = threading.local()
+
+
+def read_raw_clip(path: str | os.PathLike[str], dataset: str, max_frames: int) -> np.ndarray:
+    """The coordinates of a clip's chosen bodies as recorded, for engines that prepare clips themselves.
+
+    Args:
+        path: a `.skeleton` file (ntu60, ntu120) or a JSON file (kinetics).
+        max_frames: T; zeros follow the clip's own frames.
+
+    Returns:
+        float32 (3, T, V, M).
+
+    Raises:
+        ValueError: the file is bad, or cannot be read; it names the file and the line.
+    """
+    read_clip(path, dataset, max_frames)  # says what is wrong with a bad file
+    read = raw_kinetics_clip if get_dataset(dataset).layout == KINETICS else raw_ntu_clip
+    return read(path, max_frames)
 
 
 def read_clip(path: str | os.PathLike[str], dataset: str, max_frames: int | None = None) -> np.ndarray:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.layouts import KINETICS, NTU
+from native_prep.layouts import KINETICS, NTU, Layout
 from native_prep.streams import bones, motion
 
 __all__ = [
-    "angle_between", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip", "prepare_ntu_clip", "read_ntu",
-    "rotation_matrix", "spread",
+    "angle_between", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip", "prepare_ntu_clip",
+    "prepare_raw_clip", "raw_kinetics_clip", "raw_ntu_clip", "read_kinetics", "read_ntu", "rotation_matrix", "spread",
 ]  # fmt: skip
 
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
@@ -30,12 +30,22 @@ def prepare_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.
     Raises:
         ValueError: the file is damaged.
     """
+    bodies = raw_ntu_clip(path, max_frames).transpose(3, 1, 2, 0)  # (M, T, V, 3)
+    normalise_ntu(bodies)
+    return bodies.transpose(3, 1, 2, 0)
+
+
+def raw_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndarray:
+    """The two bodies of most motion as recorded, float32 (3, max_frames, 25, 2), metres; zeros after the last frame.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     raw = read_ntu(path)
     energy = np.array([spread(body) for body in raw])
     kept = raw[energy.argsort()[::-1][:KEPT_BODIES]]  # (M, T, V, 3)
     bodies = np.zeros((KEPT_BODIES, max_frames, NTU.num_joints, 3), np.float32)
     bodies[:, : kept.shape[1]] = kept
-    normalise_ntu(bodies)
     return bodies.transpose(3, 1, 2, 0)  # (3, T, V, M)
 
 
@@ -131,6 +141,17 @@ def prepare_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -
     Raises:
         ValueError: the file is not JSON, or a frame lies outside 0 .. max_frames - 1.
     """
+    data = read_kinetics(path, max_frames)
+    _centre_picture(data)
+    return _best_people(data).astype(np.float32)
+
+
+def read_kinetics(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndarray:
+    """x y score of the first five people of each frame, float64 (3, max_frames, 18, 5); zeros where there is none.
+
+    Raises:
+        ValueError: the file is not JSON, or a frame lies outside 0 .. max_frames - 1.
+    """
     data = np.zeros((3, max_frames, KINETICS.num_joints, KINETICS_BODIES))
     for frame in json.loads(Path(path).read_text(encoding="utf-8"))["data"]:
         place = frame["frame_index"]
@@ -140,8 +161,36 @@ def prepare_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -
             data[0, place, :, person] = skeleton["pose"][0::2]
             data[1, place, :, person] = skeleton["pose"][1::2]
             data[2, place, :, person] = skeleton["score"]
+    return data
+
+
+def raw_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndarray:
+    """`prepare_kinetics_clip` without centring: float32 (3, max_frames, 18, 2), shares of the picture and scores.
+
+    Raises:
+        ValueError: the file is not JSON, or a frame lies outside 0 .. max_frames - 1.
+    """
+    return _best_people(read_kinetics(path, max_frames)).astype(np.float32)
+
+
+def prepare_raw_clip(raw: np.ndarray, layout: Layout) -> np.ndarray:
+    """What `raw_ntu_clip` or `raw_kinetics_clip` gave, float32 (3, T, V, M), prepared."""
+    clip = raw.copy()
+    if layout == KINETICS:
+        _centre_picture(clip)
+    else:
+        normalise_ntu(clip.transpose(3, 1, 2, 0))
+    return clip
+
+
+def _centre_picture(data: np.ndarray) -> None:
+    """Moves the origin to the picture's middle, y up: x y score (3, ...), in place."""
     data[0] -= 0.5
     data[1] = 0.5 - data[1]
     data[:2, data[2] == 0] = 0
+
+
+def _best_people(data: np.ndarray) -> np.ndarray:
+    """The two people of each frame whose joints score highest: (3, T, V, 5) -> (3, T, V, 2)."""
     order = (-data[2].sum(axis=1)).argsort(axis=1)[:, :KEPT_BODIES]  # (T, M)
-    return np.take_along_axis(data, order[None, :, None, :], axis=3).astype(np.float32)
+    return np.take_along_axis(data, order[None, :, None, :], axis=3)

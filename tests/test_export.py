@@ -8,18 +8,31 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from exported import CLASSES, FRAMES, export_job, write_job
+from exported import CLASSES, FRAMES, export_job, three_blocks, write_job
 
 from agcn.config import load_config
 from agcn.model import build_model
-from export import build, engines, trt_flavors
+from export import build, engines, request, trt_flavors
 from export.build import export_engines
 from export.engines import build_engine
+from export.inference import TwoStream
 from export.inputs import comparison_clips, dataset_of, input_shape
 from export.manifest import read_manifest, sha256
+from export.onnx_graph import export_graph
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, layout_from_edges
 
 needs_rtx = pytest.mark.skipif(not trt_flavors.is_installed("tensorrt-rtx"), reason="tensorrt-rtx is not installed")
+
+
+@pytest.fixture(scope="module")
+def dense(exported: Path, tmp_path_factory) -> Path:
+    """A graph that finds out nothing about its bodies."""
+    path = tmp_path_factory.mktemp("dense") / "two_stream.onnx"
+    with three_blocks():
+        model = build_model("agcn", _config(exported).model_args).eval()
+        network = TwoStream(model, model, NTU.bone_parents, frames=FRAMES, skip_absent=False)
+        export_graph(network, (3, FRAMES, 25, 2), path, {})
+    return path
 
 
 def _config(folder: Path):
@@ -62,19 +75,17 @@ def test_half_precisions(exported: Path, tmp_path: Path, precision: str) -> None
 
 
 @needs_rtx
-def test_engine_in_another_precision_than_asked_for_is_refused(exported: Path) -> None:
+def test_engine_in_another_precision_than_asked_for_is_refused(dense: Path) -> None:
     flavor = trt_flavors.load_flavor("tensorrt-rtx")
-    graph = exported / "engine" / "two_stream.onnx"
     with pytest.raises(ValueError, match=r"convolutions in .*FLOAT.*, fp16 was asked for"):
-        build_engine(flavor, graph, (3, FRAMES, 25, 2), 4, "fp16", "sm_86")
+        build_engine(flavor, dense, (3, FRAMES, 25, 2), 4, "fp16", "sm_86")
 
 
 @needs_rtx
-def test_builder_errors_are_told(exported: Path, tmp_path: Path) -> None:
+def test_builder_errors_are_told(dense: Path, tmp_path: Path) -> None:
     flavor = trt_flavors.load_flavor("tensorrt-rtx")
-    graph = exported / "engine" / "two_stream.onnx"
     with pytest.raises(ValueError, match=r"two_stream.onnx: tensorrt-rtx cannot build it for sm_86: .*joints"):
-        build_engine(flavor, graph, (3, FRAMES + 1, 25, 2), 4, "fp32", "sm_86")
+        build_engine(flavor, dense, (3, FRAMES + 1, 25, 2), 4, "fp32", "sm_86")
     (tmp_path / "bad.onnx").write_bytes(b"no graph")
     with pytest.raises(ValueError, match=r"bad.onnx: tensorrt-rtx does not take this graph"):
         build_engine(flavor, tmp_path / "bad.onnx", (3, FRAMES, 25, 2), 4, "fp32", "sm_86")
@@ -87,7 +98,7 @@ def test_a_graph_that_computes_something_else_is_not_published(
     shutil.copytree(exported / "engine", out)
     before = {path.name: sha256(path) for path in out.iterdir()}
 
-    def bent(network, shape, path, notes) -> None:
+    def bent(network, shape, path, *_) -> None:
         model = onnx.load(out / "two_stream.onnx")
         weight = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [128, 128, 9, 1])
         values = onnx.numpy_helper.to_array(weight).copy()
@@ -109,9 +120,9 @@ def test_an_older_export_is_replaced_and_other_files_stay(exported: Path, tmp_pa
     shutil.copytree(exported / "engine", out)
     (out / "notes.txt").write_text("mine")
     (out / "two_stream_sm_75.engine").write_bytes(b"old")
-    monkeypatch.setattr(build, "choose_flavor", lambda name: None)
+    monkeypatch.setattr(request, "choose_flavor", lambda name: None)
     graph = exported / "engine" / "two_stream.onnx"
-    monkeypatch.setattr(build, "export_graph", lambda network, shape, path, notes: shutil.copy(graph, path))
+    monkeypatch.setattr(build, "export_graph", lambda network, shape, path, *_: shutil.copy(graph, path))
     result = export_job(exported, out, targets=[], max_batch=7)
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "notes.txt", "two_stream.onnx"]
     assert read_manifest(out).max_batch == 7
@@ -186,7 +197,7 @@ def test_missing_flavour_names_the_extra(exported: Path, tmp_path: Path, monkeyp
         with pytest.raises(ValueError, match=rf"{name} is not usable here .* install .*\[{name}\]"):
             trt_flavors.load_flavor(name)
     trt_flavors.load_flavor.cache_clear()
-    monkeypatch.setattr(build, "choose_flavor", lambda name: None)
+    monkeypatch.setattr(request, "choose_flavor", lambda name: None)
     with pytest.raises(ValueError, match="--target needs TensorRT"):
         export_job(exported, tmp_path / "out", targets=["sm_86"])
 

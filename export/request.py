@@ -1,0 +1,164 @@
+"""What `export-trt` is asked for, checked before the long work starts."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agcn.checkpoint import load_weights
+from agcn.model import Model, build_model
+from agcn.settings import Config
+from export.inputs import check_prepares, dataset_of, feeder_settings, input_shape
+from export.manifest import sha256
+from export.prenorm import prenorm_for
+from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
+from native_prep.catalog import class_names
+from native_prep.custom import check_layout, read_about
+from native_prep.streams import STREAMS
+
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One export.
+
+    Attributes:
+        models, sources: stream -> trained model; stream -> {"file": name, "sha256": hash} of its checkpoint.
+        config: of the joint stream.
+        shape: (C, T, V, M).
+        precision, alpha, motion_alpha, max_batch, with_prep: as in the manifest.
+        flavor, targets: which engines to build.
+        refittable: whether their weights may be changed later.
+        dense: whether absent bodies are computed too.
+    """
+
+    models: dict[str, Model]
+    sources: dict[str, dict[str, str]]
+    config: Config
+    shape: tuple[int, int, int, int]
+    precision: str
+    alpha: float
+    motion_alpha: float
+    max_batch: int
+    with_prep: bool
+    flavor: Flavor | None
+    targets: list[str]
+    refittable: bool
+    dense: bool
+
+    @property
+    def joint(self) -> Model:
+        """The model of the joint stream, which all others are like."""
+        return self.models["joint"]
+
+    @property
+    def compared(self) -> tuple[list[Model], tuple[int, ...], list[float]]:
+        """What the parity rule compares with: models, bone parents, weights of the streams."""
+        weights = [1.0, self.alpha, self.motion_alpha, self.motion_alpha]
+        return list(self.models.values()), self.joint.layout.bone_parents, weights[: len(self.models)]
+
+    @property
+    def picks_bodies(self) -> bool:
+        """Whether the graph finds out which bodies are there."""
+        return not self.dense and self.shape[3] > 1
+
+    @property
+    def engine_takes(self) -> str:
+        """Engines pick no bodies: TensorRT-RTX has no operation for it. Before a preparation nobody else can."""
+        return "rows" if self.picks_bodies and not self.with_prep else "joints"
+
+
+def make_request(
+    config: Config,
+    weights: dict[str, str | os.PathLike[str] | None],
+    *,
+    streams: int | None,
+    precision: str,
+    flavor: str,
+    targets: Sequence[str],
+    max_batch: int,
+    alpha: float,
+    motion_alpha: float | None,
+    with_prep: bool,
+    refittable: bool,
+    dense: bool,
+) -> Request:
+    """Loads and checks; see `export.build.export_engines` for the arguments.
+
+    Raises:
+        ValueError: contradictions, checkpoints for another model, a flavour that is not installed.
+    """
+    given = {stream: path for stream in STREAMS if (path := weights.get(stream))}
+    check_streams(list(given), streams)
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
+    motion_alpha = alpha if motion_alpha is None else motion_alpha
+    for name, value in (("alpha", alpha), ("motion alpha", motion_alpha)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}: give a finite number")
+    if max_batch < 1:
+        raise ValueError(f"max batch is {max_batch}: give at least 1")
+    settings = feeder_settings(config)
+    chosen = choose_flavor(flavor)
+    if chosen is None and targets:
+        raise ValueError("--target needs TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')")
+    picked = pick_targets(chosen, tuple(targets), precision) if chosen else []
+    models = {stream: _load(config, path) for stream, path in given.items()}
+    sources = {stream: {"file": Path(path).name, "sha256": sha256(path)} for stream, path in given.items()}
+    if with_prep:
+        if read_about(config.test_feeder_args.data_path):
+            raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
+        check_prepares(config, settings)
+        prenorm_for(models["joint"].layout)
+    shape = input_shape(config, models["joint"])
+    return Request(
+        models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
+        picked, refittable, dense,
+    )  # fmt: skip
+
+
+def check_streams(given: list[str], streams: int | None) -> None:
+    """Raises ValueError where checkpoints are given for other streams than two or four."""
+    wanted = streams or (2 if len(given) < 3 else 4)
+    if wanted not in (2, 4):
+        raise ValueError(f"--streams {wanted}: a graph has 2 or 4 streams")
+    for stream in STREAMS[:wanted]:
+        if stream not in given:
+            option = f"--{stream.replace('_', '-')}-weights"
+            raise ValueError(f"{wanted} streams, and no checkpoint of {stream}: give {option}")
+    if len(given) > wanted:
+        raise ValueError(f"--streams {wanted}, and a checkpoint of {given[wanted]}: leave it out or ask for 4")
+
+
+def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
+    model = build_model(config.model, config.model_args).eval()
+    load_weights(model, Path(weights))
+    return model
+
+
+def request_notes(request: Request) -> list[str]:
+    """What a user might miss in the result."""
+    notes = []
+    if request.flavor is None:
+        notes.append("no engines: neither tensorrt (with a GPU) nor tensorrt-rtx is installed; the ONNX graph runs")
+    elif present_target() not in request.targets:
+        notes.append("no engine is for a GPU at hand: parity was measured on the graph they were built from")
+    hashes = [source["sha256"] for source in request.sources.values()]
+    if len(set(hashes)) < len(hashes):
+        notes.append("the checkpoints of two streams are the same file")
+    return notes
+
+
+def raw_data(request: Request) -> tuple[str, list[str], dict[str, Any]]:
+    """The data set whose raw clips the engine is for, the names of its classes, and what `prep custom` noted of it."""
+    about = read_about(request.config.test_feeder_args.data_path)
+    num_class = request.joint.num_class
+    if about:
+        check_layout(request.config.test_feeder_args.data_path, request.joint.layout)
+        classes = [*about["classes"], *map(str, range(len(about["classes"]), num_class))]
+        return "custom", classes, about
+    dataset = dataset_of(request.joint.layout, num_class)
+    return dataset, class_names(dataset) if dataset else [], {}
