@@ -71,21 +71,26 @@ def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
 
 
-def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, kind, text in reversed(
-        (
-            ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
-            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose or mediapipe."),
-            ("--label", "FILE", "CSV of name,label[,split]; labels.csv beside the clips by default."),
-            ("--class-list", "FILE", "Names of the classes, one a line."),
-            ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
-            ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),
-            ("--align", "HOW", "none, centre or turn, for x y z."),
-        )
-    ):
-        command = click.option(name, metavar=kind, help=f"custom: {text}")(command)
-    command = click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2).")(command)
-    return click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise.")(command)
+def _texts(*rows: tuple[str, str, str], required: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that take a text: name, what stands for the text in the help, help."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name, kind, text in reversed(rows):
+            command = click.option(name, metavar=kind, help=text, required=name in required.split())(command)
+        return command
+
+    return add
+
+
+_own_data_options = _texts(
+    ("--layout", "NAME|FILE.yaml", "custom: Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
+    ("--source", "KIND", "custom: auto, pyskl, numpy, openpose, alphapose or mediapipe."),
+    ("--label", "FILE", "custom: CSV of name,label[,split]; labels.csv beside the clips by default."),
+    ("--class-list", "FILE", "custom: Names of the classes, one a line."),
+    ("--split", "NAME", "custom: Which of a pickle's splits; or train or val for all clips."),
+    ("--image-size", "WxH", "custom: Where coordinates are pixels and the files do not say of what."),
+    ("--align", "HOW", "custom: none, centre or turn, for x y z."),
+)
 
 
 @cli.command(cls=Several)
@@ -102,6 +107,8 @@ def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
 @click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
 @click.option("--packed-dtype", type=click.Choice(("float32", "float16")), help="[default: float32]")
+@click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise.")
+@click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2).")
 @_own_data_options
 @reports
 def prep(dataset: str, **options: Any) -> dict[str, Any]:
@@ -177,26 +184,38 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 
 
 @cli.command("export-trt", cls=Several)
-@click.option("--joint-weights", metavar="PT", required=True)
-@click.option("--bone-weights", metavar="PT", required=True)
-@click.option("--config", metavar="FILE", required=True)
-@click.option("--out", metavar="DIR", required=True)
-@click.option("--precision", type=click.Choice(("fp32", "fp16", "bf16")), default="fp32", show_default=True)
+@_texts(
+    ("--joint-weights", "PT", "Checkpoint of the joint stream; the others' like it."),
+    ("--bone-weights", "PT", ""),
+    ("--joint-motion-weights", "PT", ""),
+    ("--bone-motion-weights", "PT", ""),
+    ("--config", "FILE", "The configuration that they were trained with."),
+    ("--out", "DIR", "Where the graph, the engines and their manifest go."),
+    ("--refit", "DIR", "Older export; its --refittable engine takes the new weights."),
+    required="--joint-weights --bone-weights --config --out",
+)
+@click.option("--streams", type=click.Choice(("2", "4")), help="As many as there are checkpoints by default.")
+@click.option("--precision", type=click.Choice(("fp32", "tf32", "fp16", "bf16")), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
 @click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX).")
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
 @click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
+@click.option("--motion-alpha", type=float, help="Weight of the motion streams.  [default: that of the bones]")
+@click.option("--with-prep", is_flag=True, help="The graph takes raw joints and prepares them.")
+@click.option("--dense", is_flag=True, help="Computes absent bodies too: a graph that every TensorRT takes.")
+@click.option("--refittable", is_flag=True, help="Engines whose weights --refit can change.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
 @reports
-def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Export both streams as one graph.
+def export_trt(config: str, overrides: tuple[str, ...], streams: str | None, **options: Any) -> dict[str, Any]:
+    """Export two or four streams as one graph.
 
     Writes ONNX and TensorRT engines, and compares them with eager PyTorch.
     """
     from agcn.config import load_config
     from export.build import export_engines
 
-    return export_engines(config=load_config(config, stream="joint", overrides=overrides), **options)
+    options |= {"config": load_config(config, stream="joint", overrides=overrides)}
+    return export_engines(**options, streams=int(streams) if streams else None)
 
 
 @cli.command("fuse-eval", cls=Several)

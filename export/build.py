@@ -21,9 +21,10 @@ from export.inputs import comparison_clips, feeder_settings, raw_clips
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
 from export.prenorm import prenorm_for
+from export.refit import refit_engine
 from export.request import Request, make_request, raw_data, request_notes
 from export.runtime import OnnxEngine, TensorRtEngine
-from export.trt_flavors import present_target
+from export.trt_flavors import Flavor, present_target
 from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
 from native_prep.streams import STREAMS
@@ -49,6 +50,7 @@ def export_engines(
     motion_alpha: float | None = None,
     with_prep: bool = False,
     refittable: bool = False,
+    refit: str | os.PathLike[str] | None = None,
     dense: bool = False,
 ) -> dict[str, Any]:
     """Export both streams, or all four, into the folder `out`, whole or not at all.
@@ -64,7 +66,8 @@ def export_engines(
         streams: 2 or 4; None: as many as there are checkpoints.
         joint_motion_weights, bone_motion_weights, motion_alpha: of four streams; None weighs them as the bones.
         with_prep: the graph takes raw joints and prepares them.
-        refittable: engines whose weights `export.refit` can change without a rebuild.
+        refittable: engines whose weights can be changed without a rebuild; they may be slower.
+        refit: an older export with such an engine for the GPU at hand, which takes the new weights.
         dense: the graph and the engines compute absent bodies too. Every TensorRT takes such a graph, and such engines
             take `joints`; else TensorRT-RTX would not know how to find the bodies, and engines take only present ones.
 
@@ -79,7 +82,8 @@ def export_engines(
     weights = dict(zip(STREAMS, (joint_weights, bone_weights, joint_motion_weights, bone_motion_weights), strict=True))
     request = make_request(
         config, weights, streams=streams, precision=precision, flavor=flavor, targets=targets, max_batch=max_batch,
-        alpha=alpha, motion_alpha=motion_alpha, with_prep=with_prep, refittable=refittable, dense=dense,
+        alpha=alpha, motion_alpha=motion_alpha, with_prep=with_prep, refittable=refittable, refit=refit,
+        dense=dense,
     )  # fmt: skip
     notes = request_notes(request)
     with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
@@ -170,19 +174,21 @@ def _write_engines(request: Request, graph: Path, progress: Progress) -> list[En
             source = Path(other) / GRAPH
             write_graph(request, source, request.engine_takes, dense=True)
         for target in request.targets:
-            engine, layers = build_engine(
-                flavor, source, request.shape, request.max_batch, request.precision, target, request.refittable
-            )
+            engine, layers = _build(request, flavor, source, target)
             path = graph.with_name(f"two_stream_{target}.engine")
             path.write_bytes(engine)
-            engines.append(
-                EngineFile(
-                    path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers,
-                    request.engine_takes,
-                )
-            )  # fmt: skip
+            about = (path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers)
+            engines.append(EngineFile(*about, takes=request.engine_takes, refittable=request.refittable))
             progress.update(1, target)
     return engines
+
+
+def _build(request: Request, flavor: Flavor, source: Path, target: str) -> tuple[bytes, dict[str, Any]]:
+    if request.refit is None:
+        sizes = (request.shape, request.max_batch, request.precision, target)
+        return build_engine(flavor, source, *sizes, refittable=request.refittable)
+    path, old = request.refit
+    return refit_engine(flavor, path, source), old.layers
 
 
 def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:

@@ -16,6 +16,7 @@ class EngineFile:
     """One engine: its file's name, flavour and version, GPU generation, size and hash, and how its layers compute.
 
     `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (`inference.present_rows`).
+    `refittable` says whether `export.refit` can change its weights.
     """
 
     file: str
@@ -26,6 +27,7 @@ class EngineFile:
     sha256: str
     layers: dict[str, Any] = field(default_factory=dict)
     takes: str = "joints"
+    refittable: bool = False
 
 
 @dataclass(frozen=True)

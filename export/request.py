@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from agcn.checkpoint import load_weights
 from agcn.model import Model, build_model
 from agcn.settings import Config
 from export.inputs import check_prepares, dataset_of, feeder_settings, input_shape
-from export.manifest import sha256
+from export.manifest import EngineFile, sha256
 from export.prenorm import prenorm_for
+from export.refit import refittable_engine
 from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
 from native_prep.catalog import class_names
 from native_prep.custom import check_layout, read_about
@@ -32,6 +33,7 @@ class Request:
         precision, alpha, motion_alpha, max_batch, with_prep: as in the manifest.
         flavor, targets: which engines to build.
         refittable: whether their weights may be changed later.
+        refit: an older engine that takes these weights, and where it is.
         dense: whether absent bodies are computed too.
     """
 
@@ -47,6 +49,7 @@ class Request:
     flavor: Flavor | None
     targets: list[str]
     refittable: bool
+    refit: tuple[Path, EngineFile] | None
     dense: bool
 
     @property
@@ -84,6 +87,7 @@ def make_request(
     motion_alpha: float | None,
     with_prep: bool,
     refittable: bool,
+    refit: str | os.PathLike[str] | None,
     dense: bool,
 ) -> Request:
     """Loads and checks; see `export.build.export_engines` for the arguments.
@@ -103,9 +107,13 @@ def make_request(
         raise ValueError(f"max batch is {max_batch}: give at least 1")
     settings = feeder_settings(config)
     chosen = choose_flavor(flavor)
-    if chosen is None and targets:
-        raise ValueError("--target needs TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')")
+    if chosen is None and (targets or refit):
+        raise ValueError(
+            "--target and --refit are for TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')"
+        )
     picked = pick_targets(chosen, tuple(targets), precision) if chosen else []
+    if refittable and chosen is not None and present_target() not in picked:
+        raise ValueError("--refittable: such engines are built on the GPU that they are for: leave it out here")
     models = {stream: _load(config, path) for stream, path in given.items()}
     sources = {stream: {"file": Path(path).name, "sha256": sha256(path)} for stream, path in given.items()}
     if with_prep:
@@ -114,10 +122,19 @@ def make_request(
         check_prepares(config, settings)
         prenorm_for(models["joint"].layout)
     shape = input_shape(config, models["joint"])
-    return Request(
+    request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
-        picked, refittable, dense,
+        picked, refittable or refit is not None, None, dense,
     )  # fmt: skip
+    return request if refit is None else replace(request, refit=_find_refittable(request, refit))
+
+
+def _find_refittable(request: Request, folder: str | os.PathLike[str]) -> tuple[Path, EngineFile]:
+    wanted = {name: getattr(request, name) for name in ("precision", "shape", "max_batch", "with_prep")}
+    wanted |= {"streams": tuple(request.models), "takes": request.engine_takes}
+    assert request.flavor is not None, "asked for above"
+    engine = refittable_engine(folder, request.flavor, wanted)
+    return Path(folder) / engine.file, engine
 
 
 def check_streams(given: list[str], streams: int | None) -> None:

@@ -26,7 +26,8 @@ PROMISED = {
     "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set"},
     "export-trt": {
         "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
-        "--max-batch", "--alpha", "--set",
+        "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
+        "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit",
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
@@ -63,7 +64,7 @@ def _spellings(option: click.Option) -> list[str]:
 
 def test_choices_are_the_rooms_own() -> None:
     from agcn.device import AMP_DTYPES
-    from export.build import PRECISIONS
+    from export.request import PRECISIONS
     from export.trt_flavors import FLAVORS
     from native_prep.catalog import DATASETS
     from native_prep.streams import STREAMS

@@ -198,7 +198,7 @@ def test_missing_flavour_names_the_extra(exported: Path, tmp_path: Path, monkeyp
             trt_flavors.load_flavor(name)
     trt_flavors.load_flavor.cache_clear()
     monkeypatch.setattr(request, "choose_flavor", lambda name: None)
-    with pytest.raises(ValueError, match="--target needs TensorRT"):
+    with pytest.raises(ValueError, match="--target and --refit are for TensorRT"):
         export_job(exported, tmp_path / "out", targets=["sm_86"])
 
 

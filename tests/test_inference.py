@@ -9,7 +9,7 @@ import torch
 from exported import three_blocks, trained_looking
 
 from agcn.model import build_model
-from export.inference import TwoStream
+from export.inference import RowNetwork, TwoStream, present_rows
 from export.parity import FACTOR
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, Layout
 
@@ -46,6 +46,76 @@ def test_equals_the_two_models(variant: str, layout: Layout, persons: int, optio
             # The parity rule: these drawn weights make eager float32 itself err by 4e-5 to 1e-4, by number of threads.
             allowed = max(allowed, FACTOR * (eager - expected).abs().max())
         assert (got - expected).abs().max() < allowed
+
+
+def people(clips: list[tuple[int, ...]], frames: int = 8) -> torch.Tensor:
+    """Clips (N, 3, T, 25, 2) with bodies in these places."""
+    joints = torch.randn(len(clips), 3, frames, 25, 2, generator=torch.Generator().manual_seed(3))
+    for joint, there in zip(joints, clips, strict=True):
+        for body in {0, 1} - set(there):
+            joint[..., body] = 0
+    return joints
+
+
+@pytest.mark.parametrize("clips", [[(0,)], [(0, 1)], [()], [(1,)], [(0,), (0, 1), (), (1,), (0,)]])
+def test_bodies_that_are_not_there_are_not_computed(clips: list[tuple[int, ...]], monkeypatch) -> None:
+    joints = people(clips)
+    with three_blocks():
+        pair = [trained_looking("agcn", NTU, seed) for seed in (1, 2)]
+        network = TwoStream(*pair, NTU.bone_parents, 0.7, frames=8)
+        dense = TwoStream(*pair, NTU.bone_parents, 0.7, frames=8, skip_absent=False)
+        bones = joints - joints[:, :, :, list(NTU.bone_parents)]
+        with torch.no_grad():
+            expected = pair[0].double()(joints.double()), pair[1].double()(bones.double())
+        rows = []
+        monkeypatch.setattr(network.streams[0].blocks, "forward", count_rows(network.streams[0].blocks, rows))
+        got, all_bodies = network(joints), dense(joints)
+    assert rows == [sum(1 + (1 in there) for there in clips)]  # the first of each clip is always computed
+    for one, other, exact in zip(got, all_bodies, expected, strict=False):
+        assert (one - exact).abs().max() < 3e-6 * exact.abs().max()
+        assert (other - exact).abs().max() < 3e-6 * exact.abs().max()
+
+
+def count_rows(blocks: torch.nn.Module, rows: list[int]):
+    run = type(blocks).forward
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        rows.append(len(x))
+        return run(blocks, x)
+
+    return forward
+
+
+def test_four_streams() -> None:
+    joints = people([(0,), (0, 1)])
+    parents = list(NTU.bone_parents)
+    with three_blocks():
+        models = [trained_looking("agcn", NTU, seed) for seed in (1, 2, 3, 4)]
+        network = TwoStream(
+            *models[:2], NTU.bone_parents, 0.7, motion_models=(models[2], models[3]), motion_alpha=0.3, frames=8
+        )
+        got = network(joints)
+        bones = joints - joints[:, :, :, parents]
+        motions = [torch.cat([x[:, :, 1:] - x[:, :, :-1], 0 * x[:, :, :1]], dim=2) for x in (joints, bones)]
+        with torch.no_grad():
+            exact = [model.double()(x.double()) for model, x in zip(models, (joints, bones, *motions), strict=True)]
+    exact.append(exact[0] + 0.7 * exact[1] + 0.3 * (exact[2] + exact[3]))
+    assert len(got) == 5
+    for one, expected in zip(got, exact, strict=True):
+        assert (one - expected).abs().max() < 5e-6 * expected.abs().max()
+
+
+def test_rows_are_what_the_whole_network_computes() -> None:
+    joints = people([(0,), (0, 1), (1,), ()])
+    with three_blocks():
+        pair = [trained_looking("agcn", NTU, seed) for seed in (1, 2)]
+        network = TwoStream(*pair, NTU.bone_parents, frames=8)
+        take, slots, place = present_rows(joints)
+        assert (take.tolist(), slots.tolist()) == ([0, 2, 3, 4, 5, 6], [0, 0, 1, 0, 1, 0])
+        assert place.tolist() == [0, 6 + 1, 1, 2, 3, 4, 5, 6 + 1]
+        rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1)[take]
+        for one, other in zip(RowNetwork(network)(rows, slots, place), network(joints), strict=True):
+            assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
