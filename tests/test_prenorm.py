@@ -32,7 +32,8 @@ def test_clips_of_files(tmp_path: Path, dataset: str, suffix: str, module: torch
 def walker(frames: int, seed: int) -> np.ndarray:
     """One body in front of the camera, float32 (3, T, V)."""
     rng = np.random.default_rng(seed)
-    return (rng.normal(0, 0.3, (3, frames, 25)) + [[[0.2]], [[0.1]], [[3.0]]]).astype(np.float32)
+    middle = np.array((0.2, 0.1, 3.0))[:, None, None]
+    return (rng.normal(0, 0.3, (3, frames, 25)) + middle).astype(np.float32)
 
 
 def clip(*bodies: np.ndarray) -> np.ndarray:
