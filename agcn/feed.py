@@ -51,6 +51,22 @@ def training_chunks(
     return [Chunk(start, order[start : start + share]) for start in starts]
 
 
+def check_batch(clips: Clips, batch_size: int, processes: int, accumulate: int) -> None:
+    """Raises ValueError where no epoch of whole batches can be made, or a batch does not divide into parts."""
+    if not len(clips):
+        raise ValueError(f"{clips.path}: has no clips: run prep on a folder with some of the training split")
+    if batch_size > len(clips):
+        raise ValueError(
+            f"{clips.path}: has {len(clips)} clips, fewer than batch_size {batch_size}, and incomplete batches "
+            f"are not trained on: set batch_size to {len(clips)} or less"
+        )
+    if batch_size % (processes * accumulate):
+        raise ValueError(
+            f"batch_size {batch_size} does not divide among {processes} processes and {accumulate} parts "
+            f"(accumulate): set a multiple of {processes * accumulate}"
+        )
+
+
 def in_parts(chunks: Sequence[Chunk], parts: int) -> list[Chunk]:
     """Each chunk as `parts` equal ones."""
     size = len(chunks[0].index) // parts if chunks else 0

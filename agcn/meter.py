@@ -34,6 +34,15 @@ class Meter:
         self._seen = self._sums.clone()
         return True
 
+    def sums(self) -> Tensor:
+        """What `go_on` takes to count further."""
+        return self._sums.cpu()
+
+    def go_on(self, sums: Tensor) -> None:
+        """Counts further from an earlier meter's sums."""
+        self._sums += sums.to(self._sums.device)
+        self._seen = self._sums.clone()
+
     def whole(self) -> tuple[float, float]:
         """Mean loss and accuracy of all steps of all processes."""
         return _means(self.world.total(self._sums))

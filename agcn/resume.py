@@ -2,11 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from agcn.checkpoint import load_torch
 from agcn.settings import Config
+from native_prep.files import whole_file
 
 FILE = "resume.pt"
 # What may differ between a run and its continuation; anything else would make it another run.
@@ -41,7 +46,7 @@ class Progressed:
     """How far a run has come.
 
     Attributes:
-        epoch: epochs finished; step: steps taken.
+        epoch: epochs finished; step: steps taken; within: those in an epoch that was stopped before its end.
         top1, top5, best_top1: of the last test, and the best so far; None before the first.
         losses: mean training loss of each epoch finished.
         checkpoint: the last numbered one.
@@ -49,6 +54,7 @@ class Progressed:
 
     epoch: int = 0
     step: int = 0
+    within: int = 0
     top1: float | None = None
     top5: float | None = None
     best_top1: float | None = None
@@ -60,6 +66,42 @@ def fingerprint(config: Config, amp_dtype: str | None) -> str:
     """Every setting that a continuation has to share, as JSON."""
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in _FREE_KEYS}
     return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
+
+
+def random_state(device: torch.device) -> Tensor:
+    """Where the numbers that dropout draws on `device` have come to."""
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def set_random_state(device: torch.device, state: Tensor) -> None:
+    """Goes on with the numbers from there."""
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
+def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
+    """Keeps a stopped run's weights as a numbered checkpoint, unless they are one already.
+
+    Args:
+        folder: of the run.
+        name: what a checkpoint is called.
+
+    Returns:
+        What to say, "" where there is nothing to keep yet.
+    """
+    if not (folder / FILE).is_file():
+        return ""
+    state = load_torch(folder / FILE)
+    at = Progressed(**state["at"])
+    if at.within:
+        return f"stopped: {at.within} steps of epoch {at.epoch + 1} are kept in {folder / FILE}; --resume goes on there"
+    path = name(at)
+    if not path.exists():
+        with whole_file(path) as part:
+            torch.save(state["average"] or state["model"], part)
+    return f"stopped: epoch {at.epoch} is kept as {path}; --resume goes on from there"
 
 
 def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:

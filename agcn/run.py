@@ -4,28 +4,29 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcn.checkpoint import load_torch, load_weights, plain_state
+from agcn.checkpoint import load_weights, plain_state
 from agcn.config import to_yaml
-from agcn.data import Clips, open_clips
+from agcn.data import open_clips
 from agcn.device import autocast, has_half
 from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips, top_k
-from agcn.feed import Batch, Chunk, Feed, in_parts, training_chunks
+from agcn.feed import Batch, Chunk, Feed, check_batch, in_parts, training_chunks
 from agcn.memory import advising, keep_freed_memory
 from agcn.meter import Meter
 from agcn.model import Model, build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.outcome import write_outcome
 from agcn.parallel import World
-from agcn.resume import FILE, Progressed, fingerprint, read_state
+from agcn.resume import FILE, Progressed, fingerprint, keep_finished, random_state, read_state, set_random_state
 from agcn.rows import Rows
 from agcn.runlog import RunLog
 from agcn.settings import Config
+from agcn.stopping import Stop
 from native_prep.files import OutputSet, whole_file
 from native_prep.progress import Progress
 
@@ -46,6 +47,7 @@ class Run:
         self.train_feed, self.test_feed = self._open_feeds(self.model)
         self.steps = len(self._chunks(0))
         self.at = Progressed(epoch=config.start_epoch, step=config.start_epoch * self.steps)
+        self._left_off: dict[str, Any] | None = None
         if state is None and config.weights:
             load_weights(self.model, config.weights, config.ignore_weights)
         self.model.to(world.device)
@@ -68,7 +70,7 @@ class Run:
     def _open_feeds(self, model: Model) -> tuple[Feed, Feed]:
         config, world = self.config, self.world
         clips = open_clips(config.train_feeder_args, "train_feeder_args")
-        self._check_size(clips)
+        check_batch(clips, config.batch_size, world.size, config.accumulate)
         tested = open_test_clips(config)
         clips.check(model)
         tested.check(model)
@@ -85,22 +87,6 @@ class Run:
             len(self.train_feed.clips), config.batch_size, config.seed, epoch, world.rank, world.size,
             config.train_feeder_args.repeat,
         )  # fmt: skip
-
-    def _check_size(self, clips: Clips) -> None:
-        batch_size, size = self.config.batch_size, self.world.size
-        if not len(clips):
-            raise ValueError(f"{clips.path}: has no clips: run prep on a folder with some of the training split")
-        if batch_size > len(clips):
-            raise ValueError(
-                f"{clips.path}: has {len(clips)} clips, fewer than batch_size {batch_size}, and incomplete batches "
-                f"are not trained on: set batch_size to {len(clips)} or less"
-            )
-        parts = size * self.config.accumulate
-        if batch_size % parts:
-            raise ValueError(
-                f"batch_size {batch_size} does not divide among {size} processes and {self.config.accumulate} parts "
-                f"(accumulate): set a multiple of {parts}"
-            )
 
     def _announce(self, resume: bool) -> None:
         if not self.world.leads:
@@ -130,13 +116,15 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.at = Progressed(**state["at"])
+        self._left_off = state.get("within")
 
     def go(self) -> None:
-        """Epochs from where the run is to the last; an interruption leaves the last finished one as a checkpoint."""
+        """Epochs from where the run is to the last; what was done until an interruption is kept."""
         try:
             self._train()
         except KeyboardInterrupt:
-            self._keep_finished()
+            if self.world.leads and self.at.step > self.config.start_epoch * self.steps:
+                self.log.line(keep_finished(self.folder, self._numbered))
             raise
 
     def _train(self) -> None:
@@ -159,14 +147,17 @@ class Run:
         # Dropout draws from here, so a resumed epoch is the same as an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, epoch, world.rank, 2]).generate_state(1)[0]))
         held = held_back(config, self.model, epoch)
-        chunks = self._chunks(epoch)
+        chunks, before = self._chunks(epoch), self.at.within
         self.model.train()
         meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
+        if before and self._left_off is not None:
+            meter.go_on(self._left_off["meter"])
+            set_random_state(world.device, self._left_off["random"])
         start = time.perf_counter()
-        what = f"epoch {epoch + 1}/{config.num_epoch}"
-        with Progress(len(chunks) * config.batch_size, what, "clip", quiet=not world.leads) as progress:
-            coming = self.train_feed.batches(in_parts(chunks, config.accumulate), epoch)
-            for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True)):
+        what, clips = f"epoch {epoch + 1}/{config.num_epoch}", (len(chunks) - before) * config.batch_size
+        with Stop(world.size == 1) as stop, Progress(clips, what, "clip", quiet=not world.leads) as progress:
+            coming = self.train_feed.batches(in_parts(chunks[before:], config.accumulate), epoch)
+            for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True), before):
                 rate = learning_rate(config, epoch + done / len(chunks))
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
@@ -180,10 +171,13 @@ class Run:
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
+                if stop.asked:
+                    self._pause(done + 1, meter)
+        self.at.within = 0
         loss_of_epoch, accuracy = meter.whole()
         self._check(loss_of_epoch)
         self.seconds += time.perf_counter() - start
-        self.clips_trained += len(chunks) * config.batch_size
+        self.clips_trained += clips
         return loss_of_epoch, accuracy
 
     def train_step(self, parts: Sequence[Batch], held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
@@ -248,7 +242,17 @@ class Run:
             self.at.checkpoint = str(self._numbered())
         if not self.world.leads:
             return
-        state = {
+        with OutputSet() as outputs:
+            weights = plain_state(self.tested)
+            if due:
+                torch.save(weights, outputs.part(self._numbered()))
+            if best:
+                torch.save(weights, outputs.part(self.folder / "best.pt"))
+            torch.save(self._state(), outputs.part(self.folder / FILE))
+
+    def _state(self) -> dict[str, Any]:
+        """All that goes on: of a whole epoch."""
+        return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -256,27 +260,18 @@ class Run:
             "at": dataclasses.asdict(self.at),
             "settings": fingerprint(self.config, self.amp_asked),
         }
-        with OutputSet() as outputs:
-            weights = plain_state(self.tested)
-            if due:
-                torch.save(weights, outputs.part(self._numbered()))
-            if best:
-                torch.save(weights, outputs.part(self.folder / "best.pt"))
-            torch.save(state, outputs.part(self.folder / FILE))
 
-    def _numbered(self) -> Path:
-        return self.folder / f"{self.config.name}-{self.at.epoch - 1}-{self.at.step}.pt"
+    def _pause(self, done: int, meter: Meter) -> NoReturn:
+        """Keeps the first `done` steps of an epoch and ends the run."""
+        self.at.within = done
+        within = {"meter": meter.sums(), "random": random_state(self.world.device)}
+        with whole_file(self.folder / FILE) as part:
+            torch.save({**self._state(), "within": within}, part)
+        raise KeyboardInterrupt
 
-    def _keep_finished(self) -> None:
-        """The last finished epoch as a numbered checkpoint, unless it is one already."""
-        if not self.world.leads or not (self.folder / FILE).is_file() or not self.at.losses:
-            return
-        state = load_torch(self.folder / FILE)
-        self.at = Progressed(**state["at"])
-        if not self._numbered().exists():
-            with whole_file(self._numbered()) as part:
-                torch.save(state["average"] or state["model"], part)
-        self.log.line(f"stopped: epoch {self.at.epoch} is kept as {self._numbered()}; --resume goes on from there")
+    def _numbered(self, at: Progressed | None = None) -> Path:
+        at = at or self.at
+        return self.folder / f"{self.config.name}-{at.epoch - 1}-{at.step}.pt"
 
     def result(self) -> dict[str, Any]:
         """The numbers of the JSON line."""

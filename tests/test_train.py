@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +20,7 @@ from agcn.feed import Chunk, Feed, in_parts
 from agcn.model import build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.parallel import World
+from agcn.stopping import Stop
 from agcn.trace import traced
 from agcn.train import train
 from native_prep.files import load_pickle, save_pickle
@@ -283,6 +285,34 @@ def test_resumed_runs_end_at_the_same_weights(config: Config, tmp_path: Path, mo
     assert equal(train(stopped, device="cpu", resume=True)["checkpoint"], straight["checkpoint"])
     again = train(stopped, device="cpu", resume=True)
     assert again["epochs"] == 2 and again["clips_per_second"] == 0.0
+
+
+def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    averaged = replace(config, ema=0.5, model_args={**MODEL, "drop_out": 0.4})
+    straight = train(averaged, device="cpu")
+    stopped = replace(averaged, work_dir=str(tmp_path / "stopped"))
+    step, calls = run.Run.train_step, []
+
+    def pressed(self, *args):
+        calls.append(1)
+        if len(calls) in (2, 3, 4, 6):
+            signal.raise_signal(signal.SIGINT)
+        return step(self, *args)
+
+    monkeypatch.setattr(run.Run, "train_step", pressed)
+    for steps, resume in ((2, False), (3, True), (4, True), (6, True)):
+        with pytest.raises(KeyboardInterrupt):
+            train(stopped, device="cpu", resume=resume)
+        assert len(calls) == steps
+    assert "2 steps of epoch 2 are kept" in (tmp_path / "stopped" / "log.txt").read_text()
+    resumed = train(stopped, device="cpu", resume=True)
+    assert equal(straight["checkpoint"], resumed["checkpoint"]) and resumed["losses"] == straight["losses"]
+    assert len(calls) == 8
+    with Stop(True) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_resume_refuses(config: Config) -> None:
