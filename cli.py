@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import reduce, wraps
 from typing import Any, NoReturn
 
 import click
@@ -30,6 +30,7 @@ FOLLOWERS = {
     "--target": r"sm_\d+",
     "--set": r"\w[\w.]*=.*",
     "--scores": r"[^-/.][^=]*=.+",
+    "--store": "[^-].*",
 }
 
 
@@ -71,9 +72,15 @@ def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
 
 
-def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, kind, text in reversed(
-        (
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Several options as one decorator, in the order of --help."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
+
+
+_own_data_options = _options(
+    *(
+        click.option(name, metavar=kind, help=f"custom: {text}")
+        for name, kind, text in (
             ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
             ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose or mediapipe."),
             ("--label", "FILE", "CSV of name,label[,split]; labels.csv beside the clips by default."),
@@ -82,10 +89,10 @@ def _own_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),
             ("--align", "HOW", "none, centre or turn, for x y z."),
         )
-    ):
-        command = click.option(name, metavar=kind, help=f"custom: {text}")(command)
-    command = click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2).")(command)
-    return click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise.")(command)
+    ),
+    click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
+    click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise."),
+)
 
 
 @cli.command(cls=Several)
@@ -129,20 +136,13 @@ def synth(dataset: str, folder: str, **options: Any) -> dict[str, Any]:
     return write(dataset, folder, **options)
 
 
-def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
-            click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
-            click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
-            click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
-            click.option(
-                "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+_config_options = _options(
+    click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
+    click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
+    click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
+    click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."),
+)
 
 
 @cli.command(cls=Several)
@@ -166,10 +166,7 @@ def train(config: str, stream: str | None, overrides: tuple[str, ...], **options
 @click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
 @reports
 def test(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Score the test split.
-
-    Writes the logits of every clip by name, for fuse-eval.
-    """
+    """Score the test split. Writes the logits of every clip by name, for fuse-eval."""
     from agcn.config import load_config
     from agcn.evaluate import test as run
 
@@ -187,12 +184,10 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
 @click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
+@click.option("--triton", metavar="DIR", help="Also writes a model repository for NVIDIA's Triton server.")
 @reports
 def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Export both streams as one graph.
-
-    Writes ONNX and TensorRT engines, and compares them with eager PyTorch.
-    """
+    """Export both streams as one graph. Writes ONNX and TensorRT engines, and compares them with eager PyTorch."""
     from agcn.config import load_config
     from export.build import export_engines
 
@@ -213,25 +208,34 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 def fuse_eval(
     dataset: str | None, engine: str | None, config: str | None, alpha: float | None, search_alpha: bool, **files: Any
 ) -> dict[str, Any]:
-    """Measure the fused accuracy.
-
-    From score files, from the usual folders, or by running an engine.
-    """
+    """Measure the fused accuracy. From score files, from the usual folders, or by running an engine."""
     from export.fuse_eval import fuse_eval as run
 
     return run(dataset, engine, config, alpha, search_alpha, **files)
 
 
-@cli.command()
+@cli.command(cls=Several)
 @click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
-@click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
+@click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
+@click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")
+@click.option("--timeline", metavar="FILE.csv", help="stream: Writes the actions one after the other.")
+@click.option("--idle", type=float, metavar="SECONDS", help="stream: Ends when --follow's file no longer grows.")
+@click.option("--window", type=int, metavar="FRAMES", help="stream: What an answer looks at.")
+@click.option("--stride", type=int, metavar="FRAMES", help="stream: From answer to answer (window / 6).")
+@click.option("--fps", type=float, help="stream: Frames a second (30).")
+@click.option("--gone", type=int, metavar="FRAMES", help="stream: Longest dropout that is filled (10).")
+@click.option("--realtime", is_flag=True, help="stream: Leaves out answers rather than fall behind.")
+@click.option("--store", "stores", multiple=True, metavar="PATH", help="Packed store, shard, or a list of such.")
+@click.option("--part", metavar="NAME", help="store: xsub/val, say; else all clips.")
+@click.option("--out", metavar="FILE.pkl", help="store: Scores by name.")
+@click.argument("clips", nargs=-1, metavar="[CLIP...]")
 @reports
-def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
-    """Name the actions in recordings."""
-    from export.predict import predict as run
+def predict(**options: Any) -> dict[str, Any]:
+    """Name the actions in recordings, in a stream, or in packed stores (also under torchrun)."""
+    from export.predict_command import predict as run
 
-    return run(engine, clips, top=top)
+    return run(**options)
 
 
 @cli.command()
@@ -241,10 +245,7 @@ def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
 @click.option("--kinetics", "kinetics_data", metavar="DIR", help="prep: a Kinetics folder instead of a made one.")
 @reports
 def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
-    """Check parity, then measure speed.
-
-    The fast ways must give the plain ways' answers before any is timed.
-    """
+    """Check parity, then measure speed. The fast ways must give the plain ways' answers before any is timed."""
     from bench.run import run
 
     return run(what, out, prep=recordings)
@@ -255,10 +256,7 @@ def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
 @click.option("--seed", type=int, default=0, show_default=True)
 @reports
 def demo(out: str, seed: int) -> dict[str, Any]:
-    """Run everything on made recordings.
-
-    From raw files to a fused answer and an engine, in minutes on two cores.
-    """
+    """Run everything on made recordings. From raw files to a fused answer and an engine, in minutes on two cores."""
     from bench.demo import demo as run
 
     return run(out, seed=seed)

@@ -24,6 +24,7 @@ from export.inputs import comparison_clips, dataset_of, feeder_settings, input_s
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
 from export.runtime import OnnxEngine, TensorRtEngine
+from export.triton import write_repository
 from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
 from native_prep.catalog import class_names
 from native_prep.custom import check_layout, read_about
@@ -66,6 +67,7 @@ def export_engines(
     targets: Sequence[str] = (),
     max_batch: int = 64,
     alpha: float = 1.0,
+    triton: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Export both streams into the folder `out`, whole or not at all.
 
@@ -77,9 +79,10 @@ def export_engines(
         flavor: auto, tensorrt or tensorrt-rtx; auto without either of them installed makes ONNX alone.
         targets: GPU generations, "sm_86" say; see `pick_targets` for what none means.
         max_batch, alpha: largest batch of the engines, weight of the bone stream.
+        triton: where to write a model repository too, see `export.triton`.
 
     Returns:
-        onnx, engines, precision, parity, passed, manifest, seconds, notes.
+        onnx, engines, precision, parity, passed, manifest, seconds, notes; triton where it was asked for.
 
     Raises:
         ValueError: checkpoints for another model, an unknown precision or target, a flavour that is not installed,
@@ -93,7 +96,10 @@ def export_engines(
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
             raise Withheld
-    return _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+    result = _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+    if triton is not None:
+        result["triton"] = write_repository(out, triton) if result["passed"] else {}
+    return result
 
 
 def _is_foreign(path: Path) -> bool:

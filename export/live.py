@@ -233,7 +233,7 @@ class LiveSession:
             clip = self.raw.prepare(people, self._place)
             self._prepared.append(time.monotonic() - began)
             top = best_classes(self._engine.run(clip)[-1][0], manifest, self._settings.top)
-        best = top[0] if top else {"class": "", "label": -1, "score": 0.0}
+        best: dict[str, Any] = top[0] if top else {"class": "", "label": -1, "score": 0.0}
         self.timeline.add(start, end, best["label"], best["class"], best["score"])
         self._latencies.append(time.monotonic() - arrived)
         self._count["answers"] += 1

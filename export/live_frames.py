@@ -2,10 +2,10 @@
 
     {"frame": 17, "time": 0.567, "bodies": [{"id": "a", "joints": [[0.21, 0.17, 3.78], null, ...]}]}
 
-`joints` holds V joints as the data set's raw files have them: x y z in metres in the camera's space, or x y score; null,
-or 0 0 0, is a joint that was not seen. `id` tells people apart from frame to frame; without it their order does. `frame`
-counts frames; where it is missing, `time` (seconds) and the rate give it, or the frame follows the one before. A first
-line without `bodies` may say what the sender thinks it sends: {"layout": "ntu", "joints": 25, "fps": 30}.
+`joints` holds V joints as the data set's raw files have them: x y z in metres in the camera's space, or x y score;
+null, or 0 0 0, is a joint that was not seen. `id` tells people apart from frame to frame; without it their order does.
+`frame` counts frames; where it is missing, `time` (seconds) and the rate give it, or the frame follows the last one. A
+first line without `bodies` may say what the sender thinks it sends: {"layout": "ntu", "joints": 25, "fps": 30}.
 """
 
 import json
@@ -54,7 +54,7 @@ def body_of(points: np.ndarray, layout: Layout) -> Body | None:
 
     Of x y score every joint counts as seen, as a score of zero says all about it.
     """
-    seen = points.any(axis=1)
+    seen = np.asarray(points.any(axis=1))
     if not seen.any():
         return None
     return Body(points, seen if layout.coordinates == "world" else np.ones_like(seen))

@@ -32,8 +32,8 @@ class _Track:
 class Window:
     """A ring of the latest frames.
 
-    The first of two frames of one number stays. A joint that is not seen, or a person, is filled where it is missing for
-    at most `gone` frames: x y z by a straight line between the frames around, or by the last position where nothing
+    The first of two frames of one number stays. A joint that is not seen, or a person, is filled where it is missing
+    for at most `gone` frames: x y z by a straight line between the frames around, or by the last position where nothing
     follows; x y score by the last one. What is missing for longer keeps its last position for `gone` frames and is
     zeros then. A person of x y z whose centre joint is zeros is not there: nobody knows where to put the others.
 

@@ -15,7 +15,7 @@ from native_prep.people import read_people
 from native_prep.pose_files import read_pose_file
 from native_prep.poses import Poses
 
-# The mean length of NTU's clips; they are repeated to the engine's T.
+# About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
 
 
@@ -73,7 +73,7 @@ class RawClips:
 
     @property
     def usual_window(self) -> int:
-        """How many frames of a stream an answer usually looks at: the clip's, or of NTU as many as a clip has."""
+        """How many frames of a stream an answer usually looks at: the clip's, or of NTU what a recording has."""
         frames = self.frames or self._manifest.frames
         return min(frames, NTU_FRAMES) if self.layout.name == "ntu" else frames
 

@@ -9,7 +9,7 @@ from native_prep.kinetics_json import MAX_PEOPLE
 from native_prep.ntu_tracked import read_ntu_bodies
 from native_prep.pose_files import MOST_FRAMES, load_json
 from native_prep.poses import BadClip, Poses, checked_points
-from native_prep.tracking import tells_apart
+from native_prep.tracking import present, tells_apart
 
 
 def read_people(path: str, dataset: Dataset) -> Poses:
@@ -23,8 +23,8 @@ def read_people(path: str, dataset: Dataset) -> Poses:
     """
     if dataset.layout.name == "ntu":
         poses = read_ntu_bodies(path)
-        there = poses.points.any(axis=(2, 3))
-        return poses if poses.ids is not None and tells_apart(poses.ids, there) else Poses(poses.points)
+        apart = poses.ids is not None and tells_apart(poses.ids, present(poses.points))
+        return poses if apart else Poses(poses.points)
     content = load_json(path)
     try:
         points = _kinetics(path, content, dataset) if dataset.layout.name == "kinetics" else content["skeletons"]
