@@ -193,14 +193,14 @@ class LiveSession:
             self._times.append((frame.number, frame.time))
         newest = self._window.newest
         assert newest is not None
-        if self._due is None:
-            self._due = newest + self.length - 1
-        if newest >= self._due:
+        # The first answer waits for a full window; a frame that comes late may have moved its start.
+        due = self._window.start + self.length - 1 if self._due is None else self._due
+        if newest >= due:
             if self._settings.realtime and arrival.waiting >= self.stride:
                 self._count["skipped"] += 1
             else:
                 self._answer(arrival.arrived, arrival.waiting)
-            self._due += (newest - self._due) // self.stride * self.stride + self.stride
+            self._due = due + (newest - due) // self.stride * self.stride + self.stride
 
     def _restart(self, arrival: Arrival) -> None:
         """Answers for what is left of the window, and begins a new one."""

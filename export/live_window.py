@@ -5,10 +5,10 @@ from enum import Enum
 
 import numpy as np
 
-from export.live_frames import Body, Frame
+from export.live_frames import Frame
 from native_prep.layouts import Layout
 
-# People looked at; where a stream names more in a window, those seen in the fewest frames give way.
+# People looked at; where a stream names more, a new one takes the place of who is not in the frame and was in fewest.
 MOST_PEOPLE = 16
 
 
@@ -82,8 +82,11 @@ class Window:
             return Fate.REPEATED
         self._first = min(self._first, number)
         self._have[number % self._room] = True
+        place = number % self._room
         for name, body in frame.bodies.items():
-            self._put(name, number % self._room, body)
+            track = self._tracks.get(name) or self._enter(name, frame)
+            if track is not None:
+                track.points[place], track.seen[place] = body.points, body.seen
         return Fate.TAKEN
 
     def _forget(self, places: np.ndarray) -> None:
@@ -94,14 +97,17 @@ class Window:
             if not track.seen.any():
                 del self._tracks[name]
 
-    def _put(self, name: str, place: int, body: Body) -> None:
-        if name not in self._tracks:
-            if len(self._tracks) == MOST_PEOPLE:
-                del self._tracks[min(self._tracks, key=lambda one: int(self._tracks[one].seen.any(axis=1).sum()))]
-            shape = (self._room, self._layout.num_joints)
-            self._tracks[name] = _Track(np.zeros((*shape, 3)), np.zeros(shape, bool))
-        track = self._tracks[name]
-        track.points[place], track.seen[place] = body.points, body.seen
+    def _enter(self, name: str, frame: Frame) -> _Track | None:
+        """A new person, None where there are too many."""
+        if len(self._tracks) == MOST_PEOPLE:
+            others = {other: track.seen.any(axis=1).sum() for other, track in self._tracks.items()
+                      if other not in frame.bodies}  # fmt: skip
+            if not others:
+                return None
+            del self._tracks[min(others, key=lambda other: int(others[other]))]
+        shape = (self._room, self._layout.num_joints)
+        self._tracks[name] = _Track(np.zeros((*shape, 3)), np.zeros(shape, bool))
+        return self._tracks[name]
 
     def people(self) -> np.ndarray:
         """Everybody in the window, in the order in which they came: float64 (P, T, V, 3), dropouts filled."""

@@ -64,7 +64,7 @@ def prepare_frames(points: np.ndarray, dataset: Dataset, frames: int | None = No
         _prepare_ntu(bodies, clip, joints, room, np.zeros(KEPT, np.int64))
     elif layout.name == "kinetics":
         poses = np.zeros((wanted, max(len(points), clip.shape[0]), 3 * layout.num_joints))
-        poses[:length, : len(points)] = points.transpose(1, 0, 2, 3).reshape(length, len(points), -1)
+        poses[:length, : len(points)] = points.transpose(1, 0, 2, 3).reshape(length, len(points), 3 * layout.num_joints)
         people = np.zeros(wanted, np.int64)
         people[:length] = poses.shape[1]
         _prepare_kinetics(poses, people, clip)
