@@ -216,9 +216,10 @@ def _score_shard(engine: Engine, shard: Shard) -> Iterator[np.ndarray]:
 
 def _write(out: Path, rows: dict[str, np.ndarray]) -> list[str]:
     """Score files of the sum and of each stream; their paths."""
-    count = len(next(iter(rows.values())))
-    paths = [*(out.with_name(f"{out.stem}_{stream}{out.suffix}") for stream in STREAMS[: count - 1]), out]
+    names = sorted(rows)
+    table = np.stack([rows[name] for name in names], axis=1)  # (S + 1, N, num_class)
+    streams = [out.with_name(f"{out.stem}_{stream}{out.suffix}") for stream in STREAMS[: len(table) - 1]]
     with OutputSet() as outputs:
-        for place, path in enumerate(paths):
-            save_pickle(outputs.part(path), {name: rows[name][place] for name in sorted(rows)})
-    return [str(path) for path in reversed(paths)]
+        for path, scores in zip((*streams, out), table, strict=True):
+            save_pickle(outputs.part(path), dict(zip(names, scores, strict=True)))
+    return [str(path) for path in (out, *streams)]
