@@ -22,6 +22,8 @@ from export.timeline import Timeline
 from native_prep.files import whole_file
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
+# So many frames in a row that are older than the window: their sender began anew.
+_OLD_IN_A_ROW = 10
 # Latencies kept for the median and the 99th percentile.
 _KEPT = 100_000
 
@@ -121,7 +123,7 @@ def _arrivals(
     if follow:
         lines = LineFrames(follow_file(follow, idle), follow, parser, live=True)
     elif source in (None, "-"):
-        lines = LineFrames(read_pipe(sys.stdin.fileno()), "stdin", parser, live=True)
+        lines = LineFrames(read_pipe(0), "stdin", parser, live=True)
     else:
         lines = LineFrames(read_file(str(source)), str(source), parser, live=False)
     session.lines = lines
@@ -181,9 +183,8 @@ class LiveSession:
         """One frame; answers where one is due."""
         frame = arrival.frame
         fate = self._window.add(frame)
-        # A sender that began anew counts from 0 again: many frames in a row are old then.
         self._old = self._old + 1 if fate is Fate.LATE else 0
-        if fate is Fate.FAR or self._old > self._settings.gone:
+        if fate is Fate.FAR or self._old > _OLD_IN_A_ROW:
             self._restart(arrival)
             fate = self._window.add(frame)
         self._count[fate.value] += 1

@@ -21,6 +21,7 @@ from native_prep.poses import Poses
 from native_prep.skeleton_text import LIMIT
 
 _LARGEST_NUMBER = 1 << 53  # what JSON's readers agree on
+_LATEST = 1e12  # seconds: any clock's, in milliseconds too
 # More in one frame are noise of a detector.
 _MOST_BODIES = 64
 
@@ -98,8 +99,8 @@ class FrameParser:
             return None
         bodies = self._bodies(value.get("bodies"))
         time = value.get("time")
-        if time is not None and not _is_number(time):
-            raise BadLine("its time is no number")
+        if time is not None and not (_is_number(time) and abs(time) <= _LATEST):
+            raise BadLine("its time is no number of seconds")
         number = self._number(value.get("frame"), time)
         self._next, self._good = number + 1, True
         return Frame(number, time, bodies)

@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
@@ -126,12 +126,8 @@ class LineFrames:
 
     def __init__(self, chunks: Iterator[bytes], place: str, parser: FrameParser, live: bool) -> None:
         self._place, self._parser, self.bad_lines = place, parser, 0
-        self._waiting: Callable[[], int] = lambda: 0
-        if live:
-            self._lines: Iterator[Line] | _Ahead = (ahead := _Ahead(chunks))
-            self._waiting = ahead.waiting
-        else:
-            self._lines = split_lines(chunks)
+        self._ahead = _Ahead(chunks) if live else None
+        self._lines: Iterable[Line] = self._ahead or split_lines(chunks)
 
     def __iter__(self) -> Iterator[Arrival]:
         """Raises ValueError, with file and line, where the stream is for another skeleton."""
@@ -145,8 +141,12 @@ class LineFrames:
             except BadLine as error:
                 self._tell(line.number, error)
                 continue
-            if frame is not None:
-                yield Arrival(frame, line.arrived, self._waiting())
+            if frame is None:
+                continue
+            if self._ahead is not None:
+                yield Arrival(frame, line.arrived, self._ahead.waiting())
+            else:  # a finished file's lines come when they are wanted
+                yield Arrival(frame, time.monotonic(), 0)
 
     def _tell(self, number: int, error: BadLine) -> None:
         self.bad_lines += 1

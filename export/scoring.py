@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -74,7 +76,7 @@ def score_stores(
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         shards, engine = _together(world, lambda: _open(folder, paths, part, Path(out), runtime))
-        rows = _gathered(world, _together(world, lambda: _score(engine, shards, world)))
+        rows = _score(engine, shards, world)
         files = _together(world, lambda: _write(Path(out), rows) if world.leads else [])
     count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
     return {
@@ -130,7 +132,9 @@ def list_shards(paths: Sequence[str], part: str | None = None) -> list[Shard]:
     chosen: dict[tuple[Path, int], Shard] = {}
     for path in _entries(paths):
         home, only = _store_of(path)
-        store = stores.setdefault(home, Store(home)) if home not in stores else stores[home]
+        if home not in stores:
+            stores[home] = Store(home)
+        store = stores[home]
         wanted = np.arange(len(store.labels)) if part is None else store.split(part)
         for number, name in enumerate(store.shard_folders):
             if only not in (None, name):
@@ -183,35 +187,36 @@ def _check_names(shards: list[Shard]) -> None:
         )
 
 
-def _score(engine: Engine, shards: list[Shard], world: World) -> tuple[list[str], list[np.ndarray]]:
-    """The names of this process's clips, and their scores (S + 1, num_class): the streams' and their sum."""
-    # The largest first, so that shares come out alike.
-    mine = sorted(shards, key=lambda shard: -len(shard.clips))[world.rank :: world.size]
-    names = [name for shard in mine for name in shard.names]
-    rows: list[np.ndarray] = []
-    with Progress(len(names), "predict", "clip", quiet=not world.leads) as progress:
-        for shard in mine:
-            for scores in _score_shard(engine, shard):
-                rows += list(scores)
-                progress.update(len(scores))
-            shard.store.forget(shard.number)
-    return names, rows
+def _score(engine: Engine, shards: list[Shard], world: World) -> dict[str, np.ndarray]:
+    """{name: (S + 1, num_class)} of all clips: the streams' scores and their sum."""
+    # The largest first, so that shards scored at the same time are alike.
+    order = sorted(shards, key=lambda shard: -len(shard.clips))
+    rows: dict[str, np.ndarray] = {}
+    with Progress(sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not world.leads) as progress:
+        for start in range(0, len(order), world.size):
+            mine = order[start : start + world.size][world.rank : world.rank + 1]
+            # All meet after every round, so that nobody works on for hours after another has failed.
+            scores = _together(world, partial(_score_shards, engine, mine))
+            for part in world.gather(scores):
+                progress.update(len(part))
+                rows |= part if world.leads else {}
+    return rows
 
 
-def _gathered(world: World, mine: tuple[list[str], list[np.ndarray]]) -> dict[str, np.ndarray]:
-    """Everybody's rows by name."""
-    return {name: row for part in world.gather(mine) for name, row in zip(*part, strict=True)}
-
-
-def _score_shard(engine: Engine, shard: Shard) -> Iterator[np.ndarray]:
-    """float32 (B, S + 1, num_class) of the shard's clips in order."""
-    store, manifest = shard.store, engine.manifest
-    clips = Clips(str(store.folder), store.take(shard.clips, "joint"), store.labels[shard.clips], shard.names)
-    size = min(_BATCH, manifest.max_batch)
-    index = np.arange(len(clips))
-    for batch, _ in input_batches(clips, feeder_from(manifest.feeder_args), store.head.layout, index, size, seed=0):
-        manifest.check_shape(batch.shape[1:], str(store.folder), engine.folder)
-        yield np.stack(engine.run(batch), axis=1)
+def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
+    """`_score` of some shards by this process."""
+    manifest = engine.manifest
+    args, size = feeder_from(manifest.feeder_args), min(_BATCH, manifest.max_batch)
+    rows: dict[str, np.ndarray] = {}
+    for shard in shards:
+        store, names = shard.store, iter(shard.names)
+        clips = Clips(str(store.folder), store.take(shard.clips, "joint"), store.labels[shard.clips], shard.names)
+        for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size, seed=0):
+            manifest.check_shape(batch.shape[1:], str(store.folder), engine.folder)
+            scores = np.stack(engine.run(batch), axis=1)  # (B, S + 1, num_class)
+            rows |= zip(islice(names, len(batch)), scores, strict=True)
+        store.forget(shard.number)
+    return rows
 
 
 def _write(out: Path, rows: dict[str, np.ndarray]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,7 @@ def test_the_first_line_may_say_what_follows() -> None:
     [
         b"{", b"\xff\xfe", b"[1]", b"7", b"[" * 100_000, b"{}", b'{"bodies": 1}', b'{"bodies": [1]}',
         b'{"bodies": [{"joints": 3}]}', line(1.5), line("1"), line(True), line(10**30), line(0, time="now"),
+        line(None, time=1e308),
         line(0, time=float("inf")), line(0, WALK[0, :18].tolist()), line(0, ["a"] * 25),
         line(0, [["1", "2", "3"]] * 25),
         line(0, [[1, 2]] * 25), line(0, [[1, 2, 3]] * 24 + [[1, 2]]), line(0, [[float("nan"), 0, 1]] * 25),
@@ -111,6 +113,13 @@ def test_lines_come_in_any_pieces() -> None:
         pieces = iter([text[start : start + size] for start in range(0, len(text), size)])
         found = [(one.number, one.text.strip()) for one in split_lines(pieces)]
         assert found == [(1, b"one"), (2, b""), (3, b"two"), (4, b"three")]
+
+
+def test_lines_of_a_finished_file_arrive_when_they_are_wanted() -> None:
+    lines = iter(LineFrames(iter([line(0) + b"\n" + line(1)]), "cam", FrameParser(NTU, None), live=False))
+    next(lines)
+    asked = time.monotonic()
+    assert next(lines).arrived >= asked
 
 
 def test_wrong_stream_names_the_line() -> None:

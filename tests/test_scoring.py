@@ -27,13 +27,13 @@ TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-p
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`one/packed` of three shards and seven clips, `two/packed` of two clips, all of NTU."""
+    """`one/packed` of three shards, `two/packed` of one shard of two batches; seven clips each, all of NTU."""
     folder = tmp_path_factory.mktemp("stores")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("native_prep.packing.SHARD_CLIPS", 3)
-        for place, (name, count) in enumerate((("one", 7), ("two", 2))):
+        for place, (name, clips) in enumerate((("one", 3), ("two", 1024))):
+            patch.setattr("native_prep.packing.SHARD_CLIPS", clips)
             (folder / name / "raw").mkdir(parents=True)
-            for clip in range(count):
+            for clip in range(7):
                 file = f"S00{1 + place}C00{1 + clip % 3}P00{1 + clip % 4}R001A00{1 + clip % 6}.skeleton"
                 write_ntu(folder / name / "raw" / file, 10 * place + clip, 10 + clip, 1 + clip % 2)
             prepare("ntu60", folder / name / "raw", folder / name, formats=["packed"], max_frames=40)
@@ -89,22 +89,22 @@ def test_two_processes_are_one(exported: Path, stores: Path, tmp_path: Path) -> 
     assert both.returncode == 0, both.stderr[-2000:]
     (line,) = both.stdout.splitlines()
     result = json.loads(line)
-    assert (result["command"], result["clips"], result["shards"], result["processes"]) == ("predict", 9, 4, 2)
+    assert (result["command"], result["clips"], result["shards"], result["processes"]) == ("predict", 14, 4, 2)
     for name in ("s.pkl", "s_joint.pkl", "s_bone.pkl"):
         assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
-        assert len(read_scores(tmp_path / "both" / name)) == 9
+        assert len(read_scores(tmp_path / "both" / name)) == 14
 
 
 def test_a_process_that_fails_fails_all(exported: Path, stores: Path, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(
         "import os, sys\n"
         "import cli, export.scoring as scoring\n"
-        "plain = scoring._score_shard\n"
-        "def broken(engine, shard):\n"
+        "plain = scoring._score_shards\n"
+        "def broken(engine, shards):\n"
         "    if os.environ['RANK'] == '1':\n"
         "        raise ValueError('frames.npy: its disk has gone: copy it again')\n"
-        "    return plain(engine, shard)\n"
-        "scoring._score_shard = broken\n"
+        "    return plain(engine, shards)\n"
+        "scoring._score_shards = broken\n"
         "cli.main(sys.argv[1:])\n"
     )
     args = command(exported, "--store", stores / "one", "--out", tmp_path / "out" / "s.pkl")[1:]
