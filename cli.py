@@ -1,8 +1,5 @@
 #!/usr/bin/env python3
-"""Command line of the two-stream AGCN toolkit: it turns options into calls and results into one JSON line.
-
-Everything heavy is imported inside the commands, so that `--help` answers at once.
-"""
+"""The command line: options become calls, results one JSON line. Heavy imports are inside the commands."""
 
 import json
 import os
@@ -10,7 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import reduce, wraps
 from typing import Any, NoReturn
 
 import click
@@ -30,6 +27,7 @@ FOLLOWERS = {
     "--target": r"sm_\d+",
     "--set": r"\w[\w.]*=.*",
     "--scores": r"[^-/.][^=]*=.+",
+    "--store": "[^-].*",
 }
 
 
@@ -71,25 +69,26 @@ def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
 
 
-def _texts(*rows: tuple[str, str, str], required: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options that take a text: name, what stands for the text in the help, help."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for name, kind, text in reversed(rows):
-            command = click.option(name, metavar=kind, help=text, required=name in required.split())(command)
-        return command
-
-    return add
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Several options as one decorator, in the order of --help."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
-_own_data_options = _texts(
-    ("--layout", "NAME|FILE.yaml", "custom: Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
-    ("--source", "KIND", "custom: auto, pyskl, numpy, openpose, alphapose or mediapipe."),
-    ("--label", "FILE", "custom: CSV of name,label[,split]; labels.csv beside the clips by default."),
-    ("--class-list", "FILE", "custom: Names of the classes, one a line."),
-    ("--split", "NAME", "custom: Which of a pickle's splits; or train or val for all clips."),
-    ("--image-size", "WxH", "custom: Where coordinates are pixels and the files do not say of what."),
-    ("--align", "HOW", "custom: none, centre or turn, for x y z."),
+_own_data_options = _options(
+    *(
+        click.option(name, metavar=kind, help=f"custom: {text}")
+        for name, kind, text in (
+            ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
+            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose or mediapipe."),
+            ("--label", "FILE", "CSV of name,label[,split]; labels.csv beside the clips by default."),
+            ("--class-list", "FILE", "Names of the classes, one a line."),
+            ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
+            ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),
+            ("--align", "HOW", "none, centre or turn, for x y z."),
+        )
+    ),
+    click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
+    click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise."),
 )
 
 
@@ -112,10 +111,7 @@ _own_data_options = _texts(
 @_own_data_options
 @reports
 def prep(dataset: str, **options: Any) -> dict[str, Any]:
-    """Prepare raw recordings as arrays.
-
-    One float32 array (N, C, T, V, M) for each benchmark, split and stream, and the labels beside them.
-    """
+    """Prepare raw recordings as float32 arrays (N, C, T, V, M), and the labels beside them."""
     from native_prep.prep_command import prep as run
 
     return run(dataset, **options)
@@ -136,20 +132,13 @@ def synth(dataset: str, folder: str, **options: Any) -> dict[str, Any]:
     return write(dataset, folder, **options)
 
 
-def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
-            click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
-            click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
-            click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
-            click.option(
-                "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+_config_options = _options(
+    click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
+    click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
+    click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
+    click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
+    click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."),
+)
 
 
 @cli.command(cls=Several)
@@ -173,10 +162,7 @@ def train(config: str, stream: str | None, overrides: tuple[str, ...], **options
 @click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
 @reports
 def test(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Score the test split.
-
-    Writes the logits of every clip by name, for fuse-eval.
-    """
+    """Score the test split. Writes the logits of every clip by name, for fuse-eval."""
     from agcn.config import load_config
     from agcn.evaluate import test as run
 
@@ -184,17 +170,13 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 
 
 @cli.command("export-trt", cls=Several)
-@_texts(
-    ("--joint-weights", "PT", "Checkpoint of the joint stream; the others' like it."),
-    ("--bone-weights", "PT", ""),
-    ("--joint-motion-weights", "PT", ""),
-    ("--bone-motion-weights", "PT", ""),
-    ("--config", "FILE", "The configuration that they were trained with."),
-    ("--out", "DIR", "Where the graph, the engines and their manifest go."),
-    ("--refit", "DIR", "Older export; its --refittable engine takes the new weights."),
-    required="--joint-weights --bone-weights --config --out",
-)
-@click.option("--streams", type=click.Choice(("2", "4")), help="As many as there are checkpoints by default.")
+@click.option("--joint-weights", metavar="PT", required=True, help="Checkpoint of the joint stream.")
+@click.option("--bone-weights", metavar="PT", required=True)
+@click.option("--joint-motion-weights", metavar="PT", help="For four streams; so is --bone-motion-weights.")
+@click.option("--bone-motion-weights", metavar="PT")
+@click.option("--config", metavar="FILE", required=True)
+@click.option("--out", metavar="DIR", required=True)
+@click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
 @click.option("--precision", type=click.Choice(("fp32", "tf32", "fp16", "bf16")), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
 @click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX).")
@@ -204,18 +186,16 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--with-prep", is_flag=True, help="The graph takes raw joints and prepares them.")
 @click.option("--dense", is_flag=True, help="Computes absent bodies too: a graph that every TensorRT takes.")
 @click.option("--refittable", is_flag=True, help="Engines whose weights --refit can change.")
+@click.option("--refit", metavar="DIR", help="Older export; its refittable engine takes the new weights.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
+@click.option("--triton", metavar="DIR", help="Also writes a model repository for NVIDIA's Triton server.")
 @reports
-def export_trt(config: str, overrides: tuple[str, ...], streams: str | None, **options: Any) -> dict[str, Any]:
-    """Export two or four streams as one graph.
-
-    Writes ONNX and TensorRT engines, and compares them with eager PyTorch.
-    """
+def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
+    """Export two or four streams as one graph. Writes ONNX and engines, and compares them with eager PyTorch."""
     from agcn.config import load_config
     from export.build import export_engines
 
-    options |= {"config": load_config(config, stream="joint", overrides=overrides)}
-    return export_engines(**options, streams=int(streams) if streams else None)
+    return export_engines(config=load_config(config, stream="joint", overrides=overrides), **options)
 
 
 @cli.command("fuse-eval", cls=Several)
@@ -225,32 +205,41 @@ def export_trt(config: str, overrides: tuple[str, ...], streams: str | None, **o
 @click.option("--label", metavar="PKL")
 @click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
 @click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
+@click.option("--runtime", metavar="NAME", default="auto", help="What runs the engine; see README.")
 @click.option("--config", metavar="FILE")
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
 @reports
-def fuse_eval(
-    dataset: str | None, engine: str | None, config: str | None, alpha: float | None, search_alpha: bool, **files: Any
-) -> dict[str, Any]:
-    """Measure the fused accuracy.
-
-    From score files, from the usual folders, or by running an engine.
-    """
+def fuse_eval(**options: Any) -> dict[str, Any]:
+    """Measure the fused accuracy. From score files, from the usual folders, or by running an engine."""
     from export.fuse_eval import fuse_eval as run
 
-    return run(dataset, engine, config, alpha, search_alpha, **files)
+    return run(**options)
 
 
-@cli.command()
+@cli.command(cls=Several)
 @click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
+@click.option("--runtime", metavar="NAME", default="auto", help="What runs it; see README.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
-@click.argument("clips", nargs=-1, required=True, metavar="CLIP...")
+@click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
+@click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")
+@click.option("--timeline", metavar="FILE.csv", help="stream: Writes the actions one after the other.")
+@click.option("--idle", type=float, metavar="SECONDS", help="stream: Ends when --follow's file no longer grows.")
+@click.option("--window", type=int, metavar="FRAMES", help="stream: What an answer looks at.")
+@click.option("--stride", type=int, metavar="FRAMES", help="stream: From answer to answer (window / 6).")
+@click.option("--fps", type=float, help="stream: Frames a second (30).")
+@click.option("--gone", type=int, metavar="FRAMES", help="stream: Longest dropout that is filled (10).")
+@click.option("--realtime", is_flag=True, help="stream: Leaves out answers rather than fall behind.")
+@click.option("--store", "stores", multiple=True, metavar="PATH", help="Packed store, shard, or a list of such.")
+@click.option("--part", metavar="NAME", help="store: xsub/val, say; else all clips.")
+@click.option("--out", metavar="FILE.pkl", help="store: Scores by name.")
+@click.argument("clips", nargs=-1, metavar="[CLIP...]")
 @reports
-def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
-    """Name the actions in recordings."""
-    from export.predict import predict as run
+def predict(**options: Any) -> dict[str, Any]:
+    """Name the actions in recordings, in a stream, or in packed stores (also under torchrun)."""
+    from export.predict_command import predict as run
 
-    return run(engine, clips, top=top)
+    return run(**options)
 
 
 @cli.command()
@@ -260,10 +249,7 @@ def predict(engine: str, clips: tuple[str, ...], top: int) -> dict[str, Any]:
 @click.option("--kinetics", "kinetics_data", metavar="DIR", help="prep: a Kinetics folder instead of a made one.")
 @reports
 def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
-    """Check parity, then measure speed.
-
-    The fast ways must give the plain ways' answers before any is timed.
-    """
+    """Check parity, then measure speed. The fast ways must give the plain ways' answers before any is timed."""
     from bench.run import run
 
     return run(what, out, prep=recordings)
@@ -274,10 +260,7 @@ def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
 @click.option("--seed", type=int, default=0, show_default=True)
 @reports
 def demo(out: str, seed: int) -> dict[str, Any]:
-    """Run everything on made recordings.
-
-    From raw files to a fused answer and an engine, in minutes on two cores.
-    """
+    """Run everything on made recordings. From raw files to a fused answer and an engine, in minutes on two cores."""
     from bench.demo import demo as run
 
     return run(out, seed=seed)
@@ -293,10 +276,7 @@ def _fail(message: str, status: int = 2) -> NoReturn:
 
 
 def main(args: list[str] | None = None) -> NoReturn:
-    """Runs the command line; every failure that a user can cause is one line on stderr.
-
-    `AGCN_TRACEBACK=1` in the environment shows where an error came from.
-    """
+    """Runs the command line; a user's error is one line on stderr, `AGCN_TRACEBACK=1` shows where it came from."""
     signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
     try:
         cli.main(args=args, prog_name="cli.py", standalone_mode=False)

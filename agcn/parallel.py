@@ -36,11 +36,14 @@ class World:
 
     def join(self, part: np.ndarray) -> np.ndarray:
         """The parts of all processes, one after the other."""
-        if self.size == 1:
-            return part
-        parts: list[Any] = [None] * self.size
-        dist.all_gather_object(parts, part)
-        return np.concatenate(parts)
+        return np.concatenate(self.gather(part)) if self.size > 1 else part
+
+    def gather(self, value: Any) -> list[Any]:
+        """What every process gives, by rank."""
+        values = [value] * self.size
+        if self.size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model` with gradients averaged over processes, and batch statistics shared."""

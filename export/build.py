@@ -24,6 +24,7 @@ from export.prenorm import prenorm_for
 from export.refit import refit_engine
 from export.request import Request, make_request, raw_data, request_notes
 from export.runtime import OnnxEngine, TensorRtEngine
+from export.triton import write_repository
 from export.trt_flavors import Flavor, present_target
 from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
@@ -52,6 +53,7 @@ def export_engines(
     refittable: bool = False,
     refit: str | os.PathLike[str] | None = None,
     dense: bool = False,
+    triton: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Export both streams, or all four, into the folder `out`, whole or not at all.
 
@@ -70,9 +72,10 @@ def export_engines(
         refit: an older export with such an engine for the GPU at hand, which takes the new weights.
         dense: the graph and the engines compute absent bodies too. Every TensorRT takes such a graph, and such engines
             take `joints`; else TensorRT-RTX would not know how to find the bodies, and engines take only present ones.
+        triton: where to write a model repository too, see `export.triton`.
 
     Returns:
-        onnx, engines, precision, parity, passed, manifest, seconds, notes.
+        onnx, engines, precision, parity, passed, manifest, seconds, notes; triton where it was asked for.
 
     Raises:
         ValueError: checkpoints for another model, an unknown precision or target, a flavour that is not installed,
@@ -91,7 +94,10 @@ def export_engines(
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
             raise Withheld
-    return _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+    result = _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
+    if triton is not None:
+        result["triton"] = write_repository(out, triton) if result["passed"] else {}
+    return result
 
 
 def _is_foreign(path: Path) -> bool:

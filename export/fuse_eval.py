@@ -15,12 +15,13 @@ def fuse_eval(
     bone_scores: str | None,
     more: Sequence[str],
     label: str | None,
+    runtime: str = "auto",
 ) -> dict[str, Any]:
     """The fused accuracy.
 
     Args:
         dataset: one of the usual folders.
-        engine, config: an exported folder, and the configuration whose test split it runs over.
+        engine, config, runtime: an exported folder, the configuration whose test split it runs over, what runs it.
         alpha, search_alpha: weight of the streams; None for 1.0.
         joint_scores, bone_scores, more, label: score files, more of them as NAME=PKL[:WEIGHT], label file.
 
@@ -32,7 +33,9 @@ def fuse_eval(
     if [any(files), bool(dataset), bool(engine or config)].count(True) != 1:
         raise ValueError("give scores and --label, or --dataset, or --engine and --config: see --help")
     if engine or config:
-        return _fuse_engine(engine, config, weighs=alpha is not None or search_alpha)
+        return _fuse_engine(engine, config, runtime, weighs=alpha is not None or search_alpha)
+    if runtime != "auto":
+        raise ValueError("--runtime goes with --engine: see --help")
     if not dataset and not (joint_scores and bone_scores and label):
         raise ValueError("--joint-scores, --bone-scores and --label go together: see --help")
     from export import fusion
@@ -46,10 +49,10 @@ def fuse_eval(
     return fusion.fuse_scores(streams, label, weights=weights, **weighing)
 
 
-def _fuse_engine(engine: str | None, config: str | None, weighs: bool) -> dict[str, Any]:
+def _fuse_engine(engine: str | None, config: str | None, runtime: str, weighs: bool) -> dict[str, Any]:
     if weighs or not (engine and config):
         raise ValueError("--engine and --config go together, the engine carries its own alpha: see --help")
     from agcn.config import load_config
     from export.predict import fuse_engine
 
-    return fuse_engine(engine, load_config(config, stream="joint"))
+    return fuse_engine(engine, load_config(config, stream="joint"), runtime)

@@ -1,7 +1,7 @@
 """An exported folder at work: the actions in raw recordings, and the accuracy on a test split."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,10 @@ from agcn.evaluate import open_test_clips
 from agcn.model import build_model
 from agcn.settings import Config
 from export.fusion import fuse_arrays
-from export.inputs import feeder_from, feeder_settings, input_batches, input_shape, to_input
+from export.inputs import feeder_from, feeder_settings, input_batches, input_shape
 from export.manifest import Manifest
-from export.runtime import Engine, open_engine
-from native_prep.catalog import get_dataset
-from native_prep.clips import read_clip, read_raw_clip
-from native_prep.custom import read_custom_clip
-from native_prep.layout_file import layout_from_dict
-from native_prep.layouts import Layout
+from export.raw_clips import RawClips
+from export.runtime import open_engine
 from native_prep.progress import Progress
 
 # Clips prepared at a time.
@@ -49,16 +45,12 @@ def predict(
         raise ValueError(f"top is {top}: ask for at least 1")
     engine = open_engine(folder, runtime)
     manifest = engine.manifest
-    if not manifest.dataset:
-        raise ValueError(
-            f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
-            "prepare its joints and use export.runtime"
-        )
+    raw = RawClips(manifest, folder)
     paths = [os.fspath(clip) for clip in clips]
     found = []
-    for batch in _raw_batches(engine, paths):
-        for probabilities in _softmax(engine.run(batch)[-1]):
-            found.append(_best(probabilities, manifest, top))
+    for start in range(0, len(paths), _BATCH):
+        batch = np.concatenate([raw.read(path) for path in paths[start : start + _BATCH]])
+        found += [best_classes(scores, manifest, top) for scores in engine.run(batch)[-1]]
     return {
         "clips": [{"clip": path, "top": best} for path, best in zip(paths, found, strict=True)],
         "runtime": f"{engine.runtime} on {engine.device}",
@@ -104,40 +96,10 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
 
 
-def _raw_batches(engine: Engine, paths: list[str]) -> Iterator[np.ndarray]:
-    """Recordings as the engine's input (B, C, T, V, M)."""
-    manifest = engine.manifest
-    args = feeder_from(manifest.feeder_args)
-    # What is sampled to the engine's T is read at full length; else prep's own padding gives T.
-    frames = None if args.sample else manifest.frames
-    for start in range(0, len(paths), _BATCH):
-        rows = []
-        for path in paths[start : start + _BATCH]:
-            clip, layout = _read(path, manifest, frames)
-            clip = to_input(clip, args, layout)
-            manifest.check_shape(clip.shape[1:], path, engine.folder)
-            rows.append(clip)
-        yield np.concatenate(rows)
-
-
-def _read(path: str, manifest: Manifest, frames: int | None) -> tuple[np.ndarray, Layout]:
-    """A raw clip (C, T, V, M) and its skeleton."""
-    if manifest.custom:
-        return read_custom_clip(path, manifest.custom, frames), layout_from_dict(manifest.custom["layout"])
-    dataset = get_dataset(manifest.dataset)
-    if not path.endswith(dataset.suffix):
-        raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
-    if manifest.with_prep:
-        return read_raw_clip(path, dataset.name, manifest.frames), dataset.layout
-    return read_clip(path, dataset.name, frames), dataset.layout
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _best(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
+def best_classes(scores: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
+    """The `top` likeliest classes of fused scores (num_class,): class, label and score, their softmax."""
+    powers = np.exp(scores - scores.max())
+    probabilities = powers / powers.sum()
     order = np.argsort(-probabilities, kind="stable")[:top]
     names = manifest.class_names
     return [{"class": names[label], "label": int(label), "score": float(probabilities[label])} for label in order]

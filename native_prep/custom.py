@@ -16,7 +16,7 @@ from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, detect_source, open_source, usual_layout
-from native_prep.poses import BadClip, PoseSettings, make_clip
+from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
@@ -189,8 +189,13 @@ def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None
         ValueError: the clip is bad, or longer than T.
         OSError: it cannot be read.
     """
+    return custom_clip(read_pose_file(path, layout_from_dict(about["layout"])), about, frames, path)
+
+
+def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: str) -> np.ndarray:
+    """`read_custom_clip` for poses that were read; `path` is what messages name."""
     layout, settings = layout_from_dict(about["layout"]), settings_from(about)
-    bodies = make_clip(read_pose_file(path, layout), layout, settings, path)
+    bodies = make_clip(poses, layout, settings, path)
     length = bodies.shape[1]
     if length > (frames or length):
         raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")

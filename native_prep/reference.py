@@ -17,8 +17,9 @@ from native_prep.layouts import KINETICS, NTU, Layout
 from native_prep.streams import bones, motion
 
 __all__ = [
-    "angle_between", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip", "prepare_ntu_clip",
-    "prepare_raw_clip", "raw_kinetics_clip", "raw_ntu_clip", "read_kinetics", "read_ntu", "rotation_matrix", "spread",
+    "angle_between", "best_people", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip",
+    "prepare_ntu_clip", "prepare_raw_clip", "raw_kinetics_clip", "raw_ntu_clip", "read_kinetics", "read_ntu",
+    "rotation_matrix", "spread",
 ]  # fmt: skip
 
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
@@ -143,7 +144,7 @@ def prepare_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -
     """
     data = read_kinetics(path, max_frames)
     _centre_picture(data)
-    return _best_people(data).astype(np.float32)
+    return best_people(data).astype(np.float32)
 
 
 def read_kinetics(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndarray:
@@ -170,7 +171,7 @@ def raw_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np
     Raises:
         ValueError: the file is not JSON, or a frame lies outside 0 .. max_frames - 1.
     """
-    return _best_people(read_kinetics(path, max_frames)).astype(np.float32)
+    return best_people(read_kinetics(path, max_frames)).astype(np.float32)
 
 
 def prepare_raw_clip(raw: np.ndarray, layout: Layout) -> np.ndarray:
@@ -190,7 +191,7 @@ def _centre_picture(data: np.ndarray) -> None:
     data[:2, data[2] == 0] = 0
 
 
-def _best_people(data: np.ndarray) -> np.ndarray:
+def best_people(data: np.ndarray) -> np.ndarray:
     """The two people of each frame whose joints score highest: (3, T, V, 5) -> (3, T, V, 2)."""
     order = (-data[2].sum(axis=1)).argsort(axis=1)[:, :KEPT_BODIES]  # (T, M)
     return np.take_along_axis(data, order[None, :, None, :], axis=3)

@@ -92,7 +92,16 @@ class Store:
 
     def array(self, part: str, stream: str) -> StreamArray:
         """A stream of a part as what looks like the array in its `.npy` file."""
-        return StreamArray(self._unpacker, self.split(part), stream)
+        return self.take(self.split(part), stream)
+
+    def take(self, clips: np.ndarray, stream: str) -> StreamArray:
+        """A stream of the clips at `clips`, int64 (n,), as what looks like an array (n, 3, T, V, M)."""
+        return StreamArray(self._unpacker, clips, stream)
+
+    @property
+    def shard_folders(self) -> list[str]:
+        """The names of the shards' folders."""
+        return [shard.folder.name for shard in self._shards]
 
     def names_and_labels(self, part: str) -> tuple[list[str], np.ndarray]:
         """What the label file of a part holds: n names, and labels as int64 (n,)."""

@@ -96,7 +96,7 @@ def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> list[np.
     there = present(points)
     if ids is None:
         return [one for place, one in enumerate(points) if there[place].any()]
-    names = ids if _tells_apart(ids, there) else _match(points, there, image)
+    names = ids if tells_apart(ids, there) else _match(points, there, image)
     bodies = []
     for name in dict.fromkeys(names.T[there.T].tolist()):  # in the order in which they come in
         body = np.zeros(points.shape[1:], np.float32)
@@ -106,7 +106,7 @@ def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> list[np.
     return bodies
 
 
-def _tells_apart(ids: np.ndarray, there: np.ndarray) -> bool:
+def tells_apart(ids: np.ndarray, there: np.ndarray) -> bool:
     """Whether everybody has a number, and no two in a frame the same: trackers that are off write one for all."""
     if (ids[there] < 0).any():
         return False

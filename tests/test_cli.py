@@ -27,13 +27,16 @@ PROMISED = {
     "export-trt": {
         "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
-        "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit",
+        "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit", "--triton",
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
-        "--engine", "--config",
+        "--engine", "--config", "--runtime",
     },
-    "predict": {"--engine", "--top"},
+    "predict": {
+        "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window", "--stride",
+        "--fps", "--gone", "--realtime", "--store", "--part", "--out",
+    },
     "bench": {"--out", "--ntu", "--kinetics"},
     "demo": {"--out", "--seed"},
 }  # fmt: skip
@@ -118,6 +121,9 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["fuse-eval", "--engine", "x", "--config", "y", "--alpha", "2"], "the engine carries its own alpha"),
         (["export-trt", "--precision", "fp8"], "'fp8' is not one of"),
         (["predict", "--engine", "x"], "Missing argument 'CLIP...'"),
+        (["predict", "--engine", "x", "--window", "9", "a.skeleton"], "--window is for --stream"),
+        (["predict", "--engine", "x", "--stream", "a.skeleton", "b.skeleton"], "--stream takes one CLIP"),
+        (["predict", "--engine", "x", "--store", "a", "b"], "--store goes with --out"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
         (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),

@@ -94,3 +94,17 @@ def test_clips_that_engines_do_not_prepare() -> None:
     with pytest.raises(ValueError, match=r"--with-prep: an engine prepares clips of ntu and kinetics, not of nw-ucla"):
         prenorm_for(NW_UCLA)
     assert isinstance(prenorm_for(KINETICS), KineticsPrenorm)
+
+
+def test_frames_in_memory_are_those_of_files(tmp_path: Path) -> None:
+    from native_prep.catalog import DATASETS
+    from native_prep.frames import raw_frames
+    from native_prep.reference import read_kinetics, read_ntu
+
+    for dataset, read in (("ntu60", read_ntu), ("kinetics", lambda path: read_kinetics(path).transpose(3, 1, 2, 0))):
+        synth(dataset, tmp_path / dataset, clips=4, frames=30)
+        for path in (path for path in (tmp_path / dataset).rglob("*.*") if "label" not in path.name):
+            people = read(path)
+            assert np.array_equal(raw_frames(people, DATASETS[dataset], 300), read_raw_clip(path, dataset, 300))
+    with pytest.raises(ValueError, match="300 frames are more than the 20 of a clip"):
+        raw_frames(people, DATASETS["kinetics"], 20)

@@ -1,0 +1,64 @@
+"""`predict`: which of its three ways is meant: clips, a stream, or packed stores."""
+
+from typing import Any
+
+
+def predict(
+    engine: str,
+    clips: tuple[str, ...],
+    top: int,
+    *,
+    stream: bool,
+    follow: str | None,
+    idle: float | None,
+    timeline: str | None,
+    window: int | None,
+    stride: int | None,
+    fps: float | None,
+    gone: int | None,
+    realtime: bool,
+    stores: tuple[str, ...],
+    part: str | None,
+    out: str | None,
+    runtime: str = "auto",
+) -> dict[str, Any]:
+    """What `predict.predict`, `live.predict_stream` or `scoring.score_stores` returns, by the options given.
+
+    Raises:
+        ValueError: the options are of several ways, or of none.
+        OSError: a file cannot be read or written.
+    """
+    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps,
+            "gone": gone, "realtime": realtime or None}  # fmt: skip
+    _refuse(live, "--stream", stream)
+    _refuse({"part": part, "out": out}, "--store", bool(stores))
+    if stores:
+        if clips or stream or not out:
+            raise ValueError("--store goes with --out FILE.pkl, and without clips or --stream: see --help")
+        from export.scoring import score_stores
+
+        return score_stores(engine, stores, out, part, runtime=runtime)
+    if stream:
+        if len(clips) > 1 or (clips and follow) or (idle is not None and not follow):
+            raise ValueError(
+                "--stream takes one CLIP, or - for stdin, or --follow FILE, perhaps with --idle: see --help"
+            )
+        from export.live import LiveSettings, predict_stream
+
+        settings = LiveSettings(window, stride, fps, 10 if gone is None else gone, top, realtime)
+        source = clips[0] if clips else None
+        return predict_stream(
+            engine, source, follow=follow, idle=idle, timeline=timeline, settings=settings, runtime=runtime
+        )
+    if not clips:
+        raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
+    from export.predict import predict as run
+
+    return run(engine, clips, top=top, runtime=runtime)
+
+
+def _refuse(options: dict[str, Any], way: str, chosen: bool) -> None:
+    """Raises ValueError for the first option that is given although its way is not chosen."""
+    given = [name for name, value in options.items() if value is not None]
+    if given and not chosen:
+        raise ValueError(f"--{given[0]} is for {way}: add that, or leave it out")

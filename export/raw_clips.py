@@ -1,0 +1,123 @@
+"""Raw recordings as an engine's input, prepared as the clips that its network was trained on, or raw for one that
+prepares them itself."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from export.inputs import feeder_from, to_input
+from export.manifest import Manifest
+from native_prep.catalog import get_dataset
+from native_prep.clips import read_clip, read_raw_clip
+from native_prep.custom import custom_clip, read_custom_clip
+from native_prep.frames import prepare_frames, raw_frames
+from native_prep.layout_file import layout_from_dict
+from native_prep.people import read_people
+from native_prep.pose_files import read_pose_file
+from native_prep.poses import Poses
+
+# About as long as NTU's clips are; prep repeats them to the engine's T.
+NTU_FRAMES = 90
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The block in which PyTorch uses one thread: a single clip is done before others have begun.
+
+    On two busy cores a 3x3 product of 640 points took 36 ms with two threads, below 1 ms with one.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class RawClips:
+    """Raw clips for one engine.
+
+    Args:
+        manifest: of the engine.
+        folder: the engine's, for messages.
+
+    Attributes:
+        layout: the skeleton of the recordings.
+        frames: T of a prepared clip; None: as many as were recorded.
+
+    Raises:
+        ValueError: the engine is for a skeleton whose raw files are not known.
+    """
+
+    def __init__(self, manifest: Manifest, folder: str | os.PathLike[str]) -> None:
+        if not manifest.dataset:
+            raise ValueError(
+                f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
+                "prepare its joints and use export.runtime"
+            )
+        self._manifest, self._folder = manifest, folder
+        self._args = feeder_from(manifest.feeder_args)
+        self._dataset = None if manifest.custom else get_dataset(manifest.dataset)
+        self.layout = self._dataset.layout if self._dataset else layout_from_dict(manifest.custom["layout"])
+        # What is sampled to the engine's T is prepared at full length; else prep's own padding gives T.
+        self.frames = None if self._args.sample else manifest.frames
+        if self._dataset and self.frames is None:
+            self.frames = self._dataset.max_frames
+
+    def read(self, path: str) -> np.ndarray:
+        """A raw file as the engine's input (1, C, T, V, M).
+
+        Raises:
+            ValueError: a file of another data set, one that cannot be read (file and line), another shape.
+        """
+        if self._dataset is None:
+            return self._fitted(read_custom_clip(path, self._manifest.custom, self.frames), path)
+        self._check_suffix(path)
+        if self._manifest.with_prep:
+            return self._fitted(read_raw_clip(path, self._dataset.name, self._manifest.frames), path)
+        return self._fitted(read_clip(path, self._dataset.name, self.frames), path)
+
+    def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
+        """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
+
+        Raises:
+            ValueError: more frames than the engine sees, or coordinates of another kind; `what` is what it names.
+        """
+        with _one_thread():
+            if self._dataset is None:
+                poses = Poses(points.astype(np.float32))
+                return self._fitted(custom_clip(poses, self._manifest.custom, self.frames, what), what)
+            if self._manifest.with_prep:
+                return self._fitted(raw_frames(points, self._dataset, self._manifest.frames), what)
+            return self._fitted(prepare_frames(points, self._dataset, self.frames), what)
+
+    @property
+    def usual_window(self) -> int:
+        """How many frames of a stream an answer usually looks at: the clip's, or of NTU what a recording has."""
+        frames = self.frames or self._manifest.frames
+        return min(frames, NTU_FRAMES) if self.layout.name == "ntu" else frames
+
+    def read_people(self, path: str) -> Poses:
+        """A raw recording of any length.
+
+        Raises:
+            ValueError: it is damaged, or of another data set.
+            OSError: it cannot be read.
+        """
+        if self._dataset is None:
+            return read_pose_file(path, self.layout)
+        self._check_suffix(path)
+        return read_people(path, self._dataset)
+
+    def _check_suffix(self, path: str) -> None:
+        dataset = self._dataset
+        if dataset is not None and not path.endswith(dataset.suffix):
+            raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
+
+    def _fitted(self, clip: np.ndarray, what: str) -> np.ndarray:
+        found = to_input(clip, self._args, self.layout)
+        self._manifest.check_shape(found.shape[1:], what, self._folder)
+        return found

@@ -1,0 +1,64 @@
+"""Answers about overlapping windows as a timeline of actions."""
+
+import csv
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FIELDS = ("start", "end", "label", "name", "score")
+
+
+@dataclass
+class Row:
+    """One action: seconds from `start` to `end`, label and name, the scores of its answers."""
+
+    start: float
+    end: float
+    label: int
+    name: str
+    scores: list[float] = field(default_factory=list)
+
+
+class Timeline:
+    """Rows of answers that follow one another.
+
+    An answer speaks for the time around its window's middle, halfway to the middles of the answers before and after;
+    the first one from its window's start, the last one to its window's end. Neighbours of one label are one row, whose
+    score is their mean.
+
+    Attributes:
+        rows: the actions so far; the last one is open.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._start, self._end = 0.0, 0.0
+        self._going = False
+        self._last = -1
+
+    def add(self, start: float, end: float, label: int, name: str, score: float) -> None:
+        """An answer about the window from `start` to `end` (seconds); label -1 where nobody is there."""
+        begin = (self._start + self._end + start + end) / 4 if self._going else start
+        if self._going and self._last >= 0:
+            self.rows[-1].end = begin
+        same = self._going and label == self._last
+        self._start, self._end, self._last, self._going = start, end, label, True
+        if label < 0:
+            return
+        if not same:
+            self.rows.append(Row(begin, end, label, name))
+        self.rows[-1].scores.append(score)
+        self.rows[-1].end = end
+
+    def cut(self) -> None:
+        """What comes next does not follow what came before."""
+        self._going = False
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes the rows as CSV, seconds with three digits."""
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(FIELDS)
+            for row in self.rows:
+                mean = sum(row.scores) / len(row.scores)
+                table.writerow([f"{row.start:.3f}", f"{row.end:.3f}", row.label, row.name, f"{mean:.4f}"])
