@@ -106,8 +106,6 @@ _own_data_options = _options(
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
 @click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
 @click.option("--packed-dtype", type=click.Choice(("float32", "float16")), help="[default: float32]")
-@click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise.")
-@click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2).")
 @_own_data_options
 @reports
 def prep(dataset: str, **options: Any) -> dict[str, Any]:
