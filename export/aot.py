@@ -7,7 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +85,19 @@ def _inductor_config(notes: dict[str, str]) -> dict[str, Any]:
 def package_notes(manifest: Manifest) -> dict[str, str]:
     """What programs without Python know of a package: text only, the classes' names one a line.
 
-    `input` is "prepared" where the network sees clips as prep makes them of raw NTU files, else "changed".
+    `input` is "prepared" where the network sees clips as prep makes them of raw NTU files, "raw" where it prepares the
+    two bodies of most motion itself, else "changed".
     """
-    facts = asdict(manifest)
     args = feeder_from(manifest.feeder_args)
-    # These three change nothing unless others are set.
+    # Of these nothing changes unless others are set.
     plain = FeederArgs(window_size=args.window_size, crop=args.crop, repeat=args.repeat)
-    prepared = args == plain and manifest.dataset.startswith("ntu") and not facts.get("with_prep", False)
+    fits = manifest.dataset.startswith("ntu") and args in (plain, replace(plain, make_stream="joint"))
     keys = ("channels", "frames", "joints", "bodies", "layout", "dataset", "num_class", "precision", "alpha")
     return {
-        **{key: str(facts[key]) for key in keys},
-        "streams": " ".join(facts.get("streams", ("joint", "bone"))),
+        **{key: str(getattr(manifest, key)) for key in keys},
+        "streams": " ".join(manifest.streams),
         "classes": "\n".join(manifest.class_names),
-        "input": "prepared" if prepared else "changed",
+        "input": "changed" if not fits else "raw" if manifest.with_prep else "prepared",
     }
 
 
@@ -135,8 +135,7 @@ class AotEngine(Engine):
         clips = torch.from_numpy(joints).to(self.device)
         with torch.inference_mode():
             run = self._one_clip if self._one_clip is not None and len(clips) == 1 else self._package
-            answers: Any = tuple(answer.cpu().numpy() for answer in run(clips))
-        return answers
+            return tuple(answer.cpu().numpy() for answer in run(clips))
 
 
 def _check_instructions(metadata: Mapping[str, str], path: Path) -> None:

@@ -25,6 +25,7 @@ from native_prep.catalog import get_dataset
 from native_prep.cpu import CODE, LINE, Reader, reason
 from native_prep.layouts import NTU
 from native_prep.recordings import BadFile
+from native_prep.reference import raw_ntu_clip
 from native_prep.synth import joint_batch, write_ntu
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,6 +124,7 @@ def test_notes_tell_prepared_input_from_changed() -> None:
     manifest = small.small_manifest([])
     assert package_notes(manifest)["input"] == "prepared"
     assert package_notes(manifest)["classes"].split("\n") == small.CLASSES
+    assert package_notes(replace(manifest, with_prep=True))["input"] == "raw"
     for change in ({"dataset": "kinetics"}, {"feeder_args": {"sample": "linear", "window_size": 16}}):
         assert package_notes(replace(manifest, **change))["input"] == "changed"
 
@@ -184,18 +186,27 @@ def test_mutations_are_read_as_prep_reads_them(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{number}.skeleton") for number in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         Path(path).write_bytes(text)
-    words = [program, str(small.FRAMES), tmp_path / "clips.f32"]
-    done = subprocess.run(words, input="\n".join(paths) + "\n", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    clips = np.fromfile(tmp_path / "clips.f32", np.float32).reshape(len(paths), 3, small.FRAMES, 25, 2)
+    clips, told = read_by(program, "prepared", paths, tmp_path)
     reader = Reader(get_dataset("ntu60"), ("joint",), small.FRAMES, 1)
     good = 0
-    for path, told, clip in zip(paths, done.stdout.splitlines(), clips, strict=True):
+    for path, line, clip in zip(paths, told, clips, strict=True):
         report = reader.run([path])[0]
         if report[CODE] == 0:
             good += 1
-            assert told == ""
+            assert line == ""
             assert clip.tobytes() == reader.rows[0, 0].tobytes(), path
         else:
-            assert told == str(BadFile(path, int(report[LINE]), reason(path, report)))
+            assert line == str(BadFile(path, int(report[LINE]), reason(path, report)))
     assert 4 < good < CASES
+    raw, _ = read_by(program, "raw", paths[:4], tmp_path)
+    for path, clip in zip(paths, raw, strict=False):
+        assert clip.tobytes() == raw_ntu_clip(path, small.FRAMES).tobytes(), path
+
+
+def read_by(program: Path, form: str, paths: list[str], folder: Path) -> tuple[np.ndarray, list[str]]:
+    """Clips (N, C, T, V, M) as the C++ program makes them, and what it says of each."""
+    words = [program, form, str(small.FRAMES), folder / "clips.f32"]
+    done = subprocess.run(words, input="\n".join(paths) + "\n", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    clips = np.fromfile(folder / "clips.f32", np.float32).reshape(len(paths), 3, small.FRAMES, 25, 2)
+    return clips, done.stdout.splitlines()

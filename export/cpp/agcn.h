@@ -28,12 +28,13 @@ std::string read_text(const std::string& path);
 // The frames of a file's text, at most `room`; `path` is for messages.
 std::vector<Frame> parse_skeleton(const std::string& path, const std::string& text, std::size_t room);
 
-// float32 (C, T, V, M) for T >= frames: the two bodies of highest energy, repeated up to T, centred and turned.
-// Source: 2s-AGCN, ntu_gendata.py and preprocess.py; to the bit what `prep` makes.
-std::vector<float> prepare_clip(const std::vector<Frame>& frames, std::size_t length);
+// float32 (C, T, V, M) for T >= frames: the two bodies of highest energy; unless `raw`, repeated up to T, centred and
+// turned. Source: 2s-AGCN, ntu_gendata.py and preprocess.py; to the bit what `prep` makes.
+std::vector<float> make_clip(const std::vector<Frame>& frames, std::size_t length, bool raw);
 
 struct Network {
   std::size_t frames = 0, max_batch = 0;  // T; the most clips at a time
+  bool raw = false;                       // whether the network prepares clips itself
   std::vector<std::string> classes;       // their names, where they are known
   std::string runtime;
   virtual ~Network() = default;

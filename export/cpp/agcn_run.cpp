@@ -100,7 +100,7 @@ std::string run(const Options& options) {
     for (std::size_t index = start; index < start + count; ++index) {
       const std::string& path = options.clips[index];
       const auto frames = agcn::parse_skeleton(path, agcn::read_text(path), network->frames);
-      const auto clip = agcn::prepare_clip(frames, network->frames);
+      const auto clip = agcn::make_clip(frames, network->frames, network->raw);
       clips.insert(clips.end(), clip.begin(), clip.end());
     }
     const auto scores = network->scores(clips, count);

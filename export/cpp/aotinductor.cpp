@@ -18,7 +18,8 @@ struct AotInductor : Network {
   explicit AotInductor(const std::string& path) : loader(path) {
     auto notes = loader.get_metadata();
     // Notes are as `export/aot.py` writes them, or there are none.
-    if (notes["layout"] != "ntu" || notes["bodies"] != std::to_string(kPersons) || notes["input"] != "prepared") {
+    raw = notes["input"] == "raw";
+    if (notes["layout"] != "ntu" || notes["bodies"] != std::to_string(kPersons) || !(raw || notes["input"] == "prepared")) {
       throw UserError(path + ": takes other clips than prep makes of NTU's: give a package for those");
     }
     frames = std::stoul(notes["frames"]);

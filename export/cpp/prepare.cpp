@@ -82,19 +82,22 @@ double total_of(const std::vector<Pose>& person) {
   return total;
 }
 
-// A body's frames, without the empty ones where the first is empty, repeated from the start behind the last seen one.
 std::vector<Pose> take_body(const std::vector<Frame>& frames, std::size_t body, std::size_t length) {
   std::vector<Pose> person(length, Pose{});
   for (std::size_t frame = 0; frame < frames.size(); ++frame)
     for (std::size_t joint = 0; joint < kJoints; ++joint)
       for (std::size_t axis = 0; axis < kChannels; ++axis)
         person[frame][joint][axis] = static_cast<float>(frames[frame][body][joint][axis]);
-  if (total_of(person) == 0) return person;
-  if (is_empty(person[0])) std::fill(std::remove_if(person.begin(), person.end(), is_hidden<float>), person.end(), Pose{});
-  std::size_t period = length;
-  while (period > 0 && is_empty(person[period - 1])) --period;
-  for (std::size_t frame = period; period > 0 && frame < length; ++frame) person[frame] = person[frame - period];
   return person;
+}
+
+// Leaves out empty frames where the first is empty, and repeats the body from its start behind the last seen frame.
+void fill(std::vector<Pose>& person) {
+  if (total_of(person) == 0) return;
+  if (is_empty(person[0])) std::fill(std::remove_if(person.begin(), person.end(), is_hidden<float>), person.end(), Pose{});
+  std::size_t period = person.size();
+  while (period > 0 && is_empty(person[period - 1])) --period;
+  for (std::size_t frame = period; period > 0 && frame < person.size(); ++frame) person[frame] = person[frame - period];
 }
 
 // The bodies that have a sum other than zero; none where all together have none.
@@ -167,12 +170,15 @@ void turn(Clip& clip, const std::array<std::size_t, 2>& bone, bool to_z) {
 
 }  // namespace
 
-std::vector<float> prepare_clip(const std::vector<Frame>& frames, std::size_t length) {
+std::vector<float> make_clip(const std::vector<Frame>& frames, std::size_t length, bool raw) {
   const auto order = order_bodies(frames);
   Clip clip{take_body(frames, order[0], length), take_body(frames, order[1], length)};
-  centre(clip);
-  turn(clip, kSpine, true);
-  turn(clip, kShoulders, false);
+  if (!raw) {
+    std::for_each(clip.begin(), clip.end(), fill);
+    centre(clip);
+    turn(clip, kSpine, true);
+    turn(clip, kShoulders, false);
+  }
   std::vector<float> dense;
   for (std::size_t axis = 0; axis < kChannels; ++axis)
     for (std::size_t frame = 0; frame < length; ++frame)
