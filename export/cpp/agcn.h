@@ -33,15 +33,16 @@ std::vector<Frame> parse_skeleton(const std::string& path, const std::string& te
 std::vector<float> make_clip(const std::vector<Frame>& frames, std::size_t length, bool raw);
 
 struct Network {
-  std::size_t frames = 0, max_batch = 0;  // T; the most clips at a time
-  bool raw = false;                       // whether the network prepares clips itself
-  std::vector<std::string> classes;       // their names, where they are known
+  std::size_t frames = 0;            // T
+  bool raw = false;                  // whether it prepares clips itself
+  std::vector<std::string> classes;  // their names, where they are known
   std::string runtime;
   virtual ~Network() = default;
-  // Prepared clips, one behind the other, to their fused scores, likewise.
-  virtual std::vector<float> scores(std::vector<float>& clips, std::size_t count) = 0;
+  // A clip, as `make_clip` makes it, to its fused scores.
+  virtual std::vector<float> scores(std::vector<float> clip) = 0;
 };
 
+// What export-trt wrote for the processor or GPU at hand.
 std::unique_ptr<Network> open_aotinductor(const std::string& path);
 std::unique_ptr<Network> open_tensorrt(const std::string& path);
 

@@ -23,19 +23,17 @@ struct AotInductor : Network {
       throw UserError(path + ": takes other clips than prep makes of NTU's: give a package for those");
     }
     frames = std::stoul(notes["frames"]);
-    max_batch = std::stoul(notes["max_batch"]);
     device = notes["device"];
     runtime = "aotinductor on " + device;
     std::istringstream names(notes["classes"]);
     for (std::string name; std::getline(names, name);) classes.push_back(name);
   }
 
-  std::vector<float> scores(std::vector<float>& clips, std::size_t count) override {
+  std::vector<float> scores(std::vector<float> clip) override {
     const c10::InferenceMode no_gradients;
-    const std::array<std::int64_t, 5> shape{static_cast<std::int64_t>(count), kChannels,
-                                            static_cast<std::int64_t>(frames), kJoints, kPersons};
-    const auto joints = at::from_blob(clips.data(), shape, at::kFloat);
-    const auto last = loader.run({joints.to(at::Device(device))}).back().to(at::kCPU).contiguous();
+    const std::array<std::int64_t, 5> shape{1, kChannels, static_cast<std::int64_t>(frames), kJoints, kPersons};
+    const auto joints = at::from_blob(clip.data(), shape, at::kFloat).to(at::Device(device));
+    const auto last = loader.run({joints}).back().to(at::kCPU).contiguous();
     return {last.const_data_ptr<float>(), last.const_data_ptr<float>() + last.numel()};
   }
 
