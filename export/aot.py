@@ -1,0 +1,167 @@
+"""The network as an AOTInductor package (`.pt2`): compiled for one kind of processor or GPU, run without Python too.
+
+`export/cpp` holds the program that runs it without Python; what it needs to know is noted in the package.
+"""
+
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agcn.settings import FeederArgs
+from export.inputs import feeder_from
+from export.manifest import EngineFile, Manifest, check_file, sha256
+from export.parity import Answers
+from export.runtime import Engine
+from export.trt_flavors import present_target
+
+RUNTIME = "aotinductor"
+
+
+def build_package(
+    network: nn.Module,
+    shape: tuple[int, int, int, int],
+    path: str | os.PathLike[str],
+    device: str = "cpu",
+    max_batch: int = 64,
+    notes: Mapping[str, str] | None = None,
+) -> EngineFile:
+    """Compile `network` for the processor or the GPU at hand, for 1 to `max_batch` clips at a time.
+
+    How many rows it computes may depend on the data (`torch.nonzero`), but not on a GPU where one clip is to run as a
+    CUDA graph.
+
+    Args:
+        network: joints (N, C, T, V, M) float32 to a tuple of arrays, the fused scores last. It is moved to `device`.
+        shape: (C, T, V, M).
+        path: the `.pt2` file to write.
+        device: "cpu" or "cuda".
+        notes: kept in the package, see `package_notes`.
+
+    Raises:
+        ValueError: there is no C++ compiler, or no GPU to compile for.
+    """
+    target = "cpu" if device == "cpu" else present_target()
+    if target is None:
+        raise ValueError(f"{path}: a package for cuda is compiled on a machine with a GPU, and none is at hand")
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(f"{path}: no C++ compiler {compiler!r} is found: install g++, or name one in CXX")
+    network = network.to(device)
+    # A batch of 1 would be taken for a constant.
+    example = torch.zeros(2, *shape, device=device)
+    # PyTorch warns of its own deprecated calls here.
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
+        batch = torch.export.Dim("N", min=1, max=max_batch)
+        program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))
+        # CUDA graphs hold kernels alone: numbers of rows that the processor must wait for are none.
+        fixed = not any(str(symbol).startswith("u") for symbol in program.range_constraints)
+        config = _inductor_config({**(notes or {}), "device": device, "max_batch": str(max_batch)})
+        torch._inductor.aoti_compile_and_package(program, package_path=os.fspath(path), inductor_configs=config)
+    path = Path(path)
+    layers = {"cuda_graph": device == "cuda" and fixed}
+    return EngineFile(path.name, RUNTIME, _version(), target, path.stat().st_size, sha256(path), layers)
+
+
+def _inductor_config(notes: dict[str, str]) -> dict[str, Any]:
+    return {
+        "aot_inductor.metadata": notes,
+        # With it, convolutions over a number of rows that depends on the data give wrong answers (PyTorch 2.13): they
+        # come with channels last, and what follows reads them as if channels came first. On a CPU it gains nothing.
+        "layout_optimization": False,
+        # The code between kernels: half a minute less to compile, and nothing is slower.
+        "aot_inductor.compile_wrapper_opt_level": "O0",
+        "aot_inductor.precompile_headers": False,
+    }
+
+
+def package_notes(manifest: Manifest) -> dict[str, str]:
+    """What programs without Python know of a package: text only, the classes' names one a line.
+
+    `input` is "prepared" where the network sees clips as prep makes them of raw NTU files, "raw" where it prepares the
+    two bodies of most motion itself, else "changed".
+    """
+    args = feeder_from(manifest.feeder_args)
+    # Of these nothing changes unless others are set.
+    plain = FeederArgs(window_size=args.window_size, crop=args.crop, repeat=args.repeat)
+    fits = manifest.dataset.startswith("ntu") and args in (plain, replace(plain, make_stream="joint"))
+    keys = ("channels", "frames", "joints", "bodies", "layout", "dataset", "num_class", "precision", "alpha")
+    return {
+        **{key: str(getattr(manifest, key)) for key in keys},
+        "streams": " ".join(manifest.streams),
+        "classes": "\n".join(manifest.class_names),
+        "input": "changed" if not fits else "raw" if manifest.with_prep else "prepared",
+    }
+
+
+def _version() -> str:
+    """PyTorch's, without what it was built for."""
+    return torch.__version__.split("+")[0]
+
+
+class AotEngine(Engine):
+    """A package on the processor or the GPU that it was compiled for; there one clip at a time runs as a CUDA graph."""
+
+    runtime = RUNTIME
+
+    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, engine: EngineFile) -> None:
+        """Load one of the folder's packages.
+
+        Raises:
+            ValueError: the file is not the manifest's, or was compiled for another PyTorch, processor or GPU.
+        """
+        super().__init__(folder, manifest)
+        path = Path(folder) / engine.file
+        check_file(path, engine.sha256)
+        if engine.version != _version():
+            raise ValueError(
+                f"{path}: compiled by PyTorch {engine.version}, {_version()} is installed: run export-trt again"
+            )
+        if engine.target not in ("cpu", present_target()):
+            raise ValueError(f"{path}: is for {engine.target}, which is not at hand: run export-trt here")
+        self.device = "cpu" if engine.target == "cpu" else "cuda"
+        self._package = torch._inductor.aoti_load_package(os.fspath(path))
+        _check_instructions(self._package.get_metadata(), path)
+        self._one_clip = _CudaGraph(self._package, manifest.shape) if engine.layers.get("cuda_graph") else None
+
+    def _run(self, joints: np.ndarray) -> Answers:
+        clips = torch.from_numpy(joints).to(self.device)
+        with torch.inference_mode():
+            run = self._one_clip if self._one_clip is not None and len(clips) == 1 else self._package
+            return tuple(answer.cpu().numpy() for answer in run(clips))
+
+
+def _check_instructions(metadata: Mapping[str, str], path: Path) -> None:
+    """Raises ValueError where the package uses instructions that this processor lacks: it would be killed by them."""
+    if "AVX512" in metadata.get("AOTI_CPU_ISA", "") and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        raise ValueError(f"{path}: is compiled for AVX-512, which this processor lacks: run export-trt here")
+
+
+class _CudaGraph:
+    """A package's work for one clip, recorded once and started as a whole: hundreds of launches become one."""
+
+    def __init__(self, package: Any, shape: tuple[int, int, int, int]) -> None:
+        self._joints = torch.zeros(1, *shape, device="cuda")
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode():
+            # What is allocated and chosen in a first run cannot be recorded.
+            beside = torch.cuda.Stream()
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):
+                package(self._joints)
+            torch.cuda.current_stream().wait_stream(beside)
+            with torch.cuda.graph(self._graph):
+                self._answers = package(self._joints)
+
+    def __call__(self, joints: Tensor) -> list[Tensor]:
+        """(1, C, T, V, M) to the answers, which the next call overwrites."""
+        self._joints.copy_(joints)
+        self._graph.replay()
+        return self._answers
