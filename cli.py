@@ -183,6 +183,7 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--motion-alpha", type=float, help="Weight of the motion streams.  [default: that of the bones]")
 @click.option("--with-prep", is_flag=True, help="The graph takes raw joints and prepares them.")
 @click.option("--dense", is_flag=True, help="Computes absent bodies too: a graph that every TensorRT takes.")
+@click.option("--aot", type=click.Choice(("cpu", "cuda")), help="Also a package that runs without Python.")
 @click.option("--refittable", is_flag=True, help="Engines whose weights --refit can change.")
 @click.option("--refit", metavar="DIR", help="Older export; its refittable engine takes the new weights.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")

@@ -15,6 +15,7 @@ import torch
 from agcn.device import AMP_DTYPES
 from agcn.settings import Config
 from export import parity
+from export.aot import build_package, package_notes
 from export.engines import build_engine
 from export.inference import TwoStream
 from export.inputs import comparison_clips, feeder_settings, raw_clips
@@ -23,9 +24,9 @@ from export.onnx_graph import export_graph
 from export.prenorm import prenorm_for
 from export.refit import refit_engine
 from export.request import Request, make_request, raw_data, request_notes
-from export.runtime import OnnxEngine, TensorRtEngine
+from export.runtime import OnnxEngine, open_file, runs_here
 from export.triton import write_repository
-from export.trt_flavors import Flavor, present_target
+from export.trt_flavors import Flavor
 from native_prep.files import Withheld, whole_folder
 from native_prep.progress import Progress
 from native_prep.streams import STREAMS
@@ -53,6 +54,7 @@ def export_engines(
     refittable: bool = False,
     refit: str | os.PathLike[str] | None = None,
     dense: bool = False,
+    aot: str | None = None,
     triton: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Export both streams, or all four, into the folder `out`, whole or not at all.
@@ -72,6 +74,7 @@ def export_engines(
         refit: an older export with such an engine for the GPU at hand, which takes the new weights.
         dense: the graph and the engines compute absent bodies too. Every TensorRT takes such a graph, and such engines
             take `joints`; else TensorRT-RTX would not know how to find the bodies, and engines take only present ones.
+        aot: "cpu" or "cuda": also a package of AOTInductor, which `agcn_run` runs without Python.
         triton: where to write a model repository too, see `export.triton`.
 
     Returns:
@@ -86,7 +89,7 @@ def export_engines(
     request = make_request(
         config, weights, streams=streams, precision=precision, flavor=flavor, targets=targets, max_batch=max_batch,
         alpha=alpha, motion_alpha=motion_alpha, with_prep=with_prep, refittable=refittable, refit=refit,
-        dense=dense,
+        dense=dense, aot=aot,
     )  # fmt: skip
     notes = request_notes(request)
     with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
@@ -102,7 +105,7 @@ def export_engines(
 
 def _is_foreign(path: Path) -> bool:
     """Whether a file in an older export is none of its own."""
-    return path.suffix not in (".onnx", ".engine") and path.name != FILE_NAME
+    return path.suffix not in (".onnx", ".engine", ".pt2") and path.name != FILE_NAME
 
 
 def _result(manifest: Manifest, out: Path) -> dict[str, Any]:
@@ -120,7 +123,7 @@ def _result(manifest: Manifest, out: Path) -> dict[str, Any]:
 def _export(request: Request, folder: Path) -> Manifest:
     """Everything into `folder`; engines only where the graph passed."""
     graph = folder / GRAPH
-    with Progress(2 + len(request.targets), "export", "step") as progress:
+    with Progress(2 + len(request.targets) + (request.aot is not None), "export", "step") as progress:
         write_graph(request, graph, "joints", request.dense)
         progress.update(1, "graph")
         clips, prepared, source = _clips(request)
@@ -129,10 +132,13 @@ def _export(request: Request, folder: Path) -> Manifest:
         measured |= {"source": source, "runtime": f"onnxruntime on {session.device}"}
         progress.update(1, "parity")
         engines = _write_engines(request, graph, progress) if measured["passed"] else []
+        if request.aot is not None and measured["passed"]:
+            engines.append(_write_package(request, _manifest(request, graph, [], measured), folder))
+            progress.update(1, "package")
     manifest = _manifest(request, graph, engines, measured)
     for engine in engines:
-        if engine.target == present_target():
-            got = TensorRtEngine(folder, manifest, engine).run(clips)
+        if runs_here(engine):
+            got = open_file(folder, manifest, engine).run(clips)
             measured = parity.check(got, *request.compared, prepared, request.precision)
             manifest.parity.setdefault("engines", {})[engine.file] = measured
             manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
@@ -150,9 +156,14 @@ def _clips(request: Request) -> tuple[np.ndarray, np.ndarray, str]:
 
 def write_graph(request: Request, path: Path, takes: str, dense: bool) -> None:
     """The request's network as ONNX; see `export_graph`."""
+    notes = {"precision": request.precision, "alpha": str(request.alpha), "layout": request.joint.layout.name}
+    export_graph(_network(request, dense), request.shape, path, notes, takes)
+
+
+def _network(request: Request, dense: bool) -> TwoStream:
     layout = request.joint.layout
     joint, bone, *motion = request.models.values()
-    network = TwoStream(
+    return TwoStream(
         joint,
         bone,
         layout.bone_parents,
@@ -164,8 +175,14 @@ def write_graph(request: Request, path: Path, takes: str, dense: bool) -> None:
         prepare=prenorm_for(layout) if request.with_prep else None,
         skip_absent=not dense,
     )
-    notes = {"precision": request.precision, "alpha": str(request.alpha), "layout": layout.name}
-    export_graph(network, request.shape, path, notes, takes)
+
+
+def _write_package(request: Request, manifest: Manifest, folder: Path) -> EngineFile:
+    assert request.aot is not None
+    # A CUDA graph has no number of rows that data decide.
+    network = _network(request, dense=request.dense or request.aot == "cuda")
+    path = folder / f"two_stream.{request.aot}.pt2"
+    return build_package(network, request.shape, path, request.aot, request.max_batch, package_notes(manifest))
 
 
 def _write_engines(request: Request, graph: Path, progress: Progress) -> list[EngineFile]:

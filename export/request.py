@@ -35,6 +35,7 @@ class Request:
         refittable: whether their weights may be changed later.
         refit: an older engine that takes these weights, and where it is.
         dense: whether absent bodies are computed too.
+        aot: "cpu" or "cuda", what a package of AOTInductor is for; None for none.
     """
 
     models: dict[str, Model]
@@ -51,6 +52,7 @@ class Request:
     refittable: bool
     refit: tuple[Path, EngineFile] | None
     dense: bool
+    aot: str | None
 
     @property
     def joint(self) -> Model:
@@ -89,6 +91,7 @@ def make_request(
     refittable: bool,
     refit: str | os.PathLike[str] | None,
     dense: bool,
+    aot: str | None,
 ) -> Request:
     """Loads and checks; see `export.build.export_engines` for the arguments.
 
@@ -124,7 +127,7 @@ def make_request(
     shape = input_shape(config, models["joint"])
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
-        picked, refittable or refit is not None, None, dense,
+        picked, refittable or refit is not None, None, dense, aot,
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 

@@ -17,7 +17,7 @@ from export.onnx_graph import INPUT, ROW_INPUTS, output_names
 from export.parity import Answers
 from export.trt_flavors import is_installed, load_flavor, present_target
 
-RUNTIMES = ("auto", "onnxruntime", "tensorrt", "tensorrt-rtx")
+RUNTIMES = ("auto", "onnxruntime", "aotinductor", "tensorrt", "tensorrt-rtx")
 # TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines.
 CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0"})
 
@@ -137,17 +137,37 @@ def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: i
     if prefer not in RUNTIMES:
         raise ValueError(f"runtime {prefer!r} is not known: use one of {', '.join(RUNTIMES)}")
     manifest = read_manifest(folder)
-    target = present_target()
+    # Not packages of AOTInductor: on a CPU ONNX Runtime is faster, on a GPU TensorRT.
     flavors = ("tensorrt", "tensorrt-rtx") if prefer == "auto" else (prefer,)
     for engine in manifest.engines:
-        if engine.target == target and engine.flavor in flavors and is_installed(engine.flavor):
-            return TensorRtEngine(folder, manifest, engine)
+        if engine.flavor in flavors and runs_here(engine):
+            return open_file(folder, manifest, engine)
     if prefer in ("auto", "onnxruntime"):
         return OnnxEngine(folder, manifest, threads)
     built = ", ".join(f"{engine.flavor} {engine.target}" for engine in manifest.engines) or "none"
     raise ValueError(
-        f"{folder}: no {prefer} engine for {target or 'a machine without a GPU'} (it has: {built}): export one"
+        f"{folder}: no {prefer} engine for {present_target() or 'the CPU'} (it has: {built}): export one"
     )
+
+
+def runs_here(engine: EngineFile) -> bool:
+    """Whether this machine has what the engine is for."""
+    if engine.flavor == "aotinductor":
+        return engine.target in ("cpu", present_target())
+    return engine.target == present_target() and is_installed(engine.flavor)
+
+
+def open_file(folder: str | os.PathLike[str], manifest: Manifest, engine: EngineFile) -> Engine:
+    """One of the engines of an exported folder.
+
+    Raises:
+        ValueError: another file than the manifest's, or of another version.
+    """
+    if engine.flavor == "aotinductor":
+        from export.aot import AotEngine  # it builds on this module
+
+        return AotEngine(folder, manifest, engine)
+    return TensorRtEngine(folder, manifest, engine)
 
 
 def open_session(path: str | os.PathLike[str], threads: int | None = None) -> Any:

@@ -28,6 +28,7 @@ PROMISED = {
         "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
         "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit", "--triton",
+        "--aot",
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",

@@ -17,8 +17,9 @@ from export.build import export_engines
 from export.engines import build_engine
 from export.inference import TwoStream
 from export.inputs import comparison_clips, dataset_of, input_shape
-from export.manifest import read_manifest, sha256
+from export.manifest import EngineFile, read_manifest, sha256
 from export.onnx_graph import export_graph
+from export.runtime import OnnxEngine, open_engine, runs_here
 from native_prep.layouts import KINETICS, NTU, NW_UCLA, layout_from_edges
 
 needs_rtx = pytest.mark.skipif(not trt_flavors.is_installed("tensorrt-rtx"), reason="tensorrt-rtx is not installed")
@@ -139,6 +140,27 @@ def test_a_failing_build_leaves_nothing(exported: Path, tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         export_job(exported, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_lies_beside_the_graph(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def package(network: TwoStream, shape, path: Path, device: str, max_batch: int, notes: dict) -> EngineFile:
+        assert (network.skip_absent, shape, device, max_batch) == (True, (3, FRAMES, 25, 2), "cpu", 5)
+        assert notes["input"] == "prepared"
+        path.write_bytes(b"compiled")
+        return EngineFile(path.name, "aotinductor", torch.__version__, "cpu", 8, sha256(path))
+
+    def answers(folder: Path, manifest, engine: EngineFile) -> OnnxEngine:
+        assert engine.flavor == "aotinductor" and runs_here(engine)
+        return OnnxEngine(folder, manifest)
+
+    monkeypatch.setattr(build, "build_package", package)
+    monkeypatch.setattr(build, "open_file", answers)
+    result = export_job(exported, tmp_path / "out", aot="cpu", targets=[], dense=False)
+    assert result["passed"] and result["engines"][-1].endswith("two_stream.cpu.pt2")
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest.parity["engines"]["two_stream.cpu.pt2"]["passed"]
+    with pytest.raises(ValueError, match=r"two_stream\.cpu\.pt2: is"):
+        open_engine(tmp_path / "out", "aotinductor")
 
 
 def test_result_is_the_contracts(exported: Path) -> None:

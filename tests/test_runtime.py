@@ -49,7 +49,7 @@ def test_auto_is_onnx_runtime_without_a_fitting_gpu(folder: Path, monkeypatch: p
     engine = open_engine(folder)
     assert isinstance(engine, OnnxEngine)
     assert engine.runtime == "onnxruntime"
-    with pytest.raises(ValueError, match="no tensorrt-rtx engine for a machine without a GPU"):
+    with pytest.raises(ValueError, match="no tensorrt-rtx engine for the CPU"):
         open_engine(folder, "tensorrt-rtx")
     with pytest.raises(ValueError, match="runtime 'trt' is not known"):
         open_engine(folder, "trt")
