@@ -27,8 +27,8 @@ def predict(
         ValueError: the options are of several ways, or of none.
         OSError: a file cannot be read or written.
     """
-    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps,
-            "gone": gone, "realtime": realtime or None}  # fmt: skip
+    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps}
+    live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
     if stores:
@@ -39,14 +39,11 @@ def predict(
         return score_stores(engine, stores, out, part)
     if stream:
         if len(clips) > 1 or (clips and follow) or (idle is not None and not follow):
-            raise ValueError(
-                "--stream takes one CLIP, or - for stdin, or --follow FILE, perhaps with --idle: see --help"
-            )
+            raise ValueError("--stream takes one CLIP, - for stdin, or --follow FILE with --idle or not: see --help")
         from export.live import LiveSettings, predict_stream
 
         settings = LiveSettings(window, stride, fps, 10 if gone is None else gone, top, realtime)
-        source = clips[0] if clips else None
-        return predict_stream(engine, source, follow=follow, idle=idle, timeline=timeline, settings=settings)
+        return predict_stream(engine, *clips, follow=follow, idle=idle, timeline=timeline, settings=settings)
     if not clips:
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
     from export.predict import predict as run
