@@ -28,8 +28,8 @@ def predict(
         ValueError: the options are of several ways, or of none.
         OSError: a file cannot be read or written.
     """
-    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps,
-            "gone": gone, "realtime": realtime or None}  # fmt: skip
+    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps}
+    live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
     if stores:
@@ -40,9 +40,7 @@ def predict(
         return score_stores(engine, stores, out, part, runtime=runtime)
     if stream:
         if len(clips) > 1 or (clips and follow) or (idle is not None and not follow):
-            raise ValueError(
-                "--stream takes one CLIP, or - for stdin, or --follow FILE, perhaps with --idle: see --help"
-            )
+            raise ValueError("--stream takes one CLIP, - for stdin, or --follow FILE with --idle or not: see --help")
         from export.live import LiveSettings, predict_stream
 
         settings = LiveSettings(window, stride, fps, 10 if gone is None else gone, top, realtime)

@@ -145,9 +145,7 @@ def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: i
     if prefer in ("auto", "onnxruntime"):
         return OnnxEngine(folder, manifest, threads)
     built = ", ".join(f"{engine.flavor} {engine.target}" for engine in manifest.engines) or "none"
-    raise ValueError(
-        f"{folder}: no {prefer} engine for {present_target() or 'the CPU'} (it has: {built}): export one"
-    )
+    raise ValueError(f"{folder}: no {prefer} engine for {present_target() or 'the CPU'} (it has: {built}): export one")
 
 
 def runs_here(engine: EngineFile) -> bool:

@@ -167,9 +167,29 @@ def test_gaps_and_new_beginnings(exported: Path, recording: Path, capsys: pytest
         (0, 9), (6, 15), (7, 16), (40, 49), (45, 54), (50, 59), (10, 19), (15, 24), (20, 29),
     ]  # fmt: skip
     assert "cam: frame 40 follows frame 16: the window begins anew" in capsys.readouterr().err
+    assert [(row.start, round(row.end, 3)) for row in ours.timeline.rows] == [
+        (0, 0.533),
+        (40 / 30, 1.967),
+        (1 / 3, 0.967),
+    ]
     result = ours.result()
     # A sender that counts from 0 again is believed at the eleventh old frame.
     assert result["restarts"] == 2 and result["dropped"]["late"] == 10 and result["frames"] == len(numbers) - 10
+
+
+def test_strides_go_on_after_a_gap(exported: Path, recording: Path) -> None:
+    ours, found = session(engine_for(exported), window=10, stride=2)
+    ours.run(arrivals(recording, [*range(12), *range(18, 22)]))
+    assert [one["end_frame"] for one in found] == [9, 11, 18, 19, 21]
+
+
+def test_people_of_a_file_are_told_apart_by_id(tmp_path: Path) -> None:
+    path = write_ntu(tmp_path / "S001C001P001R001A001.skeleton", 1, 4, 2)
+    assert read_people(str(path), get_dataset("ntu60")).ids is None, "one id for everybody tells nothing"
+    first, *others = path.read_text().split("72057594037931101")
+    path.write_text(first + "".join(f"7205{'1221'[place % 4]}{text}" for place, text in enumerate(others)))
+    ids = read_people(str(path), get_dataset("ntu60")).ids
+    assert ids is not None and ids.tolist() == [[0, 1, 0, 1], [1, 0, 1, 0]]
 
 
 def test_nobody_there_is_an_answer_too(exported: Path, recording: Path, tmp_path: Path) -> None:
@@ -190,6 +210,14 @@ def test_time_of_the_sender(exported: Path, recording: Path) -> None:
         Arrival(Frame(n, 100 + n / 10 if n != 14 else None, one.frame.bodies), 0.0, 0) for n, one in enumerate(moments)
     )
     assert [(one["start"], one["end"]) for one in found] == [(100.0, 100.9), (100.5, 101.4)]
+    # Counted and timed anew: frame 20 comes twice, at 102 and at 500 seconds.
+    ours, found = session(engine_for(exported), window=10, stride=50, fps=10)
+    numbers = [*range(20, 35), *range(10, 30)]
+    ours.run(
+        Arrival(Frame(n, (100 if place < 15 else 498) + n / 10, moments[0].frame.bodies), 0.0, 0)
+        for place, n in enumerate(numbers)
+    )
+    assert [(one["start"], one["end"]) for one in found] == [(102.0, 102.9), (102.5, 103.4), (500.0, 500.9)]
 
 
 def test_realtime_leaves_answers_out(exported: Path, recording: Path) -> None:
