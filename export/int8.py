@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -15,7 +16,8 @@ from agcn.data import is_there, open_clips
 from agcn.model import Model
 from agcn.settings import Config
 from export.inputs import comparison_clips, input_batches
-from export.onnx_graph import strip_traces
+from export.onnx_graph import INPUT, strip_traces
+from export.parity import Answers
 from export.runtime import engine_inputs
 
 CALIBRATION_CLIPS = 64
@@ -83,6 +85,18 @@ def quantise(
     onnx.helper.set_model_props(made, notes)
     strip_traces(made)
     onnx.save(made, os.fspath(out))
+
+
+def answers_in_float32(graph: str | os.PathLike[str], joints: np.ndarray) -> Answers:
+    """What a QDQ graph says for joints (N, C, T, V, M), each node computed by itself as it is written.
+
+    Only rounding to int8 is in it, none of what int8 kernels do with sums.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(os.fspath(graph), options, providers=["CPUExecutionProvider"])
+    return tuple(session.run(None, {INPUT: joints}))
 
 
 def _first_convolutions(model: onnx.ModelProto) -> list[str]:
