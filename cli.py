@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 BENCHMARKS = ("xsub", "xview", "xset")
 DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla")
 
 # What may follow an option that takes several values, so that `--stream joint bone` means what it says.
@@ -175,7 +176,7 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--config", metavar="FILE", required=True)
 @click.option("--out", metavar="DIR", required=True)
 @click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
-@click.option("--precision", type=click.Choice(("fp32", "tf32", "fp16", "bf16")), default="fp32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
 @click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX).")
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)

@@ -19,6 +19,7 @@ from export.aot import build_package, package_notes
 from export.engines import build_engine
 from export.inference import TwoStream
 from export.inputs import comparison_clips, feeder_settings, raw_clips
+from export.int8 import CALIBRATION_CLIPS, calibration_clips, labelled_clips, quantise
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph
 from export.prenorm import prenorm_for
@@ -63,7 +64,7 @@ def export_engines(
 
     Args:
         joint_weights, bone_weights, config: checkpoints, and the configuration of the joint stream.
-        precision: what the network computes in: fp32, tf32 (engines only; the graph is float32), fp16 or bf16.
+        precision: what the network computes in: fp32, tf32 (engines only; the graph is float32), fp16, bf16 or int8.
         flavor: auto, tensorrt or tensorrt-rtx; auto without either of them installed makes ONNX alone.
         targets: GPU generations, "sm_86" say; see `pick_targets` for what none means.
         max_batch, alpha: largest batch of the engines, weight of the bone stream.
@@ -128,8 +129,11 @@ def _export(request: Request, folder: Path) -> Manifest:
         progress.update(1, "graph")
         clips, prepared, source = _clips(request)
         session = OnnxEngine(folder, _manifest(request, graph, [], {}))
-        measured = parity.check(session.run(clips), *request.compared, prepared, request.precision)
+        precision = "fp32" if request.precision == "int8" else request.precision
+        measured = parity.check(session.run(clips), *request.compared, prepared, precision)
         measured |= {"source": source, "runtime": f"onnxruntime on {session.device}"}
+        if request.precision == "int8" and measured["passed"]:
+            measured = _to_int8(request, graph, session) | {"float": measured}
         progress.update(1, "parity")
         engines = _write_engines(request, graph, progress) if measured["passed"] else []
         if request.aot is not None and measured["passed"]:
@@ -139,11 +143,39 @@ def _export(request: Request, folder: Path) -> Manifest:
     for engine in engines:
         if runs_here(engine):
             got = open_file(folder, manifest, engine).run(clips)
-            measured = parity.check(got, *request.compared, prepared, request.precision)
+            measured = _check_engine(request, got, session.run(clips), prepared)
             manifest.parity.setdefault("engines", {})[engine.file] = measured
             manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
     write_manifest(folder, manifest)
     return manifest
+
+
+def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any]:
+    """Quantises the float32 graph in its place, and what `parity.compare_int8` says of it."""
+    ranged, ranged_on = _calibration(request)
+    labelled = None if request.with_prep else labelled_clips(request.config, request.joint)
+    clips, labels, source = labelled or (ranged, None, ranged_on)
+    exact = floats.run(clips)
+    quantise(graph, graph, ranged)
+    got = OnnxEngine(graph.parent, _manifest(request, graph, [], {})).run(clips)
+    calibration = {"clips": len(ranged), "source": ranged_on}
+    return parity.compare_int8(got, exact, labels) | {
+        "source": source, "runtime": f"onnxruntime on {floats.device}", "calibration": calibration,
+    }  # fmt: skip
+
+
+def _calibration(request: Request) -> tuple[np.ndarray, str]:
+    """What ranges are measured on: clips as the graph takes them, and where they are from."""
+    if request.with_prep:
+        clips, _, source = raw_clips(request.joint.layout, request.shape, CALIBRATION_CLIPS)
+        return clips, source
+    return calibration_clips(request.config, request.joint, request.shape)
+
+
+def _check_engine(request: Request, got: parity.Answers, floats: parity.Answers, clips: np.ndarray) -> dict[str, Any]:
+    if request.precision == "int8":
+        return parity.compare_int8(got, floats)
+    return parity.check(got, *request.compared, clips, request.precision)
 
 
 def _clips(request: Request) -> tuple[np.ndarray, np.ndarray, str]:
@@ -193,9 +225,11 @@ def _write_engines(request: Request, graph: Path, progress: Progress) -> list[En
         return engines
     with tempfile.TemporaryDirectory(prefix="agcn_graph_") as other:
         source = graph
-        if request.picks_bodies:
+        if request.picks_bodies or request.precision == "int8":
             source = Path(other) / GRAPH
             write_graph(request, source, request.engine_takes, dense=True)
+        if request.precision == "int8":
+            quantise(source, source, _calibration(request)[0], request.engine_takes, for_engines=True)
         for target in request.targets:
             engine, layers = _build(request, flavor, source, target)
             path = graph.with_name(f"two_stream_{target}.engine")

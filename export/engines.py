@@ -16,13 +16,15 @@ from export.onnx_graph import INPUT, ROW_INPUTS
 from export.trt_flavors import Flavor, present_target
 from native_prep.files import whole_file
 
-TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
+# In a QDQ graph convolutions are float32 between conversions, which the builder makes one with them.
+TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "FLOAT"}
 # What the inspector calls them, in any version.
 _INSPECTOR_WORDS = {
     "fp32": ("float", "fp32"),
     "tf32": ("float", "fp32", "tf32"),
     "fp16": ("half", "fp16"),
     "bf16": ("bfloat16", "bf16"),
+    "int8": ("int8",),
 }
 TUNED_BATCH = 8
 # Bodies in a clip of NTU, on average.
@@ -90,12 +92,16 @@ def _parse(flavor: Flavor, builder: Any, graph: str | os.PathLike[str]) -> Any:
 
 
 def _check_layers(network: Any, precision: str, graph: str | os.PathLike[str]) -> dict[str, int]:
-    """How many convolutions compute in which type."""
+    """How many convolutions compute in which type, and with int8 how many conversions to it there are."""
     layers = [network.get_layer(place) for place in range(network.num_layers)]
     found = Counter(layer.get_output(0).dtype.name for layer in layers if layer.type.name == "CONVOLUTION")
     wanted = TYPE_NAMES[precision]
     if set(found) != {wanted}:
         raise ValueError(f"{graph}: convolutions in {dict(found)}, {precision} was asked for: export the graph again")
+    if precision == "int8":
+        found["QUANTIZE"] = sum(layer.type.name == "QUANTIZE" for layer in layers)
+        if not found["QUANTIZE"]:
+            raise ValueError(f"{graph}: nothing in it is quantised, int8 was asked for: export the graph again")
     return dict(found)
 
 

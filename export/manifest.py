@@ -39,7 +39,7 @@ class Manifest:
         layout: name of the skeleton; dataset: the one whose raw clips `predict` reads, "custom" for one's own, "" for
             none.
         num_class, class_names: the classes; names are empty where they are not known.
-        precision: fp32, tf32, fp16 or bf16.
+        precision: fp32, tf32, fp16, bf16 or int8.
         alpha: weight of the bone stream in `scores`.
         motion_alpha: weight of the motion streams, where there are four streams.
         streams: which the graph holds, in the order of its outputs.

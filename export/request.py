@@ -19,7 +19,7 @@ from native_prep.catalog import class_names
 from native_prep.custom import check_layout, read_about
 from native_prep.streams import STREAMS
 
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ def make_request(
     check_streams(list(given), streams)
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
+    if precision == "int8" and aot:
+        raise ValueError("--precision int8: packages of AOTInductor compute in floating point: leave --aot out")
+    if precision == "int8" and (refittable or refit):
+        raise ValueError("--precision int8: new weights have other ranges, such engines are not refitted: build them")
     motion_alpha = alpha if motion_alpha is None else motion_alpha
     for name, value in (("alpha", alpha), ("motion alpha", motion_alpha)):
         if not math.isfinite(value):
