@@ -145,7 +145,7 @@ def test_a_failing_build_leaves_nothing(exported: Path, tmp_path: Path, monkeypa
 def test_a_package_lies_beside_the_graph(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def package(network: TwoStream, shape, path: Path, device: str, max_batch: int, notes: dict) -> EngineFile:
         assert (network.skip_absent, shape, device, max_batch) == (True, (3, FRAMES, 25, 2), "cpu", 5)
-        assert notes["input"] == "prepared"
+        assert notes["streams"] == "joint bone"
         path.write_bytes(b"compiled")
         return EngineFile(path.name, "aotinductor", torch.__version__, "cpu", 8, sha256(path))
 
