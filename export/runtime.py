@@ -177,7 +177,9 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
     if CUDA_PROVIDER[0] in onnxruntime.get_available_providers() and torch.cuda.is_available():
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[CUDA_PROVIDER, "CPUExecutionProvider"])
+        # Of several processes each has a GPU of its own.
+        cuda = (CUDA_PROVIDER[0], {**CUDA_PROVIDER[1], "device_id": str(torch.cuda.current_device())})
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[cuda, "CPUExecutionProvider"])
     model = onnx.load(path)
     source = with_rounding(model).SerializeToString() if has_bfloat16(model) else os.fspath(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
