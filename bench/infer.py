@@ -118,8 +118,9 @@ def _time(
     seconds: float,
 ) -> None:
     """Compares all ways on `clips`, and times those that agree."""
+    exact = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips)
     for name, way in ways.items():
-        part.checks.append(_check(name + suffix, way, pair, clips))
+        part.checks.append(_check(name + suffix, way, pair, clips, exact))
     timed = {name + suffix: partial(way.network, clips) for name, way in ways.items()}
     plain = PLAIN + suffix
     timings = measure({name: work for name, work in timed.items() if name == plain or part.agrees(name)}, runs, seconds)
@@ -130,12 +131,11 @@ def _time(
     part.add_rates(timings, dict.fromkeys(timings, len(clips)), "clips/s", plain, notes)
 
 
-def _check(name: str, way: Way, pair: tuple[Model, Model], clips: np.ndarray) -> Check:
+def _check(name: str, way: Way, pair: tuple[Model, Model], clips: np.ndarray, exact: Answers) -> Check:
     got = way.network(clips)
     if way.reference is not None:
         found = compare_int8(got, way.reference(clips))
         return Check(name, found["rms_rel"], found["tolerance"], "scores, error relative to their spread, both r.m.s.")
-    exact = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips)
     plain = None
     if way.precision != "fp32":
         plain = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips, way.precision)

@@ -81,7 +81,8 @@ def dataset_of(layout: Layout, num_class: int) -> str:
 
 def check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
     """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow."""
-    changed = [key for key, value in asdict(FeederArgs()).items() if settings[key] != value and key != "window_size"]
+    usual = asdict(FeederArgs())
+    changed = [key for key, value in settings.items() if usual[key] != value and key != "window_size"]
     changed = [key for key in changed if not (key == "make_stream" and settings[key] == "joint")]
     if changed:
         raise ValueError(

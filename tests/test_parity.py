@@ -82,7 +82,7 @@ def test_folded_network_passes_and_a_bent_one_fails() -> None:
 
         assert measured()["passed"], measured()
         # As if one batch norm had been folded wrongly.
-        network.bone.blocks[1].temporal.bias.data *= 1.01
+        network.streams[1].blocks[1].temporal.bias.data *= 1.01
         assert not measured()["passed"]
 
 
