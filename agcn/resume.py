@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from agcn.checkpoint import load_torch
+from agcn.meter import Meter
+from agcn.parallel import World
 from agcn.settings import Config
 from native_prep.files import whole_file
 
@@ -68,17 +69,26 @@ def fingerprint(config: Config, amp_dtype: str | None) -> str:
     return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
 
 
-def random_state(device: torch.device) -> Tensor:
-    """Where the numbers that dropout draws on `device` have come to."""
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+def within_epoch(meter: Meter, world: World) -> dict[str, Any]:
+    """What goes on within an epoch: the sums of its steps, and where the numbers that dropout draws have come to."""
+    device = world.device
+    random = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    return {"meter": meter.sums(), "random": random, "device": device.type}
 
 
-def set_random_state(device: torch.device, state: Tensor) -> None:
-    """Goes on with the numbers from there."""
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
+def go_on_within(left_off: dict[str, Any], meter: Meter, world: World) -> None:
+    """Takes up what `within_epoch` gave.
+
+    Several processes, or another kind of device, go on with the same sums, but dropout draws other numbers there.
+    """
+    if world.leads:
+        meter.go_on(left_off["meter"])
+    if world.size > 1 or left_off["device"] != world.device.type:
+        return
+    if world.device.type == "cuda":
+        torch.cuda.set_rng_state(left_off["random"], world.device)
     else:
-        torch.set_rng_state(state)
+        torch.set_rng_state(left_off["random"])
 
 
 def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
@@ -89,10 +99,8 @@ def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
         name: what a checkpoint is called.
 
     Returns:
-        What to say, "" where there is nothing to keep yet.
+        What to say.
     """
-    if not (folder / FILE).is_file():
-        return ""
     state = load_torch(folder / FILE)
     at = Progressed(**state["at"])
     if at.within:

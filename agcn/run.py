@@ -22,7 +22,7 @@ from agcn.model import Model, build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.outcome import write_outcome
 from agcn.parallel import World
-from agcn.resume import FILE, Progressed, fingerprint, keep_finished, random_state, read_state, set_random_state
+from agcn.resume import FILE, Progressed, fingerprint, go_on_within, keep_finished, read_state, within_epoch
 from agcn.rows import Rows
 from agcn.runlog import RunLog
 from agcn.settings import Config
@@ -48,6 +48,8 @@ class Run:
         self.steps = len(self._chunks(0))
         self.at = Progressed(epoch=config.start_epoch, step=config.start_epoch * self.steps)
         self._left_off: dict[str, Any] | None = None
+        # Whether what lies in the folder to resume from is of this run.
+        self._kept = state is not None
         if state is None and config.weights:
             load_weights(self.model, config.weights, config.ignore_weights)
         self.model.to(world.device)
@@ -123,7 +125,7 @@ class Run:
         try:
             self._train()
         except KeyboardInterrupt:
-            if self.world.leads and self.at.step > self.config.start_epoch * self.steps:
+            if self.world.leads and self._kept:
                 self.log.line(keep_finished(self.folder, self._numbered))
             raise
 
@@ -131,18 +133,25 @@ class Run:
         with advising(self.config, self.world.size):
             while self.at.epoch < self.config.num_epoch:
                 epoch = self.at.epoch
-                loss, accuracy = self.train_epoch(epoch)
+                meter = self.train_epoch(epoch)
+                loss, accuracy = meter.whole()
                 self.at.epoch = epoch + 1
                 self.at.losses.append(loss)
                 self.log.line(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.2%}")
-                best = self._is_tested(epoch) and self.evaluate()
+                try:
+                    best = self._is_tested(epoch) and self.evaluate()
+                except KeyboardInterrupt:
+                    # The epoch's steps are done, its test is not.
+                    self.at.epoch = epoch
+                    self.at.losses.pop()
+                    self._pause(self.steps, meter)
                 self.save(epoch, best)
 
     def _is_tested(self, epoch: int) -> bool:
         return (epoch + 1) % self.config.eval_interval == 0 or epoch + 1 == self.config.num_epoch
 
-    def train_epoch(self, epoch: int) -> tuple[float, float]:
-        """One pass over the data; returns the mean loss and accuracy of its steps."""
+    def train_epoch(self, epoch: int) -> Meter:
+        """One pass over the data; returns what adds up its losses and right answers."""
         config, world = self.config, self.world
         # Dropout draws from here, so a resumed epoch is the same as an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([config.seed, epoch, world.rank, 2]).generate_state(1)[0]))
@@ -151,8 +160,7 @@ class Run:
         self.model.train()
         meter = Meter(world, 1 if world.device.type == "cpu" else _LOOK_EVERY)
         if before and self._left_off is not None:
-            meter.go_on(self._left_off["meter"])
-            set_random_state(world.device, self._left_off["random"])
+            go_on_within(self._left_off, meter, world)
         start = time.perf_counter()
         what, clips = f"epoch {epoch + 1}/{config.num_epoch}", (len(chunks) - before) * config.batch_size
         with Stop(world.size == 1) as stop, Progress(clips, what, "clip", quiet=not world.leads) as progress:
@@ -174,11 +182,12 @@ class Run:
                 if stop.asked:
                     self._pause(done + 1, meter)
         self.at.within = 0
-        loss_of_epoch, accuracy = meter.whole()
-        self._check(loss_of_epoch)
+        if stop.asked:
+            self._pause(len(chunks), meter)
+        self._check(meter.whole()[0])
         self.seconds += time.perf_counter() - start
         self.clips_trained += clips
-        return loss_of_epoch, accuracy
+        return meter
 
     def train_step(self, parts: Sequence[Batch], held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
         """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
@@ -249,6 +258,7 @@ class Run:
             if best:
                 torch.save(weights, outputs.part(self.folder / "best.pt"))
             torch.save(self._state(), outputs.part(self.folder / FILE))
+        self._kept = True
 
     def _state(self) -> dict[str, Any]:
         """All that goes on: of a whole epoch."""
@@ -262,11 +272,13 @@ class Run:
         }
 
     def _pause(self, done: int, meter: Meter) -> NoReturn:
-        """Keeps the first `done` steps of an epoch and ends the run."""
-        self.at.within = done
-        within = {"meter": meter.sums(), "random": random_state(self.world.device)}
-        with whole_file(self.folder / FILE) as part:
-            torch.save({**self._state(), "within": within}, part)
+        """Keeps the first `done` steps of an epoch, where one process made them, and ends the run."""
+        if self.world.size == 1:
+            self._check(meter.whole()[0])
+            self.at.within = done
+            with whole_file(self.folder / FILE) as part:
+                torch.save({**self._state(), "within": within_epoch(meter, self.world)}, part)
+            self._kept = True
         raise KeyboardInterrupt
 
     def _numbered(self, at: Progressed | None = None) -> Path:
@@ -277,10 +289,7 @@ class Run:
         """The numbers of the JSON line."""
         at = self.at
         return {
-            "epochs": at.epoch,
-            "top1": at.top1,
-            "top5": at.top5,
-            "best_top1": at.best_top1,
+            "epochs": at.epoch, "top1": at.top1, "top5": at.top5, "best_top1": at.best_top1,
             "checkpoint": at.checkpoint,
             "clips_per_second": round(self.clips_trained / self.seconds, 2) if self.seconds else 0.0,
             "loss": at.losses[-1] if at.losses else None,
@@ -288,4 +297,4 @@ class Run:
             "stream": self.config.stream,
             "device": str(self.world.device),
             "amp": self.amp_dtype,
-        }
+        }  # fmt: skip

@@ -1,5 +1,6 @@
 """Ctrl-C in training: the step under way is finished, so that nothing of what was computed is lost."""
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -33,3 +34,4 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")  # print may be under way

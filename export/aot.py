@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agcn.device import full_float32
 from agcn.settings import FeederArgs
+from export.engine import Engine
 from export.inputs import feeder_from
 from export.manifest import EngineFile, Manifest, check_file, sha256
 from export.parity import Answers
-from export.runtime import Engine
 from export.trt_flavors import present_target
 
 RUNTIME = "aotinductor"
@@ -48,12 +49,7 @@ def build_package(
     Raises:
         ValueError: there is no C++ compiler, or no GPU to compile for.
     """
-    target = "cpu" if device == "cpu" else present_target()
-    if target is None:
-        raise ValueError(f"{path}: a package for cuda is compiled on a machine with a GPU, and none is at hand")
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) is None:
-        raise ValueError(f"{path}: no C++ compiler {compiler!r} is found: install g++, or name one in CXX")
+    target = check_can_build(device)
     network = network.to(device)
     # A batch of 1 would be taken for a constant.
     example = torch.zeros(2, *shape, device=device)
@@ -68,6 +64,21 @@ def build_package(
     path = Path(path)
     layers = {"cuda_graph": device == "cuda" and fixed}
     return EngineFile(path.name, RUNTIME, _version(), target, path.stat().st_size, sha256(path), layers)
+
+
+def check_can_build(device: str) -> str:
+    """What a package for `device` will be for: "cpu", or the GPU at hand.
+
+    Raises:
+        ValueError: there is no C++ compiler, or no GPU to compile for.
+    """
+    target = "cpu" if device == "cpu" else present_target()
+    if target is None:
+        raise ValueError("--aot cuda: a package is compiled on a machine with the GPU, and none is at hand: use cpu")
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise ValueError(f"--aot: no C++ compiler {compiler!r} is found: install g++, or name one in CXX")
+    return target
 
 
 def _inductor_config(notes: dict[str, str]) -> dict[str, Any]:
@@ -127,13 +138,15 @@ class AotEngine(Engine):
         if engine.target not in ("cpu", present_target()):
             raise ValueError(f"{path}: is for {engine.target}, which is not at hand: run export-trt here")
         self.device = "cpu" if engine.target == "cpu" else "cuda"
-        self._package = torch._inductor.aoti_load_package(os.fspath(path))
+        # One thread: otherwise it asks the GPU which run is over, which is not allowed where a CUDA graph is recorded.
+        self._package = torch._inductor.aoti_load_package(os.fspath(path), run_single_threaded=True)
         _check_instructions(self._package.get_metadata(), path)
-        self._one_clip = _CudaGraph(self._package, manifest.shape) if engine.layers.get("cuda_graph") else None
+        with full_float32():
+            self._one_clip = _CudaGraph(self._package, manifest.shape) if engine.layers.get("cuda_graph") else None
 
     def _run(self, joints: np.ndarray) -> Answers:
         clips = torch.from_numpy(joints).to(self.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32():
             run = self._one_clip if self._one_clip is not None and len(clips) == 1 else self._package
             return tuple(answer.cpu().numpy() for answer in run(clips))
 

@@ -6,6 +6,7 @@ build, and again in the engine where it can be loaded, because an engine that is
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,11 +151,17 @@ def timing_cache(flavor: Flavor, config: Any, target: str) -> Iterator[None]:
     path = cache_folder() / f"timings_{flavor.version}_{target}.bin"
     known = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(known)
-    config.set_timing_cache(cache, False)
+    if cache is None or not config.set_timing_cache(cache, False):
+        print(f"{path}: is no cache of this TensorRT: made anew", file=sys.stderr)
+        config.set_timing_cache(config.create_timing_cache(b""), False)
     yield
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        part.write_bytes(bytes(config.get_timing_cache().serialize()))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as part:
+            part.write_bytes(bytes(config.get_timing_cache().serialize()))
+    except OSError as error:
+        # A build takes minutes; it is not thrown away for what would make the next one shorter.
+        print(f"{path}: the timings are not kept: {error.strerror}", file=sys.stderr)
 
 
 def cache_folder() -> Path:

@@ -3,6 +3,7 @@
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
@@ -17,7 +18,7 @@ from agcn.data import Clips, is_there, open_array, open_clips
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
-from native_prep.catalog import DATASETS
+from native_prep.catalog import DATASETS, missing_samples
 from native_prep.clips import read_raw_clip
 from native_prep.layouts import NTU, Layout
 from native_prep.reference import prepare_raw_clip
@@ -91,6 +92,16 @@ def check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
         )
 
 
+def check_raw_shape(layout: Layout, shape: tuple[int, int, int, int]) -> None:
+    """Raises ValueError where raw clips of the data set do not have (C, T, V, M)."""
+    dataset = DATASETS[dataset_of(layout, 1)]
+    if shape[1] > (dataset.max_frames or 0) or shape[3] != dataset.num_person:
+        raise ValueError(
+            f"--with-prep: raw clips of {dataset.name} have up to {dataset.max_frames} frames and "
+            f"{dataset.num_person} bodies, the model takes {shape[1]} and {shape[3]}: export without --with-prep"
+        )
+
+
 def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Raw clips (N, C, T, V, M), the same clips prepared, and where they are from.
 
@@ -105,8 +116,16 @@ def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> t
             place, where = Path(made), "made clips"
             synth(dataset.name, place, clips=count)
         files = sorted(path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
-        spread = np.unique(np.linspace(0, len(files) - 1, count).astype(int))
-        raw = [read_raw_clip(files[index], dataset.name, longest)[:, : shape[1]] for index in spread]
+        unusable = missing_samples(dataset.name)
+        files = [path for path in files if path.stem not in unusable]
+        raw = []
+        for index in np.unique(np.linspace(0, len(files) - 1, count).astype(int)):
+            try:
+                raw.append(read_raw_clip(files[index], dataset.name, longest)[:, : shape[1]])
+            except ValueError as error:
+                print(f"{error}: left out of the comparison", file=sys.stderr)
+        if not raw:
+            raise ValueError(f"{where}: no clip of it can be read: look at what prep says of it")
     prepared = [prepare_raw_clip(clip, layout) for clip in raw]
     return np.stack(raw), np.stack(prepared), where
 

@@ -166,17 +166,18 @@ class LiveSession:
         # A first run compiles, plans and allocates: nobody's latency. It also finds a window that is too long.
         still = np.zeros((1, self.length, self.raw.layout.num_joints, 3))
         self._engine.run(self.raw.prepare(still, f"a window of {self.length} frames"))
+        interrupted = False
         try:
-            for arrival in arrivals:
-                self.take(arrival)
-            interrupted = False
-        except KeyboardInterrupt:
-            interrupted = True
+            try:
+                for arrival in arrivals:
+                    self.take(arrival)
+            except KeyboardInterrupt:
+                interrupted = True
+            self._finish(time.monotonic())
         except BrokenPipeError:
             # Who reads our answers has gone. What is still to be printed goes nowhere, without another error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return True
-        self._finish(time.monotonic())
+            interrupted = True
         return interrupted
 
     def take(self, arrival: Arrival) -> None:

@@ -9,7 +9,7 @@ first line without `bodies` may say what the sender thinks it sends: {"layout": 
 """
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -169,7 +169,8 @@ class FrameParser:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Not by `isfinite`: a whole number of hundreds of digits is too large for it.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def frames_of(poses: Poses, layout: Layout) -> Iterator[Frame]:

@@ -74,10 +74,13 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes]:
     """
     with Path(path).open("rb", buffering=0) as file:
         grown = time.monotonic()
-        while idle is None or time.monotonic() - grown < idle:
+        while True:
             if chunk := file.read(_CHUNK):
-                grown = time.monotonic()
                 yield chunk
+                # After it: who takes the lines may be slow, and that is not the file's standing still.
+                grown = time.monotonic()
+            elif idle is not None and time.monotonic() - grown >= idle:
+                return
             elif os.fstat(file.fileno()).st_size < file.tell():
                 print(f"{path}: became shorter: read from its start again", file=sys.stderr, flush=True)
                 file.seek(0)

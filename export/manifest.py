@@ -101,7 +101,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:
     """Write `manifest` into `folder` and return its path."""
     path = Path(folder) / FILE_NAME
-    path.write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 

@@ -14,7 +14,6 @@ from export.inference import RowNetwork, TwoStream
 from native_prep.streams import STREAMS
 
 INPUT = "joints"
-OUTPUTS = ("joint_logits", "bone_logits", "scores")
 ROW_INPUTS = ("rows", "slots", "place")
 # 22 is the first whose convolution may be bfloat16.
 OPSET = 22
@@ -23,6 +22,9 @@ OPSET = 22
 def output_names(streams: int) -> tuple[str, ...]:
     """The outputs of a graph of two or four streams."""
     return (*(f"{stream}_logits" for stream in STREAMS[:streams]), "scores")
+
+
+OUTPUTS = output_names(2)
 
 
 def export_graph(

@@ -32,6 +32,8 @@ def predict(
     live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
+    if idle is not None and not idle > 0:
+        raise ValueError(f"--idle {idle:g}: give a number of seconds above 0")
     if stores:
         if clips or stream or not out:
             raise ValueError("--store goes with --out FILE.pkl, and without clips or --stream: see --help")

@@ -10,7 +10,8 @@ from typing import Any
 from agcn.checkpoint import load_weights
 from agcn.model import Model, build_model
 from agcn.settings import Config
-from export.inputs import check_prepares, dataset_of, feeder_settings, input_shape
+from export.aot import check_can_build
+from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape
 from export.manifest import EngineFile, sha256
 from export.prenorm import prenorm_for
 from export.refit import refittable_engine
@@ -110,8 +111,8 @@ def make_request(
     for name, value in (("alpha", alpha), ("motion alpha", motion_alpha)):
         if not math.isfinite(value):
             raise ValueError(f"{name} is {value}: give a finite number")
-    if max_batch < 1:
-        raise ValueError(f"max batch is {max_batch}: give at least 1")
+    if max_batch < 2:
+        raise ValueError(f"max batch is {max_batch}: give at least 2")
     settings = feeder_settings(config)
     chosen = choose_flavor(flavor)
     if chosen is None and (targets or refit):
@@ -119,8 +120,10 @@ def make_request(
             "--target and --refit are for TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')"
         )
     picked = pick_targets(chosen, tuple(targets), precision) if chosen else []
-    if refittable and chosen is not None and present_target() not in picked:
-        raise ValueError("--refittable: such engines are built on the GPU that they are for: leave it out here")
+    if refittable and chosen is None:
+        raise ValueError("--refittable is for engines of TensorRT: install the extra tensorrt-rtx, or leave it out")
+    if (refittable or refit) and picked != [present_target()]:
+        raise ValueError("--refittable, --refit: such engines are built on the one GPU that they are for: see --target")
     models = {stream: _load(config, path) for stream, path in given.items()}
     sources = {stream: {"file": Path(path).name, "sha256": sha256(path)} for stream, path in given.items()}
     if with_prep:
@@ -129,6 +132,10 @@ def make_request(
         check_prepares(config, settings)
         prenorm_for(models["joint"].layout)
     shape = input_shape(config, models["joint"])
+    if with_prep:
+        check_raw_shape(models["joint"].layout, shape)
+    if aot:
+        check_can_build(aot)
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
         picked, refittable or refit is not None, None, dense, aot,
@@ -137,8 +144,10 @@ def make_request(
 
 
 def _find_refittable(request: Request, folder: str | os.PathLike[str]) -> tuple[Path, EngineFile]:
-    wanted = {name: getattr(request, name) for name in ("precision", "shape", "max_batch", "with_prep")}
+    same = ("precision", "shape", "max_batch", "with_prep", "alpha", "motion_alpha")
+    wanted = {name: getattr(request, name) for name in same}
     wanted |= {"streams": tuple(request.models), "takes": request.engine_takes}
+    wanted |= {"layout": request.joint.layout.name, "num_class": request.joint.num_class}
     assert request.flavor is not None, "asked for above"
     engine = refittable_engine(folder, request.flavor, wanted)
     return Path(folder) / engine.file, engine
@@ -170,6 +179,10 @@ def request_notes(request: Request) -> list[str]:
         notes.append("no engines: neither tensorrt (with a GPU) nor tensorrt-rtx is installed; the ONNX graph runs")
     elif present_target() not in request.targets:
         notes.append("no engine is for a GPU at hand: parity was measured on the graph they were built from")
+    if request.config.test_windows > 1:
+        notes.append(
+            f"the graph sees one draw of a clip, `test` means over {request.config.test_windows} (test_windows)"
+        )
     hashes = [source["sha256"] for source in request.sources.values()]
     if len(set(hashes)) < len(hashes):
         notes.append("the checkpoints of two streams are the same file")

@@ -1,7 +1,6 @@
 """Runs an exported folder: ONNX Runtime anywhere, a TensorRT engine where one fits the GPU at hand."""
 
 import os
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ import onnx
 import onnxruntime
 import torch
 
+from export.aot import AotEngine
 from export.bfloat16 import has_bfloat16, with_rounding
+from export.engine import Engine
 from export.inference import present_rows
 from export.manifest import EngineFile, Manifest, check_file, read_manifest
 from export.onnx_graph import INPUT, ROW_INPUTS, output_names
@@ -20,43 +21,6 @@ from export.trt_flavors import is_installed, load_flavor, present_target
 RUNTIMES = ("auto", "onnxruntime", "aotinductor", "tensorrt", "tensorrt-rtx")
 # TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines.
 CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0"})
-
-
-class Engine(ABC):
-    """An exported folder, ready to run.
-
-    Attributes:
-        folder, manifest: what was opened.
-        runtime: what runs it, "onnxruntime" or a flavour of TensorRT.
-        device: "cpu" or "cuda".
-    """
-
-    runtime = "onnxruntime"
-    device = "cpu"
-
-    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest) -> None:
-        self.folder, self.manifest = folder, manifest
-
-    def run(self, joints: np.ndarray) -> Answers:
-        """Joints (N, C, T, V, M) -> the logits of each stream and last the scores, each float32 (N, num_class).
-
-        The joints are prepared ones, or raw ones where the manifest's `with_prep` says so.
-
-        Batches above the engine's largest are run in parts.
-
-        Raises:
-            ValueError: the input is of another shape than the engine's.
-        """
-        if joints.ndim != 5 or not len(joints):
-            raise ValueError(f"input of shape {joints.shape}: give at least one clip as (N, C, T, V, M)")
-        self.manifest.check_shape(joints.shape[1:], "the input", self.folder)
-        joints = np.ascontiguousarray(joints, dtype=np.float32)
-        step = self.manifest.max_batch
-        parts = [self._run(joints[start : start + step]) for start in range(0, len(joints), step)]
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-
-    @abstractmethod
-    def _run(self, joints: np.ndarray) -> Answers: ...
 
 
 class OnnxEngine(Engine):
@@ -162,8 +126,6 @@ def open_file(folder: str | os.PathLike[str], manifest: Manifest, engine: Engine
         ValueError: another file than the manifest's, or of another version.
     """
     if engine.flavor == "aotinductor":
-        from export.aot import AotEngine  # it builds on this module
-
         return AotEngine(folder, manifest, engine)
     return TensorRtEngine(folder, manifest, engine)
 

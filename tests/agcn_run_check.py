@@ -31,10 +31,10 @@ CLASSES = ["drink", 'say "a\\b"', "tab\there", "Füße heben", "sit", "stand", "
 PACKAGE, ENGINE = "two_stream.cpu.pt2", "engine.json"
 
 
-def small_network() -> TwoStream:
+def small_network(skip_absent: bool = True) -> TwoStream:
     with three_blocks():
         joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
-        return TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=FRAMES)
+        return TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=FRAMES, skip_absent=skip_absent)
 
 
 def small_manifest(engines: list[EngineFile]) -> Manifest:

@@ -132,10 +132,10 @@ def test_notes_tell_prepared_input_from_changed() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is at hand")
 def test_one_clip_runs_as_a_cuda_graph(tmp_path: Path) -> None:
     manifest = small.small_manifest([])
-    engine = build_package(
-        small.small_network(), manifest.shape, tmp_path / "a.pt2", "cuda", 5, package_notes(manifest)
-    )
+    network = small.small_network(skip_absent=False)
+    engine = build_package(network, manifest.shape, tmp_path / "a.pt2", "cuda", 5, package_notes(manifest))
     opened = AotEngine(tmp_path, manifest, engine)
+    assert engine.layers["cuda_graph"] and opened._one_clip is not None
     clips = joints()
     together = opened.run(clips)
     for place in (0, 3):

@@ -78,7 +78,7 @@ def test_the_first_line_may_say_what_follows() -> None:
     [
         b"{", b"\xff\xfe", b"[1]", b"7", b"[" * 100_000, b"{}", b'{"bodies": 1}', b'{"bodies": [1]}',
         b'{"bodies": [{"joints": 3}]}', line(1.5), line("1"), line(True), line(10**30), line(0, time="now"),
-        line(None, time=1e308),
+        line(None, time=1e308), line(None, time=10**400), line(10**400),
         line(0, time=float("inf")), line(0, WALK[0, :18].tolist()), line(0, ["a"] * 25),
         line(0, [["1", "2", "3"]] * 25),
         line(0, [[1, 2]] * 25), line(0, [[1, 2, 3]] * 24 + [[1, 2]]), line(0, [[float("nan"), 0, 1]] * 25),

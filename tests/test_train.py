@@ -308,6 +308,23 @@ def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: py
     resumed = train(stopped, device="cpu", resume=True)
     assert equal(straight["checkpoint"], resumed["checkpoint"]) and resumed["losses"] == straight["losses"]
     assert len(calls) == 8
+    monkeypatch.setattr(run.Run, "train_step", step)
+    # During the test that follows an epoch: its steps are not made again.
+    evaluated = replace(averaged, work_dir=str(tmp_path / "evaluated"))
+    evaluate_run, calls = run.Run.evaluate, []
+
+    def tests(self):
+        calls.append(self.at.step)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return evaluate_run(self)
+
+    monkeypatch.setattr(run.Run, "evaluate", tests)
+    with pytest.raises(KeyboardInterrupt):
+        train(evaluated, device="cpu")
+    resumed = train(evaluated, device="cpu", resume=True)
+    assert calls == [4, 4, 8]
+    assert equal(straight["checkpoint"], resumed["checkpoint"]) and resumed["losses"] == straight["losses"]
     with Stop(True) as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.asked

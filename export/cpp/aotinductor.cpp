@@ -33,6 +33,7 @@ struct AotInductor : Network {
     runtime = "aotinductor on " + device;
     std::istringstream names(notes["classes"]);
     for (std::string name; std::getline(names, name);) classes.push_back(name);
+    at::globalContext().setAllowTF32CuDNN(false);  // which keeps ten bits: float32 means float32 here
     loader = std::make_unique<AOTIModelPackageLoader>(path);
   }
 

@@ -54,9 +54,11 @@ struct TensorRt : Network {
     if (engine) context.reset(engine->createExecutionContext());
     if (!context) throw UserError(path + ": does not load: " + log.told + ": run export-trt on this machine");
     const auto shape = engine->getTensorShape("joints");
+    if (shape.nbDims < 0) throw UserError(path + ": takes bodies, which Python finds: export with --dense or --with-prep");
     bool fits = shape.nbDims == 5 && shape.d[3] == std::int64_t{kJoints} && shape.d[4] == std::int64_t{kPersons};
     // What a feeder changes in clips is done in Python alone.
-    for (const char* key : {"centre", "align"}) fits = fits && value_of(manifest, key, ",") == "false";
+    for (const char* key : {"layout", "dataset"}) fits = fits && value_of(manifest, key, ",").rfind("\"ntu", 0) == 0;
+    for (const char* key : {"centre", "align", "random_choose", "random_shift", "random_move"}) fits = fits && value_of(manifest, key, ",") == "false";
     for (const char* key : {"sample", "fit"}) fits = fits && value_of(manifest, key, ",") == "\"\"";
     if (!fits) throw UserError(path + ": takes other clips than prep makes of NTU's: give an engine for those");
     frames = static_cast<std::size_t>(shape.d[2]);
