@@ -116,7 +116,7 @@ def test_missing_compiler_and_gpu_are_told_of(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ValueError, match="no C\\+\\+ compiler 'no-such-compiler' is found"):
         build_package(torch.nn.Identity(), (3, 16, 25, 2), tmp_path / "a.pt2")
     monkeypatch.setattr("export.aot.present_target", lambda: None)
-    with pytest.raises(ValueError, match="on a machine with a GPU"):
+    with pytest.raises(ValueError, match="on a machine with the GPU"):
         build_package(torch.nn.Identity(), (3, 16, 25, 2), tmp_path / "a.pt2", "cuda")
 
 
