@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -197,12 +198,16 @@ class Workshop:
         for name in self.made:
             shutil.rmtree(self.finished / name, ignore_errors=True)
 
-    def is_published(self, fingerprint: str) -> bool:
-        """Whether the store is there, made of the very same recordings and settings."""
-        try:
-            return read_about(self.final / STORE).get("fingerprint") == fingerprint
-        except (ValueError, OSError):
-            return False
+    def is_published(self, fingerprint: str, patience: float = 0.0) -> bool:
+        """Whether the store is there, or comes within `patience` seconds, made of the very same files and settings."""
+        end = time.monotonic() + patience
+        while True:
+            with suppress(ValueError, OSError):
+                if read_about(self.final / STORE).get("fingerprint") == fingerprint:
+                    return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.02)
 
     def merge(self, head: StoreHead, shards: Sequence[str], fingerprint: str) -> dict[str, Any]:
         """Checks the shards that others made, removes strangers, and writes `store.json`.

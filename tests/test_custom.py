@@ -239,7 +239,7 @@ def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x48
 
 
 def test_networks_train_test_export_and_predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "choose_flavor", lambda name: None)  # the graph alone
+    monkeypatch.setattr("export.request.choose_flavor", lambda name: None)  # the graph alone
     path = job(tmp_path)
     with three_blocks():
         _walk(tmp_path, path)

@@ -323,8 +323,9 @@ def test_a_growing_file(
 def start(exported: Path, *args: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(ROOT / "cli.py"), "predict", "--engine", str(exported / "engine"), "--stream", *args]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )  # fmt: skip
 
 
 def test_answers_come_while_the_stream_goes_on(exported: Path, recording: Path, tmp_path: Path) -> None:

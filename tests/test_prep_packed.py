@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
     head = (
-        "import json, os, random, signal, sys, time\n"
+        "import json, os, random, signal, sys, time, traceback\n"
         "from pathlib import Path\n"
         "from native_prep import packing\n"
         "from native_prep.prepare import prepare\n"
@@ -161,7 +161,10 @@ for number in range(4):
         try:
             result = pack(out) if number else pack(out, shard='1/2')
             status = 0 if number == 0 or result['clips'] == 40 else 3
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     pids.append(pid)
 print([os.waitpid(pid, 0)[1] for pid in pids])
@@ -310,6 +313,7 @@ for finished in (1, 4, 8):
     pid = os.fork()
     if pid == 0:
         sys.stderr = open(out.with_name('told'), 'w')
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it from its start
         try:
             cli.main(['prep', 'ntu60', '--data-path', str(raw), '--out-folder', str(out), '--format', 'packed',
                       '--max-frames', '64', '--workers', '2'])

@@ -88,6 +88,7 @@ def test_only_an_engine_of_the_same_kind(folder: Path, tmp_path: Path, monkeypat
 @needs_rtx
 def test_an_export_takes_the_old_engine(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refit, "present_target", lambda: "sm_86")
+    monkeypatch.setattr(request, "present_target", lambda: "sm_86")
     monkeypatch.setattr("export.build.refit_engine", lambda flavor, path, graph: path.read_bytes() + b" refitted")
     result = export_job(folder, tmp_path / "new", refit=folder / "engine", dense=True)
     assert result["passed"]
@@ -101,7 +102,7 @@ def test_an_export_takes_the_old_engine(folder: Path, tmp_path: Path, monkeypatc
 @needs_rtx
 def test_refittable_engines_need_their_gpu(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request, "present_target", lambda: None)
-    with pytest.raises(ValueError, match="--refittable: such engines are built on the GPU that they are for"):
+    with pytest.raises(ValueError, match="--refittable, --refit: such engines are built on the one GPU"):
         export_job(folder, tmp_path / "new", refittable=True)
 
 

@@ -71,8 +71,9 @@ def test_single_precision_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) 
         runtime.onnxruntime, "InferenceSession", lambda path, options, providers: asked.append(providers)
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     runtime.open_session("two_stream.onnx")
-    assert asked == [[("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]]
+    assert asked == [[("CUDAExecutionProvider", {"use_tf32": "0", "device_id": "1"}), "CPUExecutionProvider"]]
 
 
 class _FakeApi:
