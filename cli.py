@@ -178,7 +178,9 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
-@click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX).")
+@click.option(
+    "--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX; all without a GPU)."
+)
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
 @click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
 @click.option("--motion-alpha", type=float, help="Weight of the motion streams.  [default: that of the bones]")
@@ -205,7 +207,7 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 @click.option("--label", metavar="PKL")
 @click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
 @click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
-@click.option("--runtime", metavar="NAME", default="auto", help="What runs the engine; see README.")
+@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime, aotinductor, tensorrt, tensorrt-rtx.")
 @click.option("--config", metavar="FILE")
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
@@ -219,7 +221,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 
 @cli.command(cls=Several)
 @click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
-@click.option("--runtime", metavar="NAME", default="auto", help="What runs it; see README.")
+@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime, aotinductor, tensorrt, tensorrt-rtx.")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
 @click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")

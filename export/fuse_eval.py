@@ -50,8 +50,10 @@ def fuse_eval(
 
 
 def _fuse_engine(engine: str | None, config: str | None, runtime: str, weighs: bool) -> dict[str, Any]:
-    if weighs or not (engine and config):
-        raise ValueError("--engine and --config go together, the engine carries its own alpha: see --help")
+    if weighs:
+        raise ValueError("--alpha and --search-alpha are for scores: the engine carries its own alpha: leave them out")
+    if not (engine and config):
+        raise ValueError("--engine and --config go together: see --help")
     from agcn.config import load_config
     from export.predict import fuse_engine
 

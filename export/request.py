@@ -178,7 +178,7 @@ def request_notes(request: Request) -> list[str]:
     if request.flavor is None:
         notes.append("no engines: neither tensorrt (with a GPU) nor tensorrt-rtx is installed; the ONNX graph runs")
     elif present_target() not in request.targets:
-        notes.append("no engine is for a GPU at hand: parity was measured on the graph they were built from")
+        notes.append("no engine is for a GPU at hand: parity was measured on the ONNX graph")
     if request.config.test_windows > 1:
         notes.append(
             f"the graph sees one draw of a clip, `test` means over {request.config.test_windows} (test_windows)"
