@@ -178,9 +178,7 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
-@click.option(
-    "--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations (TensorRT-RTX; all without a GPU)."
-)
+@click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations; all without a GPU.")
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
 @click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
 @click.option("--motion-alpha", type=float, help="Weight of the motion streams.  [default: that of the bones]")
