@@ -130,7 +130,8 @@ def _export(request: Request, folder: Path) -> Manifest:
         clips, prepared, source = _clips(request)
         session = OnnxEngine(folder, _manifest(request, graph, [], {}))
         precision = "fp32" if request.precision == "int8" else request.precision
-        measured = parity.check(session.run(clips), *request.compared, prepared, precision)
+        answers = session.run(clips)
+        measured = parity.check(answers, *request.compared, prepared, precision)
         measured |= {"source": source, "runtime": f"onnxruntime on {session.device}"}
         if request.precision == "int8" and measured["passed"]:
             measured = _to_int8(request, graph, session) | {"float": measured}
@@ -143,7 +144,7 @@ def _export(request: Request, folder: Path) -> Manifest:
     for engine in engines:
         if runs_here(engine):
             got = open_file(folder, manifest, engine).run(clips)
-            measured = _check_engine(request, got, session.run(clips), prepared)
+            measured = _check_engine(request, got, answers, prepared)
             manifest.parity.setdefault("engines", {})[engine.file] = measured
             manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
     write_manifest(folder, manifest)

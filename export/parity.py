@@ -24,6 +24,7 @@ from agcn.device import AMP_DTYPES
 from agcn.model import Model
 from export.onnx_graph import output_names
 from export.rounding import RoundLikeAutocast, RoundLikeTf32
+from native_prep.streams import motion
 
 TOLERANCE = 1e-5
 FACTOR = 2.0
@@ -64,19 +65,14 @@ def plain_answers(
             clips = torch.from_numpy(np.ascontiguousarray(joints[start : start + _BATCH])).to(dtype)
             # Bones from float32 joints, as prep makes them: the difference is exact in float64.
             bones = clips - clips[:, :, :, list(bone_parents)]
-            inputs = (clips, bones, _motion(clips), _motion(bones))
-            for answers, model, x in zip(rows, models, inputs, strict=False):
+            motions = (torch.from_numpy(motion(stream.numpy())) for stream in (clips, bones))
+            inputs = (clips, bones, *(motions if len(models) > 2 else ()))
+            for answers, model, x in zip(rows, models, inputs, strict=True):
                 with rounding:
                     logits = model(x)
                 answers.append(logits.numpy())
     logits = [np.concatenate(answers) for answers in rows]
     return (*logits, sum((weight * one for weight, one in zip(weights, logits, strict=True)), np.zeros((), np.float32)))
-
-
-def _motion(x: torch.Tensor) -> torch.Tensor:
-    moved = torch.zeros_like(x)
-    moved[:, :, :-1] = x[:, :, 1:] - x[:, :, :-1]
-    return moved
 
 
 def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None = None) -> dict[str, Any]:
