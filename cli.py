@@ -25,7 +25,7 @@ FOLLOWERS = {
     "--stream": "|".join(STREAMS),
     "--benchmark": "|".join(BENCHMARKS),
     "--format": "npy|packed",
-    "--target": r"sm_\d+",
+    "--target": r"sm_\d+|none",
     "--set": r"\w[\w.]*=.*",
     "--scores": r"[^-/.][^=]*=.+",
     "--store": "[^-].*",
@@ -178,7 +178,7 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
-@click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations; all without a GPU.")
+@click.option("--target", "targets", multiple=True, metavar="sm_NN", help="GPU generations, or `none` of them.")
 @click.option("--max-batch", type=click.IntRange(min=2), default=64, show_default=True)
 @click.option("--alpha", type=float, default=1.0, show_default=True, help="Weight of the bone stream.")
 @click.option("--motion-alpha", type=float, help="Weight of the motion streams.  [default: that of the bones]")
@@ -220,7 +220,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @cli.command(cls=Several)
 @click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime, aotinductor, tensorrt, tensorrt-rtx.")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
 @click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")
 @click.option("--timeline", metavar="FILE.csv", help="stream: Writes the actions one after the other.")

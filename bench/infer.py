@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from bench.part import Check, Part
 from bench.timer import measure
 from bench.train import COMPILE_ERRORS
 from bench.work import CLASSES, lively_model, made_clips
+from export.aot import check_can_build
 from export.build import export_engines
 from export.inference import TwoStream
 from export.int8 import answers_in_float32, quantise
@@ -30,6 +32,7 @@ from native_prep.layouts import NTU
 
 PLAIN = "eager fp32"
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
+PACKAGE = "aotinductor fp32"
 ONNX, INT8 = "onnxruntime fp32", "onnxruntime int8"
 ONE_CLIP = ", one clip"
 # Clips whose ranges int8 is made from.
@@ -179,10 +182,13 @@ def _ways(
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
         # Weights that are made amplify rounding beyond what trained ones do, so the way is held to its own graph.
         ways[INT8] = _in_onnxruntime(graph, "int8", partial(answers_in_float32, graph))
+    export = _exporter(pair, clips, folder)
+    if PACKAGE not in part.left_out:
+        _add_package(ways, part, export, device)
     if present_target() is None:
         part.left_out.setdefault(ENGINE, "TensorRT and TensorRT-RTX engines need a GPU to run")
     elif ENGINE not in part.left_out:
-        _add_engines(ways, part, pair, clips, folder)
+        _add_engines(ways, part, export)
     return ways
 
 
@@ -212,25 +218,49 @@ def _in_onnxruntime(graph: Path, precision: str = "fp32", reference: Network | N
     return Way(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
 
 
-def _add_engines(ways: dict[str, Way], part: Part, pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> None:
-    """Engines for the GPU at hand, through the same export as everybody's."""
-    for stream, model in zip(("joint", "bone"), pair, strict=True):
-        save_weights(model, folder / f"{stream}.pt")
+def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
+    """`export_engines` for the two models, into a folder of the name given: the same export as everybody's."""
     config_file = folder / "bench.yaml"
     config_file.write_text(
         f"model: agcn\nmodel_args: {{num_class: {pair[0].num_class}, num_person: {clips.shape[4]}, graph: ntu}}\n"
         f"test_feeder_args: {{window_size: {clips.shape[2]}}}\n"
     )
+    config = load_config(config_file, stream="joint")
+    for stream, model in zip(("joint", "bone"), pair, strict=True):
+        save_weights(model, folder / f"{stream}.pt")
+
+    def export(name: str, **options: Any) -> tuple[Path, dict[str, Any]]:
+        out = folder / name
+        return out, export_engines(folder / "joint.pt", folder / "bone.pt", config, out, **options)
+
+    return export
+
+
+def _add_package(
+    ways: dict[str, Way], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]], device: torch.device
+) -> None:
+    try:
+        check_can_build(device.type)
+    except ValueError as error:
+        part.left_out[PACKAGE] = str(error)
+        return
+    start = time.perf_counter()
+    out, result = export("package", targets=("none",), aot=device.type)
+    if not result["passed"]:
+        part.left_out[PACKAGE] = "; ".join(result["notes"])
+        return
+    ways[PACKAGE] = Way(open_engine(out, "aotinductor").run, note=f"exported in {time.perf_counter() - start:.1f} s")
+
+
+def _add_engines(ways: dict[str, Way], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]]) -> None:
     flavor = choose_flavor("auto")
-    for precision in ("fp32", "fp16"):
-        name, out = f"{ENGINE} {precision}", folder / precision
+    for precision in ("fp32", "tf32", "bf16", "fp16"):
+        name = f"{ENGINE} {precision}"
         # Without this, engines for other GPUs would be built, and ONNX Runtime timed under their name.
         if flavor is None or present_target() not in pick_targets(flavor, (), precision):
             part.left_out[name] = f"no TensorRT that is installed builds for this GPU ({present_target()})"
             continue
-        result = export_engines(
-            folder / "joint.pt", folder / "bone.pt", load_config(config_file, stream="joint"), out, precision
-        )
+        out, result = export(precision, precision=precision)
         if not result["passed"] or not result["engines"]:
             part.left_out[name] = "; ".join(result["notes"]) or "the export failed its parity rule"
             continue

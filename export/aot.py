@@ -7,7 +7,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from agcn.device import full_float32
-from agcn.settings import FeederArgs
 from export.engine import Engine
-from export.inputs import feeder_from
 from export.manifest import EngineFile, Manifest, check_file, sha256
 from export.parity import Answers
 from export.trt_flavors import present_target
@@ -96,19 +93,14 @@ def _inductor_config(notes: dict[str, str]) -> dict[str, Any]:
 def package_notes(manifest: Manifest) -> dict[str, str]:
     """What programs without Python know of a package: text only, the classes' names one a line.
 
-    `input` is "prepared" where the network sees clips as prep makes them of raw NTU files, "raw" where it prepares the
-    two bodies of most motion itself, else "changed".
+    `input` is "raw" where the network prepares clips itself, else "prepared".
     """
-    args = feeder_from(manifest.feeder_args)
-    # Of these nothing changes unless others are set.
-    plain = FeederArgs(window_size=args.window_size, crop=args.crop, repeat=args.repeat)
-    fits = manifest.dataset.startswith("ntu") and args in (plain, replace(plain, make_stream="joint"))
     keys = ("channels", "frames", "joints", "bodies", "layout", "dataset", "num_class", "precision", "alpha")
     return {
         **{key: str(getattr(manifest, key)) for key in keys},
         "streams": " ".join(manifest.streams),
         "classes": "\n".join(manifest.class_names),
-        "input": "changed" if not fits else "raw" if manifest.with_prep else "prepared",
+        "input": "raw" if manifest.with_prep else "prepared",
     }
 
 

@@ -19,13 +19,13 @@ from export.aot import build_package, package_notes
 from export.engines import build_engine
 from export.inference import TwoStream
 from export.inputs import comparison_clips, feeder_settings, raw_clips
-from export.int8 import CALIBRATION_CLIPS, calibration_clips, labelled_clips, quantise
+from export.int8 import answers_in_float32, labelled_clips, quantise
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
-from export.onnx_graph import export_graph
+from export.onnx_graph import export_graph, output_names
 from export.prenorm import prenorm_for
 from export.refit import refit_engine
 from export.request import Request, make_request, raw_data, request_notes
-from export.runtime import OnnxEngine, open_file, runs_here
+from export.runtime import OnnxEngine, numpy_inputs, open_file, open_session, runs_here
 from export.triton import write_repository
 from export.trt_flavors import Flavor
 from native_prep.files import Withheld, whole_folder
@@ -66,7 +66,7 @@ def export_engines(
         joint_weights, bone_weights, config: checkpoints, and the configuration of the joint stream.
         precision: what the network computes in: fp32, tf32 (engines only; the graph is float32), fp16, bf16 or int8.
         flavor: auto, tensorrt or tensorrt-rtx; auto without either of them installed makes ONNX alone.
-        targets: GPU generations, "sm_86" say; see `pick_targets` for what none means.
+        targets: GPU generations, "sm_86" say, or "none" for no engines; see `pick_targets` for what () means.
         max_batch, alpha: largest batch of the engines, weight of the bone stream.
         streams: 2 or 4; None: as many as there are checkpoints.
         joint_motion_weights, bone_motion_weights, motion_alpha: of four streams; None weighs them as the bones.
@@ -136,24 +136,26 @@ def _export(request: Request, folder: Path) -> Manifest:
         if request.precision == "int8" and measured["passed"]:
             measured = _to_int8(request, graph, session) | {"float": measured}
         progress.update(1, "parity")
-        engines = _write_engines(request, graph, progress) if measured["passed"] else []
-        if request.aot is not None and measured["passed"]:
+        engines: list[EngineFile] = []
+        others: dict[str, parity.Answers] = {}
+        if measured["passed"] and request.targets:
+            engines, others = _write_engines(request, graph, clips, progress)
+        if measured["passed"] and request.aot is not None:
             engines.append(_write_package(request, _manifest(request, graph, [], measured), folder))
             progress.update(1, "package")
     manifest = _manifest(request, graph, engines, measured)
-    for engine in engines:
-        if runs_here(engine):
-            got = open_file(folder, manifest, engine).run(clips)
-            measured = _check_engine(request, got, answers, prepared)
-            manifest.parity.setdefault("engines", {})[engine.file] = measured
-            manifest.parity["passed"] = manifest.parity["passed"] and measured["passed"]
+    others |= {one.file: open_file(folder, manifest, one).run(clips) for one in engines if runs_here(one)}
+    for name, got in others.items():
+        found = _check_engine(request, got, answers, prepared)
+        manifest.parity.setdefault("engines", {})[name] = found
+        manifest.parity["passed"] = manifest.parity["passed"] and found["passed"]
     write_manifest(folder, manifest)
     return manifest
 
 
 def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any]:
     """Quantises the float32 graph in its place, and what `parity.compare_int8` says of it."""
-    ranged, ranged_on = _calibration(request)
+    ranged, ranged_on = request.ranged
     labelled = None if request.with_prep else labelled_clips(request.config, request.joint)
     clips, labels, source = labelled or (ranged, None, ranged_on)
     exact = floats.run(clips)
@@ -163,14 +165,6 @@ def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any
     return parity.compare_int8(got, exact, labels) | {
         "source": source, "runtime": f"onnxruntime on {floats.device}", "calibration": calibration,
     }  # fmt: skip
-
-
-def _calibration(request: Request) -> tuple[np.ndarray, str]:
-    """What ranges are measured on: clips as the graph takes them, and where they are from."""
-    if request.with_prep:
-        clips, _, source = raw_clips(request.joint.layout, request.shape, CALIBRATION_CLIPS)
-        return clips, source
-    return calibration_clips(request.config, request.joint, request.shape)
 
 
 def _check_engine(request: Request, got: parity.Answers, floats: parity.Answers, clips: np.ndarray) -> dict[str, Any]:
@@ -218,19 +212,18 @@ def _write_package(request: Request, manifest: Manifest, folder: Path) -> Engine
     return build_package(network, request.shape, path, request.aot, request.max_batch, package_notes(manifest))
 
 
-def _write_engines(request: Request, graph: Path, progress: Progress) -> list[EngineFile]:
-    """The engines beside the graph, from one of their own where that picks the bodies."""
-    engines: list[EngineFile] = []
+def _write_engines(
+    request: Request, graph: Path, clips: np.ndarray, progress: Progress
+) -> tuple[list[EngineFile], dict[str, parity.Answers]]:
+    """The engines beside the graph; where they are built from another graph, the answers of that for `clips` too."""
     flavor = request.flavor
-    if flavor is None or not request.targets:
-        return engines
+    assert flavor is not None, "there are no targets without one"
+    engines, answers = [], {}
     with tempfile.TemporaryDirectory(prefix="agcn_graph_") as other:
         source = graph
         if request.picks_bodies or request.precision == "int8":
             source = Path(other) / GRAPH
-            write_graph(request, source, request.engine_takes, dense=True)
-        if request.precision == "int8":
-            quantise(source, source, _calibration(request)[0], request.engine_takes, for_engines=True)
+            answers["their graph"] = _write_graph_of_engines(request, source, clips)
         for target in request.targets:
             engine, layers = _build(request, flavor, source, target)
             path = graph.with_name(f"two_stream_{target}.engine")
@@ -238,7 +231,18 @@ def _write_engines(request: Request, graph: Path, progress: Progress) -> list[En
             about = (path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers)
             engines.append(EngineFile(*about, takes=request.engine_takes, refittable=request.refittable))
             progress.update(1, target)
-    return engines
+    return engines, answers
+
+
+def _write_graph_of_engines(request: Request, path: Path, clips: np.ndarray) -> parity.Answers:
+    """What engines are built from where that is not the graph itself, and what it says of `clips`."""
+    takes = request.engine_takes
+    write_graph(request, path, takes, dense=True)
+    if request.precision == "int8":
+        quantise(path, path, request.ranged[0], takes, for_engines=True)
+        return answers_in_float32(path, clips, takes)
+    outputs = list(output_names(len(request.models)))
+    return tuple(open_session(path).run(outputs, numpy_inputs(clips, takes)))
 
 
 def _build(request: Request, flavor: Flavor, source: Path, target: str) -> tuple[bytes, dict[str, Any]]:

@@ -93,7 +93,7 @@ def _parse(flavor: Flavor, builder: Any, graph: str | os.PathLike[str]) -> Any:
 
 
 def _check_layers(network: Any, precision: str, graph: str | os.PathLike[str]) -> dict[str, int]:
-    """How many convolutions compute in which type, and with int8 how many conversions to it there are."""
+    """How many convolutions compute in which type, and with int8 how many of their inputs are converted to it."""
     layers = [network.get_layer(place) for place in range(network.num_layers)]
     found = Counter(layer.get_output(0).dtype.name for layer in layers if layer.type.name == "CONVOLUTION")
     wanted = TYPE_NAMES[precision]

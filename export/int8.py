@@ -9,16 +9,15 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import onnxruntime
-import torch
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from agcn.data import is_there, open_clips
 from agcn.model import Model
 from agcn.settings import Config
 from export.inputs import comparison_clips, input_batches
-from export.onnx_graph import INPUT, strip_traces
+from export.onnx_graph import strip_traces
 from export.parity import Answers
-from export.runtime import engine_inputs
+from export.runtime import numpy_inputs
 
 CALIBRATION_CLIPS = 64
 # Clips of the test split whose answers are compared.
@@ -40,8 +39,7 @@ class _Clips(CalibrationDataReader):
         batch = next(self._batches, None)
         if batch is None:
             return None
-        inputs = engine_inputs(torch.from_numpy(batch), self._takes)
-        return {name: tensor.numpy() for name, tensor in inputs.items()}
+        return numpy_inputs(batch, self._takes)
 
 
 def quantise(
@@ -58,7 +56,7 @@ def quantise(
     float32: three channels are no work.
 
     Args:
-        takes: what the graph takes, see `engine_inputs`.
+        takes: what the graph takes, see `runtime.engine_inputs`.
         for_engines: as TensorRT wants it: int8 around zero for what convolutions take, and float32 biases.
     """
     model = onnx.load(graph)
@@ -87,7 +85,7 @@ def quantise(
     onnx.save(made, os.fspath(out))
 
 
-def answers_in_float32(graph: str | os.PathLike[str], joints: np.ndarray) -> Answers:
+def answers_in_float32(graph: str | os.PathLike[str], joints: np.ndarray, takes: str = "joints") -> Answers:
     """What a QDQ graph says for joints (N, C, T, V, M), each node computed by itself as it is written.
 
     Only rounding to int8 is in it, none of what int8 kernels do with sums.
@@ -96,7 +94,7 @@ def answers_in_float32(graph: str | os.PathLike[str], joints: np.ndarray) -> Ans
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(os.fspath(graph), options, providers=["CPUExecutionProvider"])
-    return tuple(session.run(None, {INPUT: joints}))
+    return tuple(session.run(None, numpy_inputs(joints, takes)))
 
 
 def _first_convolutions(model: onnx.ModelProto) -> list[str]:

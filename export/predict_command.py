@@ -1,12 +1,17 @@
 """`predict`: which of its three ways is meant: clips, a stream, or packed stores."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from export.live import LiveSettings
+
+TOP = 5
 
 
 def predict(
     engine: str,
     clips: tuple[str, ...],
-    top: int,
+    top: int | None,
     *,
     stream: bool,
     follow: str | None,
@@ -32,29 +37,57 @@ def predict(
     live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
-    if idle is not None and not idle > 0:
-        raise ValueError(f"--idle {idle:g}: give a number of seconds above 0")
     if stores:
-        if clips or stream or not out:
-            raise ValueError("--store goes with --out FILE.pkl, and without clips or --stream: see --help")
-        from export.scoring import score_stores
-
-        return score_stores(engine, stores, out, part, runtime=runtime)
+        _refuse({"top": top}, "clips and --stream", False)
+        return _of_stores(engine, stores, clips, stream, out, part, runtime)
+    top = TOP if top is None else top
     if stream:
-        if len(clips) > 1 or (clips and follow) or (idle is not None and not follow):
-            raise ValueError("--stream takes one CLIP, - for stdin, or --follow FILE with --idle or not: see --help")
-        from export.live import LiveSettings, predict_stream
+        from export.live import LiveSettings
 
         settings = LiveSettings(window, stride, fps, 10 if gone is None else gone, top, realtime)
-        source = clips[0] if clips else None
-        return predict_stream(
-            engine, source, follow=follow, idle=idle, timeline=timeline, settings=settings, runtime=runtime
-        )
+        return _of_stream(engine, clips, follow, idle, timeline, settings, runtime)
     if not clips:
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
     from export.predict import predict as run
 
     return run(engine, clips, top=top, runtime=runtime)
+
+
+def _of_stores(
+    engine: str,
+    stores: tuple[str, ...],
+    clips: tuple[str, ...],
+    stream: bool,
+    out: str | None,
+    part: str | None,
+    runtime: str,
+) -> dict[str, Any]:
+    if clips or stream or not out:
+        raise ValueError("--store goes with --out FILE.pkl, and without clips or --stream: see --help")
+    from export.scoring import score_stores
+
+    return score_stores(engine, stores, out, part, runtime=runtime)
+
+
+def _of_stream(
+    engine: str,
+    clips: tuple[str, ...],
+    follow: str | None,
+    idle: float | None,
+    timeline: str | None,
+    settings: "LiveSettings",
+    runtime: str,
+) -> dict[str, Any]:
+    if idle is not None and not idle > 0:
+        raise ValueError(f"--idle {idle:g}: give a number of seconds above 0")
+    if len(clips) > 1 or (clips and follow) or (idle is not None and not follow):
+        raise ValueError("--stream takes one CLIP, - for stdin, or --follow FILE with --idle or not: see --help")
+    from export.live import predict_stream
+
+    source = clips[0] if clips else None
+    return predict_stream(
+        engine, source, follow=follow, idle=idle, timeline=timeline, settings=settings, runtime=runtime
+    )
 
 
 def _refuse(options: dict[str, Any], way: str, chosen: bool) -> None:

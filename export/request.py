@@ -4,22 +4,29 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agcn.checkpoint import load_weights
 from agcn.model import Model, build_model
 from agcn.settings import Config
 from export.aot import check_can_build
-from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape
+from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
+from export.int8 import CALIBRATION_CLIPS, calibration_clips
 from export.manifest import EngineFile, sha256
 from export.prenorm import prenorm_for
 from export.refit import refittable_engine
 from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
 from native_prep.catalog import class_names
 from native_prep.custom import check_layout, read_about
+from native_prep.layouts import Layout
 from native_prep.streams import STREAMS
 
+# Instead of targets: the ONNX graph alone.
+NO_TARGET = "none"
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 
@@ -54,6 +61,14 @@ class Request:
     refit: tuple[Path, EngineFile] | None
     dense: bool
     aot: str | None
+
+    @cached_property
+    def ranged(self) -> tuple[np.ndarray, str]:
+        """Clips as the graph takes them that int8's ranges are measured on, and where they are from."""
+        if self.with_prep:
+            clips, _, source = raw_clips(self.joint.layout, self.shape, CALIBRATION_CLIPS)
+            return clips, source
+        return calibration_clips(self.config, self.joint, self.shape)
 
     @property
     def joint(self) -> Model:
@@ -101,39 +116,20 @@ def make_request(
     """
     given = {stream: path for stream in STREAMS if (path := weights.get(stream))}
     check_streams(list(given), streams)
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
-    if precision == "int8" and aot:
-        raise ValueError("--precision int8: packages of AOTInductor compute in floating point: leave --aot out")
-    if precision == "int8" and (refittable or refit):
-        raise ValueError("--precision int8: new weights have other ranges, such engines are not refitted: build them")
+    _check_precision(precision, aot, refittable or refit is not None)
     motion_alpha = alpha if motion_alpha is None else motion_alpha
     for name, value in (("alpha", alpha), ("motion alpha", motion_alpha)):
         if not math.isfinite(value):
             raise ValueError(f"{name} is {value}: give a finite number")
     if max_batch < 2:
         raise ValueError(f"max batch is {max_batch}: give at least 2")
+    chosen, picked = _pick_engines(flavor, tuple(targets), precision, refittable or refit is not None)
     settings = feeder_settings(config)
-    chosen = choose_flavor(flavor)
-    if chosen is None and (targets or refit):
-        raise ValueError(
-            "--target and --refit are for TensorRT: install the extra tensorrt-rtx (pip install '.[tensorrt-rtx]')"
-        )
-    picked = pick_targets(chosen, tuple(targets), precision) if chosen else []
-    if refittable and chosen is None:
-        raise ValueError("--refittable is for engines of TensorRT: install the extra tensorrt-rtx, or leave it out")
-    if (refittable or refit) and picked != [present_target()]:
-        raise ValueError("--refittable, --refit: such engines are built on the one GPU that they are for: see --target")
     models = {stream: _load(config, path) for stream, path in given.items()}
     sources = {stream: {"file": Path(path).name, "sha256": sha256(path)} for stream, path in given.items()}
-    if with_prep:
-        if read_about(config.test_feeder_args.data_path):
-            raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
-        check_prepares(config, settings)
-        prenorm_for(models["joint"].layout)
     shape = input_shape(config, models["joint"])
     if with_prep:
-        check_raw_shape(models["joint"].layout, shape)
+        _check_with_prep(config, settings, models["joint"].layout, shape)
     if aot:
         check_can_build(aot)
     request = Request(
@@ -141,6 +137,47 @@ def make_request(
         picked, refittable or refit is not None, None, dense, aot,
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
+
+
+def _check_precision(precision: str, aot: str | None, refittable: bool) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
+    if precision == "int8" and aot:
+        raise ValueError("--precision int8: packages of AOTInductor compute in floating point: leave --aot out")
+    if precision == "int8" and refittable:
+        raise ValueError("--precision int8: new weights have other ranges, such engines are not refitted: build them")
+
+
+def _pick_engines(
+    flavor: str, targets: tuple[str, ...], precision: str, refittable: bool
+) -> tuple[Flavor | None, list[str]]:
+    """What to build engines with, and for which GPUs."""
+    if NO_TARGET in targets:
+        if refittable or len(targets) > 1:
+            raise ValueError(f"--target {NO_TARGET}: builds no engine: leave other targets, --refittable, --refit out")
+        return None, []
+    chosen = choose_flavor(flavor)
+    if chosen is None:
+        if targets or refittable:
+            raise ValueError(
+                "--target, --refittable and --refit are for TensorRT: install the extra tensorrt-rtx "
+                "(pip install '.[tensorrt-rtx]'), or leave them out"
+            )
+        return None, []
+    picked = pick_targets(chosen, targets, precision)
+    if refittable and picked != [present_target()]:
+        raise ValueError("--refittable, --refit: such engines are built on the one GPU that they are for: see --target")
+    return chosen, picked
+
+
+def _check_with_prep(
+    config: Config, settings: dict[str, Any], layout: Layout, shape: tuple[int, int, int, int]
+) -> None:
+    if read_about(config.test_feeder_args.data_path):
+        raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
+    check_prepares(config, settings)
+    prenorm_for(layout)
+    check_raw_shape(layout, shape)
 
 
 def _find_refittable(request: Request, folder: str | os.PathLike[str]) -> tuple[Path, EngineFile]:
@@ -176,7 +213,9 @@ def request_notes(request: Request) -> list[str]:
     """What a user might miss in the result."""
     notes = []
     if request.flavor is None:
-        notes.append("no engines: neither tensorrt (with a GPU) nor tensorrt-rtx is installed; the ONNX graph runs")
+        missing = choose_flavor("auto") is None
+        why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if missing else "none were asked for"
+        notes.append(f"no engines: {why}; the ONNX graph runs")
     elif present_target() not in request.targets:
         notes.append("no engine is for a GPU at hand: parity was measured on the ONNX graph")
     if request.config.test_windows > 1:

@@ -87,6 +87,11 @@ def engine_inputs(joints: torch.Tensor, takes: str) -> dict[str, torch.Tensor]:
     return dict(zip(ROW_INPUTS, (rows, slots, place), strict=True))
 
 
+def numpy_inputs(joints: np.ndarray, takes: str) -> dict[str, np.ndarray]:
+    """`engine_inputs` for ONNX Runtime."""
+    return {name: tensor.numpy() for name, tensor in engine_inputs(torch.from_numpy(joints), takes).items()}
+
+
 def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: int | None = None) -> Engine:
     """Open an exported folder.
 

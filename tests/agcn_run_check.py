@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -22,6 +23,7 @@ from agcn.settings import FeederArgs
 from export.aot import build_package, package_notes
 from export.inference import TwoStream
 from export.manifest import EngineFile, Manifest
+from export.prenorm import prenorm_for
 from native_prep.clips import read_clip
 from native_prep.layouts import NTU
 from native_prep.synth import write_ntu
@@ -31,17 +33,17 @@ CLASSES = ["drink", 'say "a\\b"', "tab\there", "Füße heben", "sit", "stand", "
 PACKAGE, ENGINE = "two_stream.cpu.pt2", "engine.json"
 
 
-def small_network(skip_absent: bool = True) -> TwoStream:
+def small_network(prepare: nn.Module | None, skip_absent: bool = True) -> TwoStream:
     with three_blocks():
         joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
-        return TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=FRAMES, skip_absent=skip_absent)
+        return TwoStream(joint, bone, NTU.bone_parents, 0.5, frames=FRAMES, prepare=prepare, skip_absent=skip_absent)
 
 
 def small_manifest(engines: list[EngineFile]) -> Manifest:
     return Manifest(
         frames=FRAMES, joints=25, bodies=2, channels=3, layout="ntu", dataset="ntu60", num_class=len(CLASSES),
         class_names=CLASSES, precision="fp32", alpha=0.5, max_batch=MAX_BATCH, feeder_args=asdict(FeederArgs()),
-        onnx="", onnx_sha256="", sources={}, engines=engines, parity={}, versions={},
+        onnx="", onnx_sha256="", sources={}, engines=engines, parity={}, versions={}, with_prep=True,
     )  # fmt: skip
 
 
@@ -49,8 +51,8 @@ def make_package(folder: Path) -> EngineFile:
     """The small network as a package in `folder`; what describes it lies beside it."""
     if not (folder / ENGINE).is_file():
         manifest = small_manifest([])
-        notes = package_notes(manifest)
-        engine = build_package(small_network(), manifest.shape, folder / PACKAGE, "cpu", MAX_BATCH, notes)
+        network, notes = small_network(prenorm_for(NTU)), package_notes(manifest)
+        engine = build_package(network, manifest.shape, folder / PACKAGE, "cpu", MAX_BATCH, notes)
         (folder / ENGINE).write_text(json.dumps(asdict(engine)))
     return EngineFile(**json.loads((folder / ENGINE).read_text()))
 
@@ -61,10 +63,10 @@ def make_clips(folder: Path) -> list[str]:
 
 
 def expected_scores(clips: list[str]) -> np.ndarray:
-    """The probabilities (N, classes) that eager PyTorch gives for raw clips."""
+    """The probabilities (N, classes) that eager PyTorch gives for what `prep` makes of the clips."""
     joints = torch.from_numpy(np.stack([read_clip(clip, "ntu60", FRAMES) for clip in clips]))
     with torch.no_grad():
-        return torch.softmax(small_network()(joints)[-1], dim=1).numpy()
+        return torch.softmax(small_network(None)(joints)[-1], dim=1).numpy()
 
 
 def run(program: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,13 @@
 """The measurements: parity comes first and decides, numbers are whole, one part's failure leaves the others'."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from exported import three_blocks
 
 from bench import prep as bench_prep
 from bench import run as bench_run
@@ -137,9 +139,12 @@ def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_inference_ways_agree_and_are_timed() -> None:
-    part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
+    with three_blocks():
+        part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks
     ways = {"eager fp32", "folded fp32", "onnxruntime fp32", "onnxruntime int8"}
+    if shutil.which("g++"):
+        ways.add("aotinductor fp32")
     assert {rate.name for rate in part.rates} >= ways | {f"{way}, one clip" for way in ways}
     assert all(rate.ratio == 1 for rate in part.rates if rate.name.startswith("eager"))
     assert all(("p99" in rate.note) == rate.name.endswith("one clip") for rate in part.rates)

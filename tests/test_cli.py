@@ -125,6 +125,7 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["predict", "--engine", "x", "--window", "9", "a.skeleton"], "--window is for --stream"),
         (["predict", "--engine", "x", "--stream", "a.skeleton", "b.skeleton"], "--stream takes one CLIP"),
         (["predict", "--engine", "x", "--store", "a", "b"], "--store goes with --out"),
+        (["predict", "--engine", "x", "--store", "a", "--out", "b", "--top", "3"], "--top is for clips and --stream"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
         (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),

@@ -198,6 +198,34 @@ def test_wrong_targets(exported: Path, tmp_path: Path, target: str, message: str
         export_job(exported, tmp_path / "out", targets=[target])
 
 
+def test_no_engines_on_request(exported: Path, tmp_path: Path) -> None:
+    result = export_job(exported, tmp_path / "out", targets=["none"])
+    assert result["passed"] and result["engines"] == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "two_stream.onnx"]
+    for options in ({"targets": ["none", "sm_86"]}, {"targets": ["none"], "refittable": True}):
+        with pytest.raises(ValueError, match="--target none: builds no engine"):
+            export_job(exported, tmp_path / "other", **options)
+
+
+@needs_rtx
+def test_engines_of_a_graph_that_computes_something_else_are_not_published(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = []
+
+    def bent(network, shape, path, notes, takes) -> None:
+        if takes == "rows":
+            network.weights = (1.0, 1.001)
+        graphs.append(takes)
+        export_graph(network, shape, path, notes, takes)
+
+    monkeypatch.setattr(build, "export_graph", bent)
+    result = export_job(exported, tmp_path / "out", targets=["sm_86"])
+    assert graphs == ["joints", "rows"]
+    assert not result["passed"] and not result["parity"]["engines"]["their graph"]["passed"]
+    assert not (tmp_path / "out").exists()
+
+
 @needs_rtx
 def test_targets_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     flavor = trt_flavors.load_flavor("tensorrt-rtx")
@@ -220,7 +248,7 @@ def test_missing_flavour_names_the_extra(exported: Path, tmp_path: Path, monkeyp
             trt_flavors.load_flavor(name)
     trt_flavors.load_flavor.cache_clear()
     monkeypatch.setattr(request, "choose_flavor", lambda name: None)
-    with pytest.raises(ValueError, match="--target and --refit are for TensorRT"):
+    with pytest.raises(ValueError, match="--target, --refittable and --refit are for TensorRT"):
         export_job(exported, tmp_path / "out", targets=["sm_86"])
 
 

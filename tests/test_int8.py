@@ -140,6 +140,7 @@ def test_export_that_costs_too_much_is_not_published(exported: Path, tmp_path: P
 def test_engines_are_quantised_too(quantised: Path) -> None:
     (engine,) = read_manifest(quantised).engines
     assert engine.takes == "rows" and engine.layers["convolutions"]["QUANTIZE"] > 10
+    assert read_manifest(quantised).parity["engines"]["their graph"]["passed"]
 
 
 def test_no_refit(exported: Path, tmp_path: Path) -> None:

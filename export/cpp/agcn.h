@@ -13,9 +13,9 @@ namespace agcn {
 constexpr std::size_t kChannels = 3, kJoints = 25, kPersons = 2;  // C, V, M of a clip
 constexpr std::size_t kMaxBodies = 4;                             // later bodies of a frame are passed over
 
-template <class T>
-using Skeleton = std::array<std::array<T, kChannels>, kJoints>;
-using Frame = std::array<Skeleton<double>, kMaxBodies>;  // metres; absent bodies are all zero
+using Point = std::array<double, kChannels>;  // metres
+using Skeleton = std::array<Point, kJoints>;
+using Frame = std::array<Skeleton, kMaxBodies>;  // absent bodies are all zero
 
 // What a user can mend; what() is `FILE[:LINE]: what is wrong: what to do`. Everything here throws it.
 struct UserError : std::runtime_error {
@@ -28,13 +28,13 @@ std::string read_text(const std::string& path);
 // The frames of a file's text, at most `room`; `path` is for messages.
 std::vector<Frame> parse_skeleton(const std::string& path, const std::string& text, std::size_t room);
 
-// float32 (C, T, V, M) for T >= frames: the two bodies of highest energy; unless `raw`, repeated up to T, centred and
-// turned. Source: 2s-AGCN, ntu_gendata.py and preprocess.py; to the bit what `prep` makes.
-std::vector<float> make_clip(const std::vector<Frame>& frames, std::size_t length, bool raw);
+// float32 (C, T, V, M) for T >= frames, zeros behind them: the two bodies of highest energy. To the bit what `prep` takes
+// before it prepares them. Source: ntu_gendata.py of 2s-AGCN.
+std::vector<float> make_clip(const std::vector<Frame>& frames, std::size_t length);
 
+// It prepares clips itself.
 struct Network {
   std::size_t frames = 0;            // T
-  bool raw = false;                  // whether it prepares clips itself
   std::vector<std::string> classes;  // their names, where they are known
   std::string runtime;
   virtual ~Network() = default;

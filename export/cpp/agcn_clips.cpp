@@ -1,4 +1,4 @@
-// agcn_clips prepared|raw FRAMES OUT: clips named on stdin, one a line; their float32 arrays go to OUT one behind the
+// agcn_clips FRAMES OUT: clips named on stdin, one a line; their float32 arrays go to OUT one behind the
 // other (zeros for a bad file), and to stdout a line for each, empty or what is wrong. For tests: it needs no libtorch.
 #include <fstream>
 #include <iostream>
@@ -6,14 +6,13 @@
 #include "agcn.h"
 
 int main(int count, char** words) {
-  if (count != 4) return 2;
-  const bool raw = words[1] == std::string("raw");
-  const std::size_t length = std::stoul(words[2]);
-  std::ofstream out(words[3], std::ios::binary);
+  if (count != 3) return 2;
+  const std::size_t length = std::stoul(words[1]);
+  std::ofstream out(words[2], std::ios::binary);
   for (std::string path; std::getline(std::cin, path);) {
     std::vector<float> clip(agcn::kChannels * length * agcn::kJoints * agcn::kPersons);
     try {
-      clip = agcn::make_clip(agcn::parse_skeleton(path, agcn::read_text(path), length), length, raw);
+      clip = agcn::make_clip(agcn::parse_skeleton(path, agcn::read_text(path), length), length);
     } catch (const agcn::UserError& error) {
       std::cout << error.what();
     }

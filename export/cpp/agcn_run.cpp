@@ -17,7 +17,7 @@ using agcn::UserError;
 
 const char* const kUsage =
     "usage: agcn_run --engine FILE [--top 5] [--json] CLIP.skeleton ...\n"
-    "  --engine FILE  the network, as export-trt wrote it for this processor or GPU: .pt2, or .engine with TensorRT\n"
+    "  --engine FILE  what export-trt --with-prep wrote for this processor or GPU: .pt2 (--aot), or .engine with TensorRT\n"
     "  --top N        how many actions of each clip\n"
     "  --json         one line of JSON, as that of predict\n";
 
@@ -94,7 +94,7 @@ std::string run(const Options& options) {
   std::string out = options.json ? "{\"command\": \"agcn_run\", \"clips\": [" : "";
   for (const std::string& path : options.clips) {
     const auto frames = agcn::parse_skeleton(path, agcn::read_text(path), network->frames);
-    const std::string answer = best(options, *network, network->scores(agcn::make_clip(frames, network->frames, network->raw)));
+    const std::string answer = best(options, *network, network->scores(agcn::make_clip(frames, network->frames)));
     if (options.json) out += (out.back() == '[' ? "" : ", ") + ("{\"clip\": " + json_text(path)) + ", \"top\": [" + answer + "]}";
     else out += path + '\n' + answer;
   }

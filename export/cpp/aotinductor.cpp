@@ -19,9 +19,8 @@ using torch::inductor::AOTIModelPackageLoader;
 struct AotInductor : Network {
   // `notes` are as `export/aot.py` writes them, or there are none.
   AotInductor(const std::string& path, std::unordered_map<std::string, std::string> notes) : device(notes["device"]) {
-    raw = notes["input"] == "raw";
-    if (notes["layout"] != "ntu" || notes["bodies"] != std::to_string(kPersons) || !(raw || notes["input"] == "prepared")) {
-      throw UserError(path + ": takes other clips than prep makes of NTU's: give a package for those");
+    if (notes["layout"] != "ntu" || notes["input"] != "raw") {
+      throw UserError(path + ": does not take NTU's clips as they are recorded: export with --with-prep");
     }
     if (device == "cuda" && !at::hasCUDA()) throw UserError(path + ": is for a GPU, none is at hand: give the package for cpu");
     // Without them the processor would end the program at some instruction.
@@ -58,7 +57,7 @@ std::unique_ptr<Network> open_aotinductor(const std::string& path) {
   } catch (const UserError&) {
     throw;
   } catch (const std::exception&) {
-    throw UserError(path + ": is no package for this libtorch: run export-trt --aot again with its version");
+    throw UserError(path + ": is no package, or one of another PyTorch than this libtorch: run export-trt --aot with it");
   }
 }
 

@@ -88,7 +88,7 @@ class Parser {
   Frame frame() {
     if (at_ >= text_.size()) fail(at_, "");
     Frame bodies{};
-    Skeleton<double> spare{};
+    Skeleton spare{};
     const std::size_t count = count_line();
     for (std::size_t body = 0; body < count; ++body) {
       if (at_ >= text_.size()) fail(at_, "");

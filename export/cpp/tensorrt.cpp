@@ -43,7 +43,9 @@ struct TensorRt : Network {
     const std::string manifest = read(std::filesystem::path(path).replace_filename("manifest.json").string());
     const std::string plan = read(path);
     runtime = "tensorrt on cuda";
-    raw = value_of(manifest, "with_prep", "\n").rfind("true", 0) == 0;
+    if (value_of(manifest, "with_prep", "\n").rfind("true", 0) != 0 || value_of(manifest, "layout", ",") != "\"ntu\"") {
+      throw UserError(path + ": does not take NTU's clips as they are recorded: export with --with-prep");
+    }
     const std::string names = value_of(manifest, "class_names", "]");
     for (std::size_t at = 0; (at = names.find("\n    \"", at)) != std::string::npos;) {
       at += 6;
@@ -54,13 +56,7 @@ struct TensorRt : Network {
     if (engine) context.reset(engine->createExecutionContext());
     if (!context) throw UserError(path + ": does not load: " + log.told + ": run export-trt on this machine");
     const auto shape = engine->getTensorShape("joints");
-    if (shape.nbDims < 0) throw UserError(path + ": takes bodies, which Python finds: export with --dense or --with-prep");
-    bool fits = shape.nbDims == 5 && shape.d[3] == std::int64_t{kJoints} && shape.d[4] == std::int64_t{kPersons};
-    // What a feeder changes in clips is done in Python alone.
-    for (const char* key : {"layout", "dataset"}) fits = fits && value_of(manifest, key, ",").rfind("\"ntu", 0) == 0;
-    for (const char* key : {"centre", "align", "random_choose", "random_shift", "random_move"}) fits = fits && value_of(manifest, key, ",") == "false";
-    for (const char* key : {"sample", "fit"}) fits = fits && value_of(manifest, key, ",") == "\"\"";
-    if (!fits) throw UserError(path + ": takes other clips than prep makes of NTU's: give an engine for those");
+    check(shape.nbDims == 5);
     frames = static_cast<std::size_t>(shape.d[2]);
     check(context->setInputShape("joints", nvinfer1::Dims{5, {1, kChannels, shape.d[2], kJoints, kPersons}}));
     for (int index = 0; index < engine->getNbIOTensors(); ++index) allocate(engine->getIOTensorName(index));
