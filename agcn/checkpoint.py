@@ -180,6 +180,9 @@ def _shape_advice(model: Model, name: str, value: Tensor) -> str:
     own = model.state_dict()[name]
     if name.endswith(".PA") and value.ndim == 3 and value.shape[-1] != own.shape[-1]:
         return _joints_advice(value.shape[-1], own.shape[-1])
+    if name.startswith("l1.") and value.shape[0] != own.shape[0]:
+        channels = value.shape[0] * model.base_channels // own.shape[0]
+        return f"has {channels} base channels, the config asks for {model.base_channels}: set model_args.base_channels"
     if name.startswith("fc."):
         return (
             f"has {value.shape[0]} classes, the config asks for {own.shape[0]}: "

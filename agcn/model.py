@@ -1,6 +1,6 @@
 """The network: ten blocks between a batch norm of the input and a linear classifier.
 
-Letters: N clips, C channels, T frames, V joints, M bodies.
+Letters: N clips, C channels, T frames, V joints, M bodies; F = 4 * base_channels features.
 """
 
 import inspect
@@ -16,7 +16,6 @@ from agcn.coerce import coerce, nearest
 from agcn.graph import adjacency, resolve_graph
 from agcn.rows import Rows
 
-FEATURES = 256
 # What a configuration may call each variant: the original's class names, or ours.
 MODEL_NAMES = {
     "model.agcn.Model": "agcn",
@@ -35,6 +34,7 @@ class Model(nn.Module):
         num_person: M.
         graph, graph_args: the skeleton, see `agcn.graph.resolve_graph`.
         in_channels: C.
+        base_channels: of the first four blocks; the next three have twice as many, the last three four times.
         drop_out: share of the features dropped before the classifier when training (AAGCN of the original).
         variant: "agcn" or "aagcn".
         adaptive: False leaves the fixed graph alone.
@@ -54,6 +54,7 @@ class Model(nn.Module):
         graph: str | None = None,
         graph_args: Mapping[str, Any] | None = None,
         in_channels: int = 3,
+        base_channels: int = 64,
         drop_out: float = 0.0,
         variant: str = "agcn",
         adaptive: bool = True,
@@ -65,6 +66,8 @@ class Model(nn.Module):
         for name, value in (("num_class", num_class), ("num_person", num_person), ("in_channels", in_channels)):
             if value < 1:
                 raise ValueError(f"model_args: {name} is {value}: it is to be at least 1")
+        if base_channels < 4 or base_channels % 4:
+            raise ValueError(f"model_args: base_channels is {base_channels}: it is to be a multiple of 4")
         self.layout = resolve_graph(graph, graph_args)
         if num_point != self.layout.num_joints:
             raise ValueError(
@@ -76,24 +79,26 @@ class Model(nn.Module):
         self.variant, self.adaptive = variant, adaptive
         self.attention = variant == "aagcn" if attention is None else attention
         self.data_bn = nn.BatchNorm1d(num_person * in_channels * num_point)
+        self.base_channels, self.features_of_body = base_channels, 4 * base_channels
         self._add_blocks(torch.from_numpy(adjacency(self.layout.edges, num_point)).float())
-        self.fc = nn.Linear(FEATURES, num_class)
+        self.fc = nn.Linear(self.features_of_body, num_class)
         self.drop_out = nn.Dropout(drop_out)
         nn.init.normal_(self.fc.weight, 0.0, math.sqrt(2.0 / num_class))
         init_bn(self.data_bn, 1.0)
 
     def _add_blocks(self, graph: Tensor) -> None:
         kind: dict[str, Any] = {"variant": self.variant, "adaptive": self.adaptive, "attention": self.attention}
-        self.l1 = Block(self.in_channels, 64, graph, shortcut=False, **kind)
-        self.l2 = Block(64, 64, graph, **kind)
-        self.l3 = Block(64, 64, graph, **kind)
-        self.l4 = Block(64, 64, graph, **kind)
-        self.l5 = Block(64, 128, graph, stride=2, **kind)
-        self.l6 = Block(128, 128, graph, **kind)
-        self.l7 = Block(128, 128, graph, **kind)
-        self.l8 = Block(128, FEATURES, graph, stride=2, **kind)
-        self.l9 = Block(FEATURES, FEATURES, graph, **kind)
-        self.l10 = Block(FEATURES, FEATURES, graph, **kind)
+        first, middle, last = self.base_channels, 2 * self.base_channels, self.features_of_body
+        self.l1 = Block(self.in_channels, first, graph, shortcut=False, **kind)
+        self.l2 = Block(first, first, graph, **kind)
+        self.l3 = Block(first, first, graph, **kind)
+        self.l4 = Block(first, first, graph, **kind)
+        self.l5 = Block(first, middle, graph, stride=2, **kind)
+        self.l6 = Block(middle, middle, graph, **kind)
+        self.l7 = Block(middle, middle, graph, **kind)
+        self.l8 = Block(middle, last, graph, stride=2, **kind)
+        self.l9 = Block(last, last, graph, **kind)
+        self.l10 = Block(last, last, graph, **kind)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -104,7 +109,7 @@ class Model(nn.Module):
         return self.fc(self.drop_out(self.features(x, rows)))
 
     def features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """What the classifier sees: (N, C, T, V, M) -> (N, 256), the mean over frames, joints and bodies.
+        """What the classifier sees: (N, C, T, V, M) -> (N, F), the mean over frames, joints and bodies.
 
         Args:
             rows: which bodies to compute; the others are equal to one of them. None computes all.
@@ -116,10 +121,10 @@ class Model(nn.Module):
             count = rows.times if self.training else None
         for block in self.blocks:
             x = block(x, count)
-        x = x.flatten(2).mean(dim=2)  # (R, 256)
+        x = x.flatten(2).mean(dim=2)  # (R, F)
         if rows is not None:
-            x = x.index_select(0, rows.place)  # (N*M, 256)
-        return x.reshape(-1, self.num_person, FEATURES).mean(dim=1)
+            x = x.index_select(0, rows.place)  # (N*M, F)
+        return x.reshape(-1, self.num_person, self.features_of_body).mean(dim=1)
 
     def normalise_input(self, x: Tensor) -> Tensor:
         """One batch norm channel for each body, joint and coordinate: (N, C, T, V, M) -> (N*M, C, T, V)."""

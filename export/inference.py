@@ -3,7 +3,7 @@
 Equal to the trained models with less work: batch norms are part of the convolutions before them, the fixed and
 the learned graph are one constant, theta and phi of all subsets are one convolution and so are the three conv_d, and
 bones and motions are made inside. Letters: N clips, C channels, T frames, V joints, M bodies of a clip, B bodies that
-are computed, K subsets.
+are computed, K subsets, F features.
 """
 
 import copy
@@ -176,10 +176,10 @@ class Stream(nn.Module):
         return shares.reshape(-1, self.persons, shares.shape[1]).mean(dim=1) + self.fc.bias
 
     def _shares(self, x: Tensor) -> Tensor:
-        """What each body adds to the logits, before the mean over bodies: (B, 256, T / 4, V) -> (B, num_class)."""
+        """What each body adds to the logits, before the mean over bodies: (B, F, T / 4, V) -> (B, num_class)."""
         # In float32: the mean of thousands of values, and the logits, are where half precision would lose most.
-        x = x.float().mean(dim=(2, 3))  # (B, 256)
-        # Written out because TensorRT-RTX has no float32 matrix product for sm_75; it is 256 numbers a class.
+        x = x.float().mean(dim=(2, 3))  # (B, F)
+        # Written out because TensorRT-RTX has no float32 matrix product for sm_75; it is F numbers a class.
         return (x[:, None] * self.fc.weight).sum(dim=-1)
 
     @torch.no_grad()

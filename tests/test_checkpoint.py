@@ -123,6 +123,7 @@ def test_a_new_classifier_leaves_attention_alone(tmp_path: Path) -> None:
         (lambda: small(joints=6), "has 4 joints, the data has 6"),
         (lambda: small(classes=9), "has 3 classes, the config asks for 9: set model_args.num_class"),
         (lambda: small(persons=2), "has 1 bodies, the config asks for 2"),
+        (lambda: small(base_channels=16), "has 64 base channels, the config asks for 16: set model_args.base_channels"),
         (lambda: small(adaptive=False), "was trained with the adaptive graph: set model_args.adaptive: True"),
         (lambda: small("aagcn"), "is of AGCN without attention: set model: model.agcn.Model"),
     ],

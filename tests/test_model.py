@@ -104,12 +104,16 @@ def test_initialisation() -> None:
 
 
 @pytest.mark.parametrize("variant", ["agcn", "aagcn"])
-@pytest.mark.parametrize("switches", [{}, {"adaptive": False}, {"attention": False}, {"attention": True}])
+@pytest.mark.parametrize(
+    "switches", [{}, {"adaptive": False}, {"attention": False}, {"attention": True}, {"base_channels": 8}]
+)
 def test_switches(variant: str, switches: dict) -> None:
     model = build_model(variant, {**SMALL, **switches, "drop_out": 0.3, "num_person": 1})
     clips = torch.randn(2, 3, 8, 4, 1)
     model(clips).sum().backward()
-    assert model.eval().features(clips).shape == (2, 256)
+    base = switches.get("base_channels", 64)
+    assert model.eval().features(clips).shape == (2, 4 * base)
+    assert model.l4.tcn1.conv.weight.shape[0] == base and model.l5.tcn1.conv.weight.shape[0] == 2 * base
     assert ("l1.gcn1.PA" in model.state_dict()) == switches.get("adaptive", True)
     assert ("l1.gcn1.fc1c.bias" in model.state_dict()) == switches.get("attention", variant == "aagcn")
 
@@ -148,6 +152,7 @@ def test_captured_with_any_batch() -> None:
         ("agcn", {**SMALL, "num_clas": 3}, "did you mean 'num_class'"),
         ("agcn", {**SMALL, "num_point": 5}, "num_point is 5, but the graph mine has 4 joints"),
         ("agcn", {**SMALL, "num_class": 0}, "num_class is 0"),
+        ("agcn", {**SMALL, "base_channels": 6}, "base_channels is 6: it is to be a multiple of 4"),
         ("agcn", {**SMALL, "num_class": "ten"}, "give a whole number"),
         ("agcn", {"num_class": 3}, "no graph"),
     ],
