@@ -29,6 +29,7 @@ from export.parity import Answers, compare, compare_int8, plain_answers
 from export.runtime import open_engine, open_session
 from export.trt_flavors import choose_flavor, pick_targets, present_target
 from native_prep.layouts import NTU
+from native_prep.streams import stream_of
 
 PLAIN = "eager fp32"
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
@@ -121,7 +122,7 @@ def _time(
     seconds: float,
 ) -> None:
     """Compares all ways on `clips`, and times those that agree."""
-    exact = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips)
+    exact = plain_answers(pair, (1.0, 1.0), clips)
     for name, way in ways.items():
         part.checks.append(_check(name + suffix, way, pair, clips, exact))
     timed = {name + suffix: partial(way.network, clips) for name, way in ways.items()}
@@ -141,7 +142,7 @@ def _check(name: str, way: Way, pair: tuple[Model, Model], clips: np.ndarray, ex
         return Check(name, found["rms_rel"], found["tolerance"], "scores, error relative to their spread, both r.m.s.")
     plain = None
     if way.precision != "fp32":
-        plain = plain_answers(pair, NTU.bone_parents, (1.0, 1.0), clips, way.precision)
+        plain = plain_answers(pair, (1.0, 1.0), clips, way.precision)
     found = compare(got, exact, way.precision, plain)
     return Check(name, found["max_rel"], found["tolerance"], "logits, largest error relative to float64's largest")
 
@@ -149,11 +150,9 @@ def _check(name: str, way: Way, pair: tuple[Model, Model], clips: np.ndarray, ex
 def _models(
     clips: np.ndarray, seed: int, joint_weights: str | Path | None, bone_weights: str | Path | None
 ) -> tuple[Model, Model]:
-    joints = torch.from_numpy(clips)
     models = []
-    for place, (weights, x) in enumerate(
-        ((joint_weights, joints), (bone_weights, joints - joints[:, :, :, list(NTU.bone_parents)]))
-    ):
+    for place, (stream, weights) in enumerate((("joint", joint_weights), ("bone", bone_weights))):
+        x = torch.from_numpy(stream_of(clips, stream, NTU))
         num_class = CLASSES if weights is None else len(read_state_dict(weights)["fc.bias"])
         model = lively_model(seed + place, x, num_class)
         if weights is not None:

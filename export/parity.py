@@ -24,7 +24,7 @@ from agcn.device import AMP_DTYPES
 from agcn.model import Model
 from export.onnx_graph import output_names
 from export.rounding import RoundLikeAutocast, RoundLikeTf32
-from native_prep.streams import motion
+from native_prep.streams import STREAMS, stream_of
 
 TOLERANCE = 1e-5
 FACTOR = 2.0
@@ -40,7 +40,6 @@ Answers = tuple[np.ndarray, ...]
 
 def plain_answers(
     models: Sequence[Model],
-    bone_parents: Sequence[int],
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str = "fp64",
@@ -62,12 +61,10 @@ def plain_answers(
     rows: list[list[np.ndarray]] = [[] for _ in models]
     with torch.no_grad():
         for start in range(0, len(joints), _BATCH):
-            clips = torch.from_numpy(np.ascontiguousarray(joints[start : start + _BATCH])).to(dtype)
-            # Bones from float32 joints, as prep makes them: the difference is exact in float64.
-            bones = clips - clips[:, :, :, list(bone_parents)]
-            motions = (torch.from_numpy(motion(stream.numpy())) for stream in (clips, bones))
-            inputs = (clips, bones, *(motions if len(models) > 2 else ()))
-            for answers, model, x in zip(rows, models, inputs, strict=True):
+            # Bones and motions of float32 joints, as prep makes them: their differences are exact in float64.
+            clips = joints[start : start + _BATCH].astype(np.float64 if precision == "fp64" else np.float32)
+            for answers, model, stream in zip(rows, models, STREAMS, strict=False):
+                x = torch.from_numpy(stream_of(clips, stream, model.layout))
                 with rounding:
                     logits = model(x)
                 answers.append(logits.numpy())
@@ -115,18 +112,17 @@ def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None 
 def check(
     got: Answers,
     models: Sequence[Model],
-    bone_parents: Sequence[int],
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str,
 ) -> dict[str, Any]:
     """`compare` with the answers that the models give for `joints`."""
-    exact = plain_answers(models, bone_parents, weights, joints)
+    exact = plain_answers(models, weights, joints)
     if precision == "fp32":
         result = compare(got, exact, precision)
         if result["passed"]:
             return result
-    plain = plain_answers(models, bone_parents, weights, joints, precision)
+    plain = plain_answers(models, weights, joints, precision)
     return compare(got, exact, precision, plain)
 
 

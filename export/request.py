@@ -76,10 +76,10 @@ class Request:
         return self.models["joint"]
 
     @property
-    def compared(self) -> tuple[list[Model], tuple[int, ...], list[float]]:
-        """What the parity rule compares with: models, bone parents, weights of the streams."""
+    def compared(self) -> tuple[list[Model], list[float]]:
+        """What the parity rule compares with: models and weights of the streams."""
         weights = [1.0, self.alpha, self.motion_alpha, self.motion_alpha]
-        return list(self.models.values()), self.joint.layout.bone_parents, weights[: len(self.models)]
+        return list(self.models.values()), weights[: len(self.models)]
 
     @property
     def picks_bodies(self) -> bool:

@@ -78,7 +78,7 @@ def test_folded_network_passes_and_a_bent_one_fails() -> None:
 
         def measured() -> dict:
             got = tuple(part.numpy() for part in network(torch.from_numpy(joints)))
-            return check(got, (joint, bone), NTU.bone_parents, (1.0, 0.5), joints, "fp32")
+            return check(got, (joint, bone), (1.0, 0.5), joints, "fp32")
 
         assert measured()["passed"], measured()
         # As if one batch norm had been folded wrongly.
@@ -91,8 +91,8 @@ def test_rounding_errs_like_autocast(precision: str, dtype: torch.dtype) -> None
     with three_blocks():
         model = trained_looking("agcn", NTU, 1)
         joints = joint_batch(NTU, 2, 8, 2, seed=0)
-        exact, _, _ = plain_answers((model, model), NTU.bone_parents, (1.0, 1.0), joints)
-        rounded, _, _ = plain_answers((model, model), NTU.bone_parents, (1.0, 1.0), joints, precision)
+        exact, _, _ = plain_answers((model, model), (1.0, 1.0), joints)
+        rounded, _, _ = plain_answers((model, model), (1.0, 1.0), joints, precision)
         with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
             autocast = model(torch.from_numpy(joints)).float().numpy()
     errors = [np.sqrt(np.mean((one - exact) ** 2)) for one in (rounded, autocast)]
@@ -103,7 +103,7 @@ def test_plain_answers_leave_the_models_alone() -> None:
     with three_blocks():
         joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
         joints = joint_batch(NTU, 5, 16, 2, seed=0)
-        answers = plain_answers((joint, bone), NTU.bone_parents, (1.0, 0.5), joints)
+        answers = plain_answers((joint, bone), (1.0, 0.5), joints)
         with torch.no_grad():
             expected = joint(torch.from_numpy(joints)).numpy()
     assert joint.fc.weight.dtype == torch.float32

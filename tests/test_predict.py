@@ -32,7 +32,7 @@ def _plain(exported: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
         load_weights(model, exported / f"{stream}.pt")
         models.append(model)
     with three_blocks():
-        return plain_answers(models, NTU.bone_parents, (1.0, 0.5), joints)
+        return plain_answers(models, (1.0, 0.5), joints)
 
 
 def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> None:
