@@ -129,7 +129,7 @@ def load_weights(model: Model, path: str | Path, ignore: Sequence[str] = ()) -> 
 
 def _check_graph(model: Model, graph: Tensor, path: str | Path) -> None:
     own = model.l1.gcn1.A.detach().cpu()
-    if graph.shape[-1] != own.shape[-1]:
+    if graph.ndim == own.ndim and graph.shape[-1] != own.shape[-1]:
         raise ValueError(f"{path}: {_joints_advice(graph.shape[-1], own.shape[-1])}")
     if graph.shape != own.shape or not torch.allclose(graph.cpu().float(), own, atol=1e-5):
         raise ValueError(f"{path}: was trained on another graph of {own.shape[-1]} joints: set model_args.graph")
@@ -178,21 +178,24 @@ def _joints_advice(theirs: int, ours: int) -> str:
 
 def _shape_advice(model: Model, name: str, value: Tensor) -> str:
     own = model.state_dict()[name]
-    if name.endswith(".PA") and value.ndim == 3 and value.shape[-1] != own.shape[-1]:
+    other = f"{name} is {tuple(value.shape)}, the model's is {tuple(own.shape)}: set model_args as it was trained"
+    if value.ndim != own.ndim:
+        return other
+    if name.endswith(".PA") and value.shape[-1] != own.shape[-1]:
         return _joints_advice(value.shape[-1], own.shape[-1])
     if name.startswith("l1.") and value.shape[0] != own.shape[0]:
         channels = value.shape[0] * model.base_channels // own.shape[0]
         return f"has {channels} base channels, the config asks for {model.base_channels}: set model_args.base_channels"
-    if name.startswith("fc."):
+    if name.startswith("fc.") and value.shape[0] != own.shape[0]:
         return (
             f"has {value.shape[0]} classes, the config asks for {own.shape[0]}: "
             "set model_args.num_class, or ignore_weights: [fc.] to train a new classifier"
         )
     per_body = model.in_channels * model.num_point
-    if name.startswith("data_bn.") and value.ndim == 1:
+    if name.startswith("data_bn."):
         if value.shape[0] % per_body == 0:
             bodies = value.shape[0] // per_body
             return f"has {bodies} bodies, the config asks for {model.num_person}: set model_args.num_person: {bodies}"
         if value.shape[0] % (model.in_channels * model.num_person) == 0:
             return _joints_advice(value.shape[0] // (model.in_channels * model.num_person), model.num_point)
-    return f"{name} is {tuple(value.shape)}, the model's is {tuple(own.shape)}: set model_args as it was trained"
+    return other

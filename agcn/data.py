@@ -3,7 +3,6 @@
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from agcn.model import Model
 from agcn.settings import FeederArgs
 from native_prep.array_file import load_array
 from native_prep.custom import check_layout
-from native_prep.files import load_pickle
+from native_prep.labels import read_labels as read_label_file
 from native_prep.store import find_part
 from native_prep.store_read import StreamArray
 
@@ -115,22 +114,7 @@ def read_labels(path: str | Path, key: str = "label_path") -> tuple[np.ndarray, 
     Raises:
         ValueError: the file is missing, or holds something else.
     """
-    if str(path) and not Path(path).is_file() and (part := find_part(path)) is not None:
-        names, labels = part.store.names_and_labels(part.name)
-        return labels, names
-    content = load_pickle(_existing(path, key))
-    if isinstance(content, Mapping) or not hasattr(content, "__len__") or len(content) != 2:
-        raise ValueError(f"{path}: holds no (names, labels): give a label file that prep wrote")
-    names = [str(name) for name in content[0]]
-    try:
-        labels = np.asarray(content[1], dtype=np.int64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: has a label that is no whole number: run prep again") from error
-    if len(names) != len(labels):
-        raise ValueError(f"{path}: has {len(names)} names and {len(labels)} labels: run prep again")
-    if labels.size and labels.min() < 0:
-        worst = int(labels.argmin())
-        raise ValueError(f"{path}: clip {names[worst]} has label {labels[worst]}: labels count from 0")
+    names, labels = read_label_file(path if is_there(str(path)) else _existing(path, key))
     return labels, names
 
 

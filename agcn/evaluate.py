@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from agcn.accuracy import SCORE_FILE, top_k
 from agcn.checkpoint import load_weights
 from agcn.data import Clips, open_clips
 from agcn.device import autocast, pick_device
@@ -18,8 +19,6 @@ from agcn.settings import Config
 from native_prep.catalog import DATASETS, class_names
 from native_prep.files import save_pickle
 from native_prep.progress import Progress
-
-SCORES = "epoch1_test_score.pkl"
 
 
 def score_clips(
@@ -60,16 +59,6 @@ def score_clips(
     return total / np.float32(windows)
 
 
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """The share of clips whose label is among the k highest scores, as the original's ensemble counts it."""
-    if not len(labels):
-        return 0.0
-    if k == 1:
-        return float((scores.argmax(axis=1) == labels).mean())
-    best = scores.argsort(axis=1)[:, -k:]  # all classes where there are fewer than k
-    return float((best == labels[:, None]).any(axis=1).mean())
-
-
 def mean_loss(scores: np.ndarray, labels: np.ndarray) -> float:
     """Mean cross entropy over clips."""
     return float(nn.functional.cross_entropy(torch.from_numpy(scores), torch.from_numpy(labels)))
@@ -106,7 +95,7 @@ def test(
     clips.check(model)
     feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
-    path = Path(config.work_dir) / SCORES
+    path = Path(config.work_dir) / SCORE_FILE
     save_pickle(path, dict(zip(clips.names, scores, strict=True)))
     write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model))
     return {

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agcn.accuracy import top_k
 from agcn.checkpoint import load_weights, plain_state
 from agcn.config import to_yaml
 from agcn.data import open_clips
 from agcn.device import autocast, has_half
-from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips, top_k
+from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips
 from agcn.feed import Batch, Chunk, Feed, check_batch, in_parts, training_chunks
 from agcn.memory import advising, keep_freed_memory
 from agcn.meter import Meter
@@ -240,8 +241,7 @@ class Run:
         shown = ", ".join(f"top{k} {top_k(scores, clips.labels, k):.2%}" for k in self.config.show_topk)
         self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}, {shown}")
         best = at.best_top1 is None or at.top1 > at.best_top1
-        if best:
-            at.best_top1 = at.top1
+        at.best_top1 = at.top1 if best else at.best_top1
         return best
 
     def save(self, epoch: int, best: bool) -> None:

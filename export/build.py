@@ -18,7 +18,7 @@ from export import parity
 from export.aot import build_package, package_notes
 from export.engines import build_engine
 from export.inference import TwoStream
-from export.inputs import comparison_clips, feeder_settings, raw_clips
+from export.inputs import comparison_clips, feeder_settings, prepared_frames, raw_clips
 from export.int8 import answers_in_float32, labelled_clips, quantise
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.onnx_graph import export_graph, output_names
@@ -92,7 +92,7 @@ def export_engines(
         alpha=alpha, motion_alpha=motion_alpha, with_prep=with_prep, refittable=refittable, refit=refit,
         dense=dense, aot=aot,
     )  # fmt: skip
-    notes = request_notes(request)
+    notes = request_notes(request, targets)
     with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
@@ -283,4 +283,5 @@ def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured
         motion_alpha=request.motion_alpha,
         streams=tuple(request.models),
         with_prep=request.with_prep,
+        prepared_frames=prepared_frames(request.config),
     )

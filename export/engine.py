@@ -14,7 +14,7 @@ class Engine(ABC):
 
     Attributes:
         folder, manifest: what was opened.
-        runtime: what runs it, "onnxruntime" or a flavour of TensorRT.
+        runtime: what runs it, "onnxruntime", "aotinductor" or a flavour of TensorRT.
         device: "cpu" or "cuda".
     """
 

@@ -48,7 +48,8 @@ def build_engine(
         graph: the ONNX file.
         shape: (C, T, V, M).
         max_batch: the largest batch that the engine will take.
-        precision: what the graph's convolutions are in: fp32, fp16 or bf16; or tf32, for a float32 graph.
+        precision: what the graph's convolutions are in: fp32, fp16 or bf16; for a float32 graph
+            tf32 too, for one with QDQ int8.
         target: "sm_86", ...; for TensorRT the GPU at hand.
         refittable: whether `export.refit` may change its weights; such an engine may be slower.
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from agcn.accuracy import SCORE_FILE, top_k
 from native_prep.files import load_pickle
+from native_prep.labels import read_labels as read_label_file
 from native_prep.store import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
 TEST_FOLDERS = ("agcn_test_{stream}", "agcn_{stream}")
-SCORE_FILE = "epoch1_test_score.pkl"
 
 
 def fuse_scores(
@@ -87,14 +88,6 @@ def fuse_arrays(
             name: {"weight": weights.get(name, alpha), "top1": top_k(scores[name], labels, 1)} for name in extra
         }
     return result
-
-
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of clips whose label is among the k best; ties as NumPy's argmax (k = 1) and argsort break them."""
-    if k == 1:
-        return float((scores.argmax(axis=1) == labels).mean())
-    best = scores.argsort(axis=1)[:, -k:]  # (N, k)
-    return float((best == labels[:, None]).any(axis=1).mean())
 
 
 def fuse_dataset(
@@ -178,23 +171,14 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
     Raises:
         ValueError: the file holds something else, no clip, or one name twice.
     """
-    part = None if Path(path).is_file() else find_part(path)
-    value = load_pickle(path) if part is None else part.store.names_and_labels(part.name)
-    if isinstance(value, dict):
-        raise ValueError(f"{path}: is a score file, labels were asked for: give the val_label.pkl that `prep` wrote")
-    if not _looks_like_labels(value):
-        raise ValueError(f"{path}: not a label file: give (sample names, labels) as `prep` writes them")
-    names = [str(name) for name in value[0]]
+    names, labels = read_label_file(path)
     if not names:
         raise ValueError(f"{path}: no clip in it: run `prep` again")
     twice = len(names) - len(set(names))
     if twice:
         first = next(name for place, name in enumerate(names) if name in names[:place])
         raise ValueError(f"{path}: {twice} names stand twice, {first} first: scores are joined by name, make it again")
-    try:
-        return names, np.array([int(label) for label in value[1]], np.int64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: a label is no whole number ({error}): run `prep` again") from error
+    return names, labels
 
 
 def _looks_like_labels(value: Any) -> bool:

@@ -18,7 +18,7 @@ from agcn.data import Clips, is_there, open_array, open_clips
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
-from native_prep.catalog import DATASETS, missing_samples
+from native_prep.catalog import DATASETS, Dataset, missing_samples
 from native_prep.clips import read_raw_clip
 from native_prep.layouts import NTU, Layout
 from native_prep.reference import prepare_raw_clip
@@ -40,23 +40,38 @@ def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
     """
     args = config.test_feeder_args
     frames = args.window_size if args.window_size > 0 else DEFAULT_FRAMES
-    if not (args.sample or args.random_choose) and is_there(args.data_path):
-        data = open_array(replace(args, use_mmap=True), "test_feeder_args")
-        frames = max(data.shape[2], args.window_size)
+    if not (args.sample or args.random_choose) and (known := prepared_frames(config)):
+        frames = max(known, args.window_size)
     return model.in_channels, frames, model.num_point, model.num_person
+
+
+def prepared_frames(config: Config) -> int:
+    """T of the test data as `prep` wrote it, 0 where it is not at hand.
+
+    Raises:
+        ValueError: the test data is no such array.
+    """
+    args = config.test_feeder_args
+    if not is_there(args.data_path):
+        return 0
+    return int(open_array(replace(args, use_mmap=True), "test_feeder_args").shape[2])
 
 
 def feeder_settings(config: Config) -> dict[str, Any]:
     """The parts of the test feeder's arguments that change a clip, as plain values.
 
     Raises:
-        ValueError: bones cannot be made from the input: each stream is normalised by statistics of its own.
+        ValueError: bones cannot be made from the input, since each stream is changed in a way of its own.
     """
-    if config.test_feeder_args.normalization:
-        raise ValueError(
-            f"{config.config}: test_feeder_args.normalization is on, but the engine makes bones from joints, which "
-            "then are no differences of joints any more: train without it to export"
-        )
+    args = config.test_feeder_args
+    own = {"fit": args.fit, "random_move": args.random_move} if not args.make_stream else {}
+    for key, value in {"normalization": args.normalization, **own}.items():
+        if value:
+            raise ValueError(
+                f"{config.config}: test_feeder_args.{key} is on, but the engine makes bones from joints, which then "
+                "are no differences of joints any more: train without it"
+                + (", or with make_stream, which changes joints and makes bones of them" if key in own else "")
+            )
     return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
 
 
@@ -92,8 +107,14 @@ def check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
         )
 
 
-def check_raw_shape(layout: Layout, shape: tuple[int, int, int, int]) -> None:
+def check_raw_shape(config: Config, layout: Layout, shape: tuple[int, int, int, int]) -> None:
     """Raises ValueError where raw clips of the data set do not have (C, T, V, M)."""
+    known = prepared_frames(config)
+    if known and known != shape[1]:
+        raise ValueError(
+            f"--with-prep: the test data has T={known}, padded to the {shape[1]} that the model sees, which an engine "
+            "does not do: export without --with-prep"
+        )
     dataset = DATASETS[dataset_of(layout, 1)]
     if shape[1] > (dataset.max_frames or 0) or shape[3] != dataset.num_person:
         raise ValueError(
@@ -111,13 +132,10 @@ def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> t
     longest = dataset.max_frames
     assert longest is not None, "only data sets whose clips are prepared have raw ones"
     with tempfile.TemporaryDirectory(prefix="agcn_raw_") as made:
-        place, where = Path(dataset.data_path), str(dataset.data_path)
-        if not place.is_dir() or not any(place.rglob(f"*{dataset.suffix}")):
-            place, where = Path(made), "made clips"
-            synth(dataset.name, place, clips=count)
-        files = sorted(path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
-        unusable = missing_samples(dataset.name)
-        files = [path for path in files if path.stem not in unusable]
+        files, where = _raw_files(Path(dataset.data_path), dataset), str(dataset.data_path)
+        if not files:
+            synth(dataset.name, Path(made), clips=count)
+            files, where = _raw_files(Path(made), dataset), "made clips"
         raw = []
         for index in np.unique(np.linspace(0, len(files) - 1, count).astype(int)):
             try:
@@ -128,6 +146,12 @@ def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> t
             raise ValueError(f"{where}: no clip of it can be read: look at what prep says of it")
     prepared = [prepare_raw_clip(clip, layout) for clip in raw]
     return np.stack(raw), np.stack(prepared), where
+
+
+def _raw_files(place: Path, dataset: Dataset) -> list[Path]:
+    unusable = missing_samples(dataset.name)
+    found = (path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
+    return sorted(path for path in found if path.stem not in unusable)
 
 
 def comparison_clips(

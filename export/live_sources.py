@@ -94,18 +94,21 @@ class _Ahead:
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._lines: Queue[Line | BaseException | None] = Queue(_AHEAD)
+        self._ended = False
         threading.Thread(target=self._read, args=(chunks,), daemon=True).start()
 
     def _read(self, chunks: Iterator[bytes]) -> None:
         try:
             for line in split_lines(chunks):
                 self._lines.put(line)
+            self._ended = True
             self._lines.put(None)
         except Exception as error:
             self._lines.put(error)
 
     def waiting(self) -> int:
-        return self._lines.qsize()
+        # The mark of the end is no line.
+        return max(0, self._lines.qsize() - self._ended)
 
     def __iter__(self) -> Iterator[Line]:
         while (line := self._lines.get()) is not None:

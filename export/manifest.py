@@ -13,7 +13,9 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class EngineFile:
-    """One engine: its file's name, flavour and version, GPU generation, size and hash, and how its layers compute.
+    """One engine: its file's name, flavour and version, target, size and hash, and how its layers compute.
+
+    A flavour is tensorrt, tensorrt-rtx or aotinductor, a target a GPU generation or "cpu".
 
     `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (`inference.present_rows`).
     `refittable` says whether `export.refit` can change its weights.
@@ -44,6 +46,7 @@ class Manifest:
         motion_alpha: weight of the motion streams, where there are four streams.
         streams: which the graph holds, in the order of its outputs.
         with_prep: whether the input is raw joints instead of prepared ones.
+        prepared_frames: T of the test data before it became the input, 0 where it was not at hand.
         max_batch: the largest batch of the engines.
         feeder_args: how a prepared clip becomes the input (test_feeder_args of the configuration).
         onnx, onnx_sha256: the graph.
@@ -77,6 +80,7 @@ class Manifest:
     motion_alpha: float = 1.0
     streams: tuple[str, ...] = ("joint", "bone")
     with_prep: bool = False
+    prepared_frames: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

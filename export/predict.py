@@ -48,9 +48,11 @@ def predict(
     raw = RawClips(manifest, folder)
     paths = [os.fspath(clip) for clip in clips]
     found = []
-    for start in range(0, len(paths), _BATCH):
-        batch = np.concatenate([raw.read(path) for path in paths[start : start + _BATCH]])
-        found += [best_classes(scores, manifest, top) for scores in engine.run(batch)[-1]]
+    with Progress(len(paths), "predict", "clip") as progress:
+        for start in range(0, len(paths), _BATCH):
+            batch = np.concatenate([raw.read(path) for path in paths[start : start + _BATCH]])
+            found += [best_classes(scores, manifest, top) for scores in engine.run(batch)[-1]]
+            progress.update(len(batch))
     return {
         "clips": [{"clip": path, "top": best} for path, best in zip(paths, found, strict=True)],
         "runtime": f"{engine.runtime} on {engine.device}",

@@ -63,9 +63,15 @@ class RawClips:
         self._dataset = None if manifest.custom else get_dataset(manifest.dataset)
         self.layout = self._dataset.layout if self._dataset else layout_from_dict(manifest.custom["layout"])
         # What is sampled to the engine's T is prepared at full length; else prep's own padding gives T.
-        self.frames = None if self._args.sample else manifest.frames
-        if self._dataset and self.frames is None:
-            self.frames = self._dataset.max_frames
+        self.frames = None if self._args.sample or self._args.random_choose else manifest.frames
+        # NTU's clips are repeated up to T: another T than that of the test data makes other clips.
+        self._filled: int | None = None
+        if self._dataset and self._dataset.max_frames:
+            if self.frames is None:
+                self._filled = manifest.prepared_frames or None
+            else:
+                self.frames = manifest.prepared_frames or self.frames
+            self.frames = self.frames or self._dataset.max_frames
 
     def read(self, path: str) -> np.ndarray:
         """A raw file as the engine's input (1, C, T, V, M).
@@ -78,7 +84,7 @@ class RawClips:
         self._check_suffix(path)
         if self._manifest.with_prep:
             return self._fitted(read_raw_clip(path, self._dataset.name, self._manifest.frames), path)
-        return self._fitted(read_clip(path, self._dataset.name, self.frames), path)
+        return self._fitted(read_clip(path, self._dataset.name, self.frames, self._filled), path)
 
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
@@ -92,7 +98,8 @@ class RawClips:
                 return self._fitted(custom_clip(poses, self._manifest.custom, self.frames, what), what)
             if self._manifest.with_prep:
                 return self._fitted(raw_frames(points, self._dataset, self._manifest.frames), what)
-            return self._fitted(prepare_frames(points, self._dataset, self.frames), what)
+            frames = self.frames if self._filled is None else max(self._filled, points.shape[1])
+            return self._fitted(prepare_frames(points, self._dataset, frames), what)
 
     @property
     def usual_window(self) -> int:

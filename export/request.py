@@ -144,6 +144,8 @@ def _check_precision(precision: str, aot: str | None, refittable: bool) -> None:
         raise ValueError(f"precision {precision!r} is not known: use one of {', '.join(PRECISIONS)}")
     if precision == "int8" and aot:
         raise ValueError("--precision int8: packages of AOTInductor compute in floating point: leave --aot out")
+    if precision == "tf32" and aot:
+        raise ValueError("--precision tf32: is for engines, packages of AOTInductor compute in fp32: leave --aot out")
     if precision == "int8" and refittable:
         raise ValueError("--precision int8: new weights have other ranges, such engines are not refitted: build them")
 
@@ -177,7 +179,7 @@ def _check_with_prep(
         raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
     check_prepares(config, settings)
     prenorm_for(layout)
-    check_raw_shape(layout, shape)
+    check_raw_shape(config, layout, shape)
 
 
 def _find_refittable(request: Request, folder: str | os.PathLike[str]) -> tuple[Path, EngineFile]:
@@ -209,12 +211,12 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
     return model
 
 
-def request_notes(request: Request) -> list[str]:
-    """What a user might miss in the result."""
+def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
+    """What a user might miss in the result; `targets` are those asked for."""
     notes = []
     if request.flavor is None:
-        missing = choose_flavor("auto") is None
-        why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if missing else "none were asked for"
+        asked = NO_TARGET not in targets
+        why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if asked else "none were asked for"
         notes.append(f"no engines: {why}; the ONNX graph runs")
     elif present_target() not in request.targets:
         notes.append("no engine is for a GPU at hand: parity was measured on the ONNX graph")

@@ -57,9 +57,9 @@ class TensorRtEngine(Engine):
         self._runtime = flavor.api.Runtime(flavor.logger)
         self._takes = engine.takes
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
+        self._context = self._engine and self._engine.create_execution_context()
+        if self._context is None:
             raise ValueError(f"{path}: does not load: {flavor.logger.told()}")
-        self._context = self._engine.create_execution_context()
         self._stream = torch.cuda.Stream()
 
     def _run(self, joints: np.ndarray) -> Answers:

@@ -34,13 +34,16 @@ def read_raw_clip(path: str | os.PathLike[str], dataset: str, max_frames: int) -
     return read(path, max_frames)
 
 
-def read_clip(path: str | os.PathLike[str], dataset: str, max_frames: int | None = None) -> np.ndarray:
+def read_clip(
+    path: str | os.PathLike[str], dataset: str, max_frames: int | None = None, filled: int | None = None
+) -> np.ndarray:
     """A raw file as the joint clip that a network of that data set sees.
 
     Args:
         path: a `.skeleton` file (ntu60, ntu120) or a JSON file (kinetics, nw-ucla).
         dataset: whose form the file has.
         max_frames: T; None for the data set's, or the clip's own length for nw-ucla.
+        filled: T is this instead, or the clip's own length where that is more.
 
     Returns:
         float32 (3, T, V, M).
@@ -58,4 +61,6 @@ def read_clip(path: str | os.PathLike[str], dataset: str, max_frames: int | None
     report = reader.run([str(path)])[0]
     if report[CODE] != status.OK:
         raise ValueError(str(BadFile(str(path), int(report[LINE]), reason(str(path), report))))
+    if filled is not None:
+        frames = max(filled, report[FRAMES])
     return reader.rows[0, 0][:, : frames or report[FRAMES]].copy()

@@ -45,7 +45,7 @@ _TEXT = {
     ENDS_EARLY: "ends after {first} of its {second} frames: the file was cut off, fetch it again",
     NOT_A_COUNT: "should be a whole number on a line of its own: the file is damaged, fetch it again",
     NO_FRAMES: "says that there are no frames: leave the clip out",
-    TOO_MANY_FRAMES: "has {first} frames, there is room for {second}: give a larger --max-frames",
+    TOO_MANY_FRAMES: "has {first} frames, there is room for {second}: cut it, or prepare with a larger --max-frames",
     BODY_FIELDS: "the line of a body has {first} numbers instead of 10: the file is damaged, fetch it again",
     JOINT_COUNT: "has {first} joints, NTU needs {second}: use files recorded with Kinect v2",
     JOINT_FIELDS: "the line of a joint has {first} numbers instead of 12: the file is damaged, fetch it again",

@@ -151,6 +151,17 @@ def test_inference_ways_agree_and_are_timed() -> None:
     assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
 
 
+def test_an_answer_that_changes_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = ("compiled fp32", "aotinductor fp32", "folded fp32")
+    # As where the errors are small and other classes on top.
+    monkeypatch.setattr("bench.infer.compare_int8", lambda *_: {"passed": False, "rms_rel": 0.01, "tolerance": 0.1})
+    with three_blocks():
+        part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=slow)
+    assert not part.passed and not part.agrees("onnxruntime int8")
+    assert not any(rate.name.startswith("onnxruntime int8") for rate in part.rates)
+    assert any(rate.name == "onnxruntime fp32" for rate in part.rates)
+
+
 def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     part = bench_prep.run_prep(**SMALL_PREP, sample=3)
     assert part.passed, part.checks

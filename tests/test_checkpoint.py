@@ -164,6 +164,14 @@ class Harmful:
         return (print, ("code ran",))
 
 
+@pytest.mark.parametrize("name", ["l1.gcn1.bn.weight", "fc.bias", "l1.gcn1.A", "l1.gcn1.PA", "fc.weight"])
+def test_weights_of_other_dimensions(trained: Model, tmp_path: Path, name: str) -> None:
+    value = torch.zeros(3, 99) if name == "fc.weight" else torch.zeros(())
+    torch.save({**trained.state_dict(), name: value}, tmp_path / "odd.pt")
+    with pytest.raises(ValueError, match=r"(is \(.*\), the model's is|on another graph)"):
+        load_weights(small(), tmp_path / "odd.pt")
+
+
 def test_no_checkpoints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"model": Harmful()}, tmp_path / "harmful.pt")
     (tmp_path / "text.pt").write_text("these are no weights")

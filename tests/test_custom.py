@@ -126,7 +126,7 @@ def test_openpose_folders_and_what_does_not_meet(tmp_path: Path, capsys: pytest.
     assert result["clips"] == 2 and result["bad_files"] == 2
     assert "labels.csv,4," in (tmp_path / "out/bad_files.csv").read_text()
     assert np.load(tmp_path / "out/val_data_joint.npy").shape == (1, 3, 4, 25, 2)
-    with pytest.raises(ValueError, match="clip a has 4 frames, there is room for 3: give a larger --max-frames"):
+    with pytest.raises(ValueError, match="clip a has 4 frames, there is room for 3: cut it, or prepare"):
         prepare_custom(raw, tmp_path / "out", max_frames=3, **given)
     with pytest.raises(ValueError, match="25 joints, layout coco17 has 17: use --layout ntu or openpose25"):
         prepare_custom(raw, tmp_path / "out", layout="coco17", **given)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -149,11 +150,19 @@ def test_a_package_lies_beside_the_graph(exported: Path, tmp_path: Path, monkeyp
         path.write_bytes(b"compiled")
         return EngineFile(path.name, "aotinductor", torch.__version__, "cpu", 8, sha256(path))
 
-    def answers(folder: Path, manifest, engine: EngineFile) -> OnnxEngine:
+    class Bent(OnnxEngine):
+        def _run(self, joints: np.ndarray):
+            return tuple(1.001 * answer for answer in super()._run(joints))
+
+    def answers(folder: Path, manifest, engine: EngineFile, kind: type[OnnxEngine] = OnnxEngine) -> OnnxEngine:
         assert engine.flavor == "aotinductor" and runs_here(engine)
-        return OnnxEngine(folder, manifest)
+        return kind(folder, manifest)
 
     monkeypatch.setattr(build, "build_package", package)
+    monkeypatch.setattr(build, "open_file", partial(answers, kind=Bent))
+    result = export_job(exported, tmp_path / "out", aot="cpu", targets=["none"])
+    assert not result["passed"] and not result["parity"]["engines"]["two_stream.cpu.pt2"]["passed"]
+    assert not (tmp_path / "out").exists()
     monkeypatch.setattr(build, "open_file", answers)
     result = export_job(exported, tmp_path / "out", aot="cpu", targets=[], dense=False)
     assert result["passed"] and result["engines"][-1].endswith("two_stream.cpu.pt2")
@@ -275,9 +284,10 @@ def test_wrong_places_and_checkpoints(exported: Path, tmp_path: Path) -> None:
     more = load_config(exported / "config.yaml", stream="joint", overrides=["model_args.num_class=60"])
     with pytest.raises(ValueError, match=r"joint.pt: has 6 classes, the config asks for 60"):
         export_engines(*weights, more, tmp_path / "out")
-    normal = load_config(exported / "config.yaml", "joint", ["test_feeder_args.normalization=true"])
-    with pytest.raises(ValueError, match="normalization is on"):
-        export_engines(*weights, normal, tmp_path / "out")
+    for key in ("normalization=true", "fit=clip", "random_move=true"):
+        apart = load_config(exported / "config.yaml", "joint", [f"test_feeder_args.{key}"])
+        with pytest.raises(ValueError, match=f"{key.partition('=')[0]} is on"):
+            export_engines(*weights, apart, tmp_path / "out")
 
 
 def test_where_the_number_of_frames_comes_from(exported: Path, tmp_path: Path) -> None:

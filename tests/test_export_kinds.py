@@ -52,6 +52,9 @@ def test_preparation_of_other_clips_is_refused(tmp_path: Path) -> None:
     write_job(tmp_path / "moved", centre=True)
     with pytest.raises(ValueError, match=r"test_feeder_args\.centre changes clips after their preparation"):
         export_job(tmp_path / "moved", tmp_path / "out", with_prep=True, targets=[])
+    write_job(tmp_path / "short", window_size=32)
+    with pytest.raises(ValueError, match="the test data has T=16, padded to the 32"):
+        export_job(tmp_path / "short", tmp_path / "out", with_prep=True, targets=[])
     write_job(tmp_path / "alone", persons=1)
     with pytest.raises(ValueError, match="have up to 300 frames and 2 bodies, the model takes 16 and 1"):
         export_job(tmp_path / "alone", tmp_path / "out", with_prep=True, targets=[])
@@ -87,6 +90,7 @@ def test_four_streams(job: Path, plain: Path, tmp_path: Path) -> None:
         ({"motion_alpha": float("inf")}, "motion alpha is inf"),
         ({"refittable": True}, "--refittable"),
         ({"aot": "cuda"}, "--aot cuda: a package is compiled on a machine with the GPU"),
+        ({"aot": "cpu", "precision": "tf32"}, "tf32: is for engines"),
         ({"aot": "cpu", "precision": "int8"}, "packages of AOTInductor compute in floating point"),
     ],
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.fusion import SEARCH_GRID, fuse_dataset, fuse_scores, parse_stream, top_k
+from agcn.accuracy import top_k
+from export.fusion import SEARCH_GRID, fuse_dataset, fuse_scores, parse_stream
 
 NAMES = [f"S001C001P001R001A{number:03d}.skeleton" for number in range(1, 31)]
 
@@ -127,9 +128,12 @@ def test_names_of_one_file_only_are_counted(files: dict[str, Path]) -> None:
         ("bone", {name: np.ones(5 + (name == NAMES[0])) for name in NAMES}, "clips with 5 and 6 classes"),
         ("label", {"a": np.ones(6)}, "label.pkl: is a score file"),
         ("label", ([], []), "label.pkl: no clip in it"),
-        ("label", (NAMES, [0] * 29), "label.pkl: not a label file"),
+        ("label", (NAMES, [0] * 29), "label.pkl: has 30 names and 29 labels"),
         ("label", (NAMES, [6] * 30), "label.pkl: label 6 is outside the 6 classes"),
-        ("label", (NAMES, ["x"] * 30), "label.pkl: a label is no whole number"),
+        ("label", (NAMES, [0.7] * 30), "label.pkl: has a label that is no whole number"),
+        ("label", (NAMES, [2**70] * 30), "label.pkl: has a label that is no whole number"),
+        ("label", (NAMES, [float("inf")] * 30), "label.pkl: has a label that is no whole number"),
+        ("label", (NAMES, ["x"] * 30), "label.pkl: has a label that is no whole number"),
         ("label", ([*NAMES[:-1], NAMES[0]], [0] * 30), "1 names stand twice"),
     ],
 )

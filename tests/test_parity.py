@@ -68,6 +68,7 @@ def test_what_is_no_number_fails() -> None:
     exact = _answers()
     assert not compare(_moved(exact, np.nan), exact, "fp32")["passed"]
     assert not compare(_moved(exact, np.inf), exact, "fp16", exact)["passed"]
+    assert not compare(_moved(exact, 1.0), exact, "fp16", _moved(exact, np.inf))["passed"]
 
 
 def test_folded_network_passes_and_a_bent_one_fails() -> None:

@@ -12,16 +12,18 @@ from agcn.config import load_config
 from agcn.evaluate import open_test_clips
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import build_model
+from agcn.settings import FeederArgs
 from export import predict as predict_module
 from export.fusion import fuse_arrays
 from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
 from export.parity import plain_answers
 from export.predict import fuse_engine, predict
+from export.raw_clips import RawClips
 from native_prep.catalog import DATASETS, class_names
 from native_prep.clips import read_clip
 from native_prep.layouts import NTU
-from native_prep.synth import synth
+from native_prep.synth import synth, write_ntu
 
 
 def _plain(exported: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -40,7 +42,8 @@ def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> 
     paths = sorted((tmp_path / "raw").rglob("*.skeleton"))
     result = predict(exported / "engine", paths, top=4, runtime="onnxruntime")
     args = load_config(exported / "config.yaml", "joint").test_feeder_args
-    joints = np.concatenate([to_input(read_clip(path, "ntu60"), args, NTU) for path in paths])
+    # Not repeated up to NTU's 300 frames: the test data has fewer than the recordings.
+    joints = np.concatenate([to_input(read_clip(path, "ntu60", filled=FRAMES), args, NTU) for path in paths])
     assert joints.shape == (3, 3, FRAMES, 25, 2)
     scores = _plain(exported, joints)[2]
     for clip, path, row in zip(result["clips"], paths, scores, strict=True):
@@ -73,6 +76,22 @@ def test_wrong_recordings(exported: Path, tmp_path: Path) -> None:
         predict(exported / "engine", [bad], top=0)
 
 
+@pytest.mark.parametrize(("sample", "known"), [("linear", 32), ("linear", 0), ("", 32), ("", 0)])
+def test_clips_are_repeated_as_in_the_test_data(exported: Path, tmp_path: Path, sample: str, known: int) -> None:
+    write_ntu(tmp_path, 1, classes=1, frames=20)
+    (path,) = map(str, tmp_path.iterdir())
+    feeder = {"sample": sample, "window_size": 64}
+    values = read_manifest(exported / "engine").__dict__ | {
+        "frames": 64,
+        "prepared_frames": known,
+        "feeder_args": feeder,
+    }
+    found = RawClips(Manifest(**values), "engine").read(path)
+    prepared = read_clip(path, "ntu60", known or (300 if sample else 64))
+    assert np.array_equal(found, to_input(prepared, FeederArgs(sample=sample, window_size=64), NTU))
+    assert found.shape[2] == 64
+
+
 class _FakeEngine:
     """Scores by the clip's number, whatever it is; keeps the shapes that it was given."""
 
@@ -99,7 +118,7 @@ def test_every_data_sets_files(
     feeder = {"sample": sample, "window_size": frames if sample else -1, "centre": True}
     values = read_manifest(exported / "engine").__dict__ | {
         "dataset": dataset, "frames": frames, "joints": known.layout.num_joints, "bodies": known.num_person,
-        "num_class": known.num_class, "class_names": class_names(dataset), "feeder_args": feeder,
+        "num_class": known.num_class, "class_names": class_names(dataset), "feeder_args": feeder, "prepared_frames": 0,
     }  # fmt: skip
     engine = _FakeEngine(Manifest(**values))
     monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)

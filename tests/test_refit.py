@@ -73,6 +73,7 @@ def test_only_an_engine_of_the_same_kind(folder: Path, tmp_path: Path, monkeypat
     assert flavor is not None
     old = folder / "engine"
     manifest = read_manifest(old)
+    monkeypatch.setattr(refit, "present_target", lambda: None)
     with pytest.raises(ValueError, match=r"--refit .*: an engine takes new weights on the GPU that it is for"):
         refittable_engine(old, flavor, {})
     monkeypatch.setattr(refit, "present_target", lambda: "sm_86")

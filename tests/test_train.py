@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from agcn import device, evaluate, outcome, run
+from agcn.accuracy import top_k
 from agcn.config import Config, FeederArgs, load_config
 from agcn.device import autocast, has_half, pick_device
 from agcn.feed import Chunk, Feed, in_parts
@@ -425,7 +426,7 @@ def test_empty_data(config: Config, tmp_path: Path) -> None:
 def test_top_k() -> None:
     scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [0, 3, 2, 1]], np.float32)
     labels = np.array([0, 1, 3])
-    assert [evaluate.top_k(scores, labels, k) for k in (1, 2, 3, 5)] == pytest.approx([1 / 3, 1 / 3, 1, 1])
+    assert [top_k(scores, labels, k) for k in (1, 2, 3, 5)] == pytest.approx([1 / 3, 1 / 3, 1, 1])
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

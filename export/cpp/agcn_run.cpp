@@ -110,7 +110,8 @@ int main(int count, char** words) {
     std::cout << (help ? kUsage : run(read_options(given))) << std::flush;
     return std::cout ? 0 : 2;
   } catch (const std::exception& error) {
-    std::cerr << "Error: " << error.what() << '\n';
+    const std::string told = error.what();
+    std::cerr << "Error: " << told.substr(0, told.find('\n')) << '\n';
     return 2;
   }
 }

@@ -40,7 +40,7 @@ class Parser {
     if (frames == 0) fail(0, "says that there are no frames: leave the clip out");
     if (frames > room) {
       fail(0, "has " + std::to_string(frames) + " frames, there is room for " + std::to_string(room) +
-                  ": give a larger --max-frames");
+                  ": cut it, or prepare with a larger --max-frames");
     }
     frames_ = frames;
     std::vector<Frame> clip;
@@ -173,7 +173,8 @@ std::vector<Frame> parse_skeleton(const std::string& path, const std::string& te
 
 std::string read_text(const std::string& path) {
   // A pipe that is named like a clip must not stop us for ever.
-  const auto kind = std::filesystem::status(path).type();
+  std::error_code ignored;
+  const auto kind = std::filesystem::status(path, ignored).type();
   if (kind == std::filesystem::file_type::fifo) throw UserError(path + ": is no file: move it away");
   errno = 0;
   std::ifstream file(path, std::ios::binary);

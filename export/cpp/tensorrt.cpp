@@ -42,7 +42,7 @@ struct TensorRt : Network {
   explicit TensorRt(const std::string& path) : file(path) {
     const std::string manifest = read(std::filesystem::path(path).replace_filename("manifest.json").string());
     const std::string plan = read(path);
-    runtime = "tensorrt on cuda";
+    runtime = value_of(manifest, "flavor", ",") == "\"tensorrt-rtx\"" ? "tensorrt-rtx on cuda" : "tensorrt on cuda";
     if (value_of(manifest, "with_prep", "\n").rfind("true", 0) != 0 || value_of(manifest, "layout", ",") != "\"ntu\"") {
       throw UserError(path + ": does not take NTU's clips as they are recorded: export with --with-prep");
     }
