@@ -22,7 +22,7 @@ from export.timeline import Timeline
 from native_prep.files import whole_file
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
-# So many frames in a row that are older than the window: their sender began anew.
+# So many frames that the window has no room for, with no newer one between them: their sender began anew.
 _OLD_IN_A_ROW = 10
 # Latencies kept for the median and the 99th percentile.
 _KEPT = 100_000
@@ -155,7 +155,7 @@ class LiveSession:
         self._window = Window(self.length, settings.gone, self.raw.layout)
         self._due: int | None = None
         self._answered: int | None = None
-        self._old = 0
+        self._old: list[tuple[Arrival, Fate]] = []
         self._times: deque[tuple[int, float]] = deque(maxlen=self.length + settings.gone)
         self._count: Counter[str] = Counter()
         self._latencies: deque[float] = deque(maxlen=_KEPT)
@@ -183,11 +183,26 @@ class LiveSession:
     def take(self, arrival: Arrival) -> None:
         """One frame; answers where one is due."""
         frame = arrival.frame
+        newest = self._window.newest
+        if arrival.first and newest is not None and frame.number <= newest:
+            self._restart([arrival])
+            return
         fate = self._window.add(frame)
-        self._old = self._old + 1 if fate is Fate.LATE else 0
-        if fate is Fate.FAR or self._old > _OLD_IN_A_ROW:
-            self._restart(arrival)
-            fate = self._window.add(frame)
+        if fate in (Fate.LATE, Fate.OTHER):
+            self._old.append((arrival, fate))
+        elif fate is Fate.REPEATED or newest is None or frame.number > newest:
+            self._old.clear()
+        if fate is Fate.FAR:
+            self._restart([arrival])
+        elif len(self._old) > _OLD_IN_A_ROW:
+            # Those before this one were counted while they might have been late.
+            self._count.subtract(one.value for _, one in self._old[:-1])
+            self._restart([one for one, _ in self._old])
+        else:
+            self._took(arrival, fate)
+
+    def _took(self, arrival: Arrival, fate: Fate) -> None:
+        frame = arrival.frame
         self._count[fate.value] += 1
         if fate is not Fate.TAKEN:
             return
@@ -204,18 +219,19 @@ class LiveSession:
                 self._answer(arrival.arrived, arrival.waiting)
             self._due = due + (newest - due) // self.stride * self.stride + self.stride
 
-    def _restart(self, arrival: Arrival) -> None:
-        """Answers for what is left of the window, and begins a new one."""
-        before = self._window.newest
-        number = arrival.frame.number
+    def _restart(self, arrivals: list[Arrival]) -> None:
+        """Another window, of frames that do not follow those of this one."""
+        number, before = arrivals[0].frame.number, self._window.newest
         print(f"{self._place}: frame {number} follows frame {before}: the window begins anew", file=sys.stderr)
-        self._finish(arrival.arrived)
+        self._finish(arrivals[0].arrived)
         self._window.clear()
         self._times.clear()
         self._due = self._answered = None
-        self._old = 0
+        self._old.clear()
         self._count["restarts"] += 1
         self.timeline.cut()
+        for one in arrivals:
+            self._took(one, self._window.add(one.frame))
 
     def _finish(self, arrived: float) -> None:
         """An answer for the frames behind the last one."""
@@ -263,7 +279,7 @@ class LiveSession:
             "answers": count["answers"],
             "dropped": {
                 "late": count[Fate.LATE.value],
-                "repeated": count[Fate.REPEATED.value],
+                "repeated": count[Fate.REPEATED.value] + count[Fate.OTHER.value],
                 "bad_lines": self.lines.bad_lines if self.lines else 0,
             },
             "restarts": count["restarts"],

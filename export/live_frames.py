@@ -77,6 +77,10 @@ class FrameParser:
         self.fps = fps or 30.0
         self._next = 0
         self._start: float | None = None
+        self.expect_header()
+
+    def expect_header(self) -> None:
+        """The next line may say what follows, as the first one of a stream."""
         self._good = False
 
     def parse(self, text: bytes) -> Frame | None:
@@ -117,7 +121,7 @@ class FrameParser:
 
     def _joints_differ(self, joints: Any) -> str:
         name, ours = self._layout.name, self._layout.num_joints
-        return f"{joints} joints, the engine's skeleton ({name}) has {ours}: send that one's"
+        return f"{joints!r} joints, the engine's skeleton ({name}) has {ours}: send that one's"
 
     def _number(self, number: Any, time: float | None) -> int:
         if number is None and time is None:

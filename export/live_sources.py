@@ -23,26 +23,36 @@ _TOLD = 20
 
 
 class Line(NamedTuple):
-    """A line without its end, its number from 1, and when it was read (`time.monotonic`)."""
+    """A line without its end, its number from 1, and when it was read (`time.monotonic`).
+
+    Its text is None where the file begins anew.
+    """
 
     number: int
-    text: bytes
+    text: bytes | None
     arrived: float
 
 
 class Arrival(NamedTuple):
-    """A frame, when it was read, and how many lines wait behind it."""
+    """A frame, when it was read, how many lines wait behind it, and whether it is the first after a new beginning."""
 
     frame: Frame
     arrived: float
     waiting: int
+    first: bool = False
 
 
-def split_lines(chunks: Iterator[bytes]) -> Iterator[Line]:
-    """Lines of bytes that come in any pieces; of a line that is too long only the first MiB."""
+def split_lines(chunks: Iterator[bytes | None]) -> Iterator[Line]:
+    """Lines of bytes that come in any pieces, None where they begin anew; of too long a line only the first MiB."""
     number, rest = 0, b""
     for chunk in chunks:
         now = time.monotonic()
+        if chunk is None:
+            if rest:
+                yield Line(number + 1, rest, now)
+            yield Line(0, None, now)
+            number, rest = 0, b""
+            continue
         *lines, rest = (rest + chunk).split(b"\n")
         for text in lines:
             number += 1
@@ -66,38 +76,60 @@ def read_file(path: str) -> Iterator[bytes]:
             yield chunk
 
 
-def follow_file(path: str, idle: float | None) -> Iterator[bytes]:
-    """A file that grows, from its start; a file that became shorter is read from its start again.
+def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
+    """A file that grows, from its start; from the start again, after None, where it became shorter or is another one.
 
     Args:
         idle: ends where nothing new came for so many seconds; None: goes on for ever.
     """
-    with Path(path).open("rb", buffering=0) as file:
-        grown = time.monotonic()
+    handle, grown, gone = os.open(path, os.O_RDONLY), time.monotonic(), False
+    try:
         while True:
-            if chunk := file.read(_CHUNK):
+            if chunk := os.read(handle, _CHUNK):
                 yield chunk
                 # After it: who takes the lines may be slow, and that is not the file's standing still.
                 grown = time.monotonic()
-            elif idle is not None and time.monotonic() - grown >= idle:
+                continue
+            if idle is not None and time.monotonic() - grown >= idle:
                 return
-            elif os.fstat(file.fileno()).st_size < file.tell():
-                print(f"{path}: became shorter: read from its start again", file=sys.stderr, flush=True)
-                file.seek(0)
-                yield b"\n"
-            else:
+            try:
+                other, gone = _other_file(path, handle), False
+            except OSError:
+                if not gone:
+                    print(f"{path}: is gone: waiting for another one", file=sys.stderr, flush=True)
+                other, gone = None, True
+            if other is None:
                 time.sleep(_POLL)
+                continue
+            os.close(handle)
+            handle = other
+            yield None
+    finally:
+        os.close(handle)
+
+
+def _other_file(path: str, handle: int) -> int | None:
+    """The file of that name, from its start, where it is another one than ours or became shorter."""
+    other = os.open(path, os.O_RDONLY)
+    ours, theirs = os.fstat(handle), os.fstat(other)
+    same = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+    if same and ours.st_size >= os.lseek(handle, 0, os.SEEK_CUR):
+        os.close(other)
+        return None
+    what = "became shorter" if same else "is another file"
+    print(f"{path}: {what}: read from its start", file=sys.stderr, flush=True)
+    return other
 
 
 class _Ahead:
     """Lines read by a thread of their own, so that the time of their arrival is known."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterator[bytes | None]) -> None:
         self._lines: Queue[Line | BaseException | None] = Queue(_AHEAD)
         self._ended = False
         threading.Thread(target=self._read, args=(chunks,), daemon=True).start()
 
-    def _read(self, chunks: Iterator[bytes]) -> None:
+    def _read(self, chunks: Iterator[bytes | None]) -> None:
         try:
             for line in split_lines(chunks):
                 self._lines.put(line)
@@ -130,14 +162,19 @@ class LineFrames:
         bad_lines: how many were skipped.
     """
 
-    def __init__(self, chunks: Iterator[bytes], place: str, parser: FrameParser, live: bool) -> None:
+    def __init__(self, chunks: Iterator[bytes | None], place: str, parser: FrameParser, live: bool) -> None:
         self._place, self._parser, self.bad_lines = place, parser, 0
         self._ahead = _Ahead(chunks) if live else None
         self._lines: Iterable[Line] = self._ahead or split_lines(chunks)
 
     def __iter__(self) -> Iterator[Arrival]:
         """Raises ValueError, with file and line, where the stream is for another skeleton."""
+        first = False
         for line in self._lines:
+            if line.text is None:
+                first = True
+                self._parser.expect_header()
+                continue
             try:
                 if len(line.text) > LONGEST_LINE:
                     raise BadLine(f"longer than {LONGEST_LINE >> 20} MiB")
@@ -150,9 +187,10 @@ class LineFrames:
             if frame is None:
                 continue
             if self._ahead is not None:
-                yield Arrival(frame, line.arrived, self._ahead.waiting())
+                yield Arrival(frame, line.arrived, self._ahead.waiting(), first)
             else:  # a finished file's lines come when they are wanted
                 yield Arrival(frame, time.monotonic(), 0)
+            first = False
 
     def _tell(self, number: int, error: BadLine) -> None:
         self.bad_lines += 1

@@ -13,10 +13,11 @@ MOST_PEOPLE = 16
 
 
 class Fate(Enum):
-    """What becomes of a frame: taken, known already, older than the window, or too far behind a gap."""
+    """What becomes of a frame: taken, known already, another of a known number, too old, or too far behind a gap."""
 
     TAKEN = "taken"
     REPEATED = "repeated"
+    OTHER = "other"
     LATE = "late"
     FAR = "far"
 
@@ -79,7 +80,7 @@ class Window:
         elif number <= self.newest - self._length:
             return Fate.LATE
         elif number >= self._first and self._have[number % self._room]:
-            return Fate.REPEATED
+            return Fate.REPEATED if self._is_known(frame) else Fate.OTHER
         self._first = min(self._first, number)
         self._have[number % self._room] = True
         place = number % self._room
@@ -88,6 +89,18 @@ class Window:
             if track is not None:
                 track.points[place], track.seen[place] = body.points, body.seen
         return Fate.TAKEN
+
+    def _is_known(self, frame: Frame) -> bool:
+        """Whether the very frame was taken already."""
+        place = frame.number % self._room
+        there = {name: track for name, track in self._tracks.items() if track.seen[place].any()}
+        if there.keys() != frame.bodies.keys():
+            return False
+        pairs = [(there[name], body) for name, body in frame.bodies.items()]
+        return all(
+            np.array_equal(track.points[place], body.points) and np.array_equal(track.seen[place], body.seen)
+            for track, body in pairs
+        )
 
     def _forget(self, places: np.ndarray) -> None:
         self._have[places] = False

@@ -98,7 +98,9 @@ class RawClips:
                 return self._fitted(custom_clip(poses, self._manifest.custom, self.frames, what), what)
             if self._manifest.with_prep:
                 return self._fitted(raw_frames(points, self._dataset, self._manifest.frames), what)
-            frames = self.frames if self._filled is None else max(self._filled, points.shape[1])
+            frames = self.frames
+            if self._filled is not None and frames is not None:
+                frames = min(frames, max(self._filled, points.shape[1]))
             return self._fitted(prepare_frames(points, self._dataset, frames), what)
 
     @property

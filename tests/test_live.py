@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from prep_files import kinetics_clip, nw_ucla_clip, write_ntu
 from export import live as live_module
 from export.live import LiveSession, LiveSettings, predict_stream
 from export.live_frames import Frame, frames_of
-from export.live_sources import Arrival
+from export.live_sources import Arrival, follow_file, split_lines
 from export.manifest import Manifest, read_manifest
 from export.predict import predict
 from native_prep.catalog import class_names, get_dataset
@@ -79,7 +80,7 @@ def engine_for(exported: Path, known_as: str = "ntu60", frames: int = 300, **val
     about = read_manifest(exported / "engine").__dict__ | {
         "dataset": known_as, "layout": known.layout.name, "frames": frames, "joints": known.layout.num_joints,
         "bodies": known.num_person, "num_class": known.num_class, "class_names": class_names(known_as),
-        "feeder_args": {},
+        "feeder_args": {}, "prepared_frames": 0,
     }  # fmt: skip
     return Looker(Manifest(**about | values))
 
@@ -164,17 +165,64 @@ def test_gaps_and_new_beginnings(exported: Path, recording: Path, capsys: pytest
     assert ours.run(arrivals(recording, numbers)) is False
     spans = [(one["start_frame"], one["end_frame"]) for one in found]
     assert spans == [
-        (0, 9), (6, 15), (7, 16), (40, 49), (45, 54), (50, 59), (10, 19), (15, 24), (20, 29),
+        (0, 9), (6, 15), (7, 16), (40, 49), (45, 54), (50, 59), (0, 9), (5, 14), (10, 19), (15, 24), (20, 29),
     ]  # fmt: skip
     assert "cam: frame 40 follows frame 16: the window begins anew" in capsys.readouterr().err
     assert [(row.start, round(row.end, 3)) for row in ours.timeline.rows] == [
         (0, 0.533),
         (40 / 30, 1.967),
-        (1 / 3, 0.967),
+        (0, 0.967),
     ]
     result = ours.result()
-    # A sender that counts from 0 again is believed at the eleventh old frame.
-    assert result["restarts"] == 2 and result["dropped"]["late"] == 10 and result["frames"] == len(numbers) - 10
+    # A sender that counts from 0 again is believed at the eleventh old frame, and then all of them count.
+    assert result["restarts"] == 2 and result["dropped"]["late"] == 0 and result["frames"] == len(numbers)
+
+
+def test_a_new_beginning_soon_after_the_first(exported: Path, recording: Path) -> None:
+    ours, found = session(engine_for(exported), window=10, stride=5)
+    first, other = list(arrivals(recording, range(15))), list(arrivals(recording, range(40, 60)))
+    second = [one._replace(frame=replace(one.frame, number=number)) for number, one in enumerate(other)]
+    ours.run([*first, *first[3:14], *second])
+    spans = [(one["start_frame"], one["end_frame"]) for one in found]
+    assert spans == [(0, 9), (5, 14), (0, 9), (5, 14), (10, 19)]
+    result = ours.result()
+    # What is sent twice is no new beginning, however much of it.
+    assert result["restarts"] == 1 and result["frames"] == 35
+    assert result["dropped"] == {"late": 2, "repeated": 9, "bad_lines": 0}
+
+
+def test_a_followed_file_that_begins_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cam.jsonl"
+    path.write_text("a\nb")
+    lines = split_lines(follow_file(str(path), 5.0))
+    assert next(lines)[:2] == (1, b"a")
+    (tmp_path / "other").write_text("c\nd\n")
+    (tmp_path / "other").rename(path)
+    assert [next(lines)[:2] for _ in range(4)] == [(2, b"b"), (0, None), (1, b"c"), (2, b"d")]
+    path.write_text("e\n")
+    assert [next(lines)[:2] for _ in range(2)] == [(0, None), (1, b"e")]
+    path.unlink()
+    threading.Timer(0.2, path.write_text, ("f\n",)).start()
+    assert [next(lines)[:2] for _ in range(2)] == [(0, None), (1, b"f")]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.removeprefix(f"{path}: ") for line in told] == [
+        "is another file: read from its start",
+        "became shorter: read from its start",
+        "is gone: waiting for another one",
+        "is another file: read from its start",
+    ]
+    assert [line.text for line in split_lines(follow_file(str(path), 0.01))] == [b"f"]
+
+
+@pytest.mark.parametrize(("numbers", "restarts"), [(range(15, 20), 0), (range(5), 1)])
+def test_a_followed_files_numbers_say_whether_the_stream_goes_on(
+    exported: Path, recording: Path, numbers: range, restarts: int
+) -> None:
+    ours, found = session(engine_for(exported), window=10, stride=5)
+    before, (first, *others) = arrivals(recording, range(15)), list(arrivals(recording, numbers))
+    ours.run([*before, first._replace(first=True), *others])
+    assert found[-1]["end_frame"] == numbers[-1] and ours.result()["restarts"] == restarts
+    assert ours.result()["frames"] == 20
 
 
 def test_strides_go_on_after_a_gap(exported: Path, recording: Path) -> None:
@@ -217,7 +265,8 @@ def test_time_of_the_sender(exported: Path, recording: Path) -> None:
         Arrival(Frame(n, (100 if place < 15 else 498) + n / 10, moments[0].frame.bodies), 0.0, 0)
         for place, n in enumerate(numbers)
     )
-    assert [(one["start"], one["end"]) for one in found] == [(102.0, 102.9), (102.5, 103.4), (500.0, 500.9)]
+    times = [(one["start"], one["end"]) for one in found]
+    assert times == [(102.0, 102.9), (102.5, 103.4), (499.0, 499.9), (500.0, 500.9)]
 
 
 def test_realtime_leaves_answers_out(exported: Path, recording: Path) -> None:
@@ -317,7 +366,7 @@ def test_a_growing_file(
     writer.join()
     assert [one["end_frame"] for one in found] == [9, 14, 19, 23]
     assert result["frames"] == 24 and result["dropped"]["bad_lines"] == 0
-    assert "became shorter: read from its start again" in capsys.readouterr().err
+    assert "became shorter: read from its start" in capsys.readouterr().err
 
 
 def start(exported: Path, *args: str) -> subprocess.Popen[str]:

@@ -144,7 +144,8 @@ def test_late_repeated_and_far_frames() -> None:
     assert ours.add(frame(12, "a")) is Fate.TAKEN, "late, but in time for the window"
     np.testing.assert_array_equal(ours.people(), WALK[None, 10:15])
     assert ours.add(frame(9, "a")) is Fate.TAKEN and ours.start == 9
-    assert ours.add(Frame(12)) is Fate.REPEATED
+    assert ours.add(frame(12, "a")) is Fate.REPEATED
+    assert ours.add(Frame(12)) is Fate.OTHER and ours.add(frame(12, "b")) is Fate.OTHER
     np.testing.assert_array_equal(ours.people(), WALK[None, 9:15])
     assert ours.add(frame(8, "a")) is Fate.LATE
     assert ours.add(frame(19, "a")) is Fate.FAR and ours.newest == 14
