@@ -76,11 +76,20 @@ def feeder_settings(config: Config) -> dict[str, Any]:
 
 
 def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
-    """The arguments that `feeder_settings` wrote, also after a detour over JSON."""
+    """The arguments that `feeder_settings` wrote, also after a detour over JSON.
+
+    Raises:
+        ValueError: they are of another version.
+    """
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()
     }
-    return FeederArgs(**values)
+    try:
+        return FeederArgs(**values)
+    except TypeError as error:
+        raise ValueError(
+            f"the manifest's feeder_args are of another version ({error}): run export-trt again"
+        ) from error
 
 
 def to_input(clip: np.ndarray, args: FeederArgs, layout: Layout) -> np.ndarray:

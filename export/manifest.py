@@ -120,6 +120,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         raise ValueError(f"{folder}: no {FILE_NAME} in it: give the folder that export-trt wrote")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict):
+            raise ValueError("no table of keys")
         version = raw.pop("version")
         engines = [EngineFile(**engine) for engine in raw.pop("engines")]
         manifest = Manifest(engines=engines, **{**raw, "streams": tuple(raw.get("streams", Manifest.streams))})
@@ -127,8 +129,22 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         raise ValueError(f"{path}: not a manifest that this version reads ({error}): run export-trt again") from error
     if version != VERSION:
         raise ValueError(f"{path}: of form {version}, this program reads form {VERSION}: run export-trt again")
+    _check(manifest, path)
     check_file(Path(folder) / manifest.onnx, manifest.onnx_sha256)
     return manifest
+
+
+def _check(manifest: Manifest, path: Path) -> None:
+    """Raises ValueError for values that nothing later would notice."""
+    numbers = (*manifest.shape, manifest.num_class, manifest.max_batch)
+    if any(type(number) is not int or number < 1 for number in numbers):
+        raise ValueError(f"{path}: its sizes are not all whole numbers above 0: run export-trt again")
+    if len(manifest.class_names) not in (0, manifest.num_class):
+        raise ValueError(
+            f"{path}: has {len(manifest.class_names)} names for {manifest.num_class} classes: run export-trt again"
+        )
+    if any(Path(name).name != name for name in (manifest.onnx, *(engine.file for engine in manifest.engines))):
+        raise ValueError(f"{path}: names files of another folder: run export-trt again")
 
 
 def check_file(path: Path, expected: str) -> None:

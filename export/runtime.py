@@ -30,6 +30,10 @@ class OnnxEngine(Engine):
         super().__init__(folder, manifest)
         self._session = open_session(Path(folder) / manifest.onnx, threads)
         self._outputs = list(output_names(len(manifest.streams)))
+        found = {output.name: output.shape[1] for output in self._session.get_outputs()}
+        (graph,) = self._session.get_inputs()
+        if found != dict.fromkeys(self._outputs, manifest.num_class) or tuple(graph.shape[1:]) != manifest.shape:
+            raise ValueError(f"{folder}: the manifest is not of this graph: run export-trt again")
         self.device = "cuda" if CUDA_PROVIDER[0] in self._session.get_providers() else "cpu"
 
     def _run(self, joints: np.ndarray) -> Answers:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from export.manifest import read_manifest
+from export.raw_clips import RawClips
+from export.runtime import open_engine
 
 
 @pytest.fixture
@@ -65,3 +67,22 @@ def test_a_later_form(folder: Path) -> None:
     _edit(folder, version=2)
     with pytest.raises(ValueError, match=r"manifest.json: of form 2, this program reads form 1"):
         read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"frames": "16"}, "its sizes are not all whole numbers"),
+        ({"max_batch": 0}, "its sizes are not all whole numbers"),
+        ({"class_names": ["drink", "eat"]}, "has 2 names for 6 classes"),
+        ({"onnx": "../other/two_stream.onnx"}, "names files of another folder"),
+        ({"streams": ["joint"]}, "the manifest is not of this graph"),
+        ({"num_class": 5, "class_names": []}, "the manifest is not of this graph"),
+        ({"frames": 17}, "the manifest is not of this graph"),
+        ({"feeder_args": {"later": 1}}, "feeder_args are of another version"),
+    ],
+)
+def test_what_contradicts_the_graph(folder: Path, values: dict[str, object], message: str) -> None:
+    _edit(folder, **values)
+    with pytest.raises(ValueError, match=message):
+        RawClips(open_engine(folder, "onnxruntime").manifest, folder)
