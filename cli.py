@@ -205,7 +205,7 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 @click.option("--label", metavar="PKL")
 @click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
 @click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
-@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime, aotinductor, tensorrt, tensorrt-rtx.")
+@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--config", metavar="FILE")
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
@@ -219,7 +219,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 
 @cli.command(cls=Several)
 @click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
-@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime, aotinductor, tensorrt, tensorrt-rtx.")
+@click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
 @click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")

@@ -27,7 +27,7 @@ from export.inference import TwoStream
 from export.int8 import answers_in_float32, quantise
 from export.onnx_graph import INPUT, OUTPUTS, export_graph
 from export.parity import Answers, compare, compare_int8, plain_answers
-from export.runtime import open_engine, open_session
+from export.runtime import open_engine, open_session, open_tensorrt_session
 from export.trt_flavors import choose_flavor, pick_targets, present_target
 from native_prep.layouts import NTU
 from native_prep.streams import stream_of
@@ -35,6 +35,7 @@ from native_prep.streams import stream_of
 PLAIN = "eager fp32"
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
 PACKAGE = "aotinductor fp32"
+ONNX_TRT = "onnxruntime-tensorrt fp32"
 ONNX, INT8 = "onnxruntime fp32", "onnxruntime int8"
 ONE_CLIP = ", one clip"
 # Clips whose ranges int8 is made from.
@@ -180,6 +181,11 @@ def _ways(
         _add_compiled(ways, part, _in_torch(torch.compile(folded), device), clips)
     if ONNX not in part.left_out:
         ways[ONNX] = _in_onnxruntime(folder / "two_stream.onnx")
+    if ONNX_TRT not in part.left_out:
+        try:
+            ways[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
+        except ValueError as error:
+            part.left_out[ONNX_TRT] = str(error)
     if INT8 not in part.left_out:
         graph = folder / "int8.onnx"
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
@@ -216,7 +222,10 @@ def _add_compiled(ways: dict[str, Way], part: Part, network: Network, clips: np.
 
 
 def _in_onnxruntime(graph: Path, precision: str = "fp32", reference: Network | None = None) -> Way:
-    session = open_session(graph)
+    return _way_of(open_session(graph), precision, reference)
+
+
+def _way_of(session: Any, precision: str = "fp32", reference: Network | None = None) -> Way:
     note = f"on {session.get_providers()[0].removesuffix('ExecutionProvider')}"
     return Way(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
 

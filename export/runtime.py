@@ -12,23 +12,36 @@ import torch
 from export.aot import AotEngine
 from export.bfloat16 import has_bfloat16, with_rounding
 from export.engine import Engine
+from export.engines import cache_folder
 from export.inference import present_rows
 from export.manifest import EngineFile, Manifest, check_file, read_manifest
 from export.onnx_graph import INPUT, ROW_INPUTS, output_names
 from export.parity import Answers
 from export.trt_flavors import is_installed, load_flavor, present_target
 
-RUNTIMES = ("auto", "onnxruntime", "aotinductor", "tensorrt", "tensorrt-rtx")
+ONNX_TENSORRT = "onnxruntime-tensorrt"
+RUNTIMES = ("auto", "onnxruntime", ONNX_TENSORRT, "aotinductor", "tensorrt", "tensorrt-rtx")
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 # TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines.
 CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0"})
 
 
 class OnnxEngine(Engine):
-    """The ONNX graph under ONNX Runtime, on a GPU where its package has CUDA, else on the CPU."""
+    """The ONNX graph under ONNX Runtime, on a GPU where its package has CUDA, else on the CPU.
 
-    def __init__(self, folder: str | os.PathLike[str], manifest: Manifest, threads: int | None = None) -> None:
+    With `tensorrt`, by ONNX Runtime's TensorRT provider.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], manifest: Manifest, threads: int | None = None, tensorrt: bool = False
+    ) -> None:
         super().__init__(folder, manifest)
-        self._session = open_session(Path(folder) / manifest.onnx, threads)
+        path = Path(folder) / manifest.onnx
+        if tensorrt:
+            self.runtime = ONNX_TENSORRT
+            self._session = open_tensorrt_session(path, manifest.precision == "tf32")
+        else:
+            self._session = open_session(path, threads)
         self._outputs = list(output_names(len(manifest.streams)))
         found = {output.name: output.shape[1] for output in self._session.get_outputs()}
         (graph,) = self._session.get_inputs()
@@ -115,8 +128,8 @@ def open_engine(folder: str | os.PathLike[str], prefer: str = "auto", threads: i
     for engine in manifest.engines:
         if engine.flavor in flavors and runs_here(engine):
             return open_file(folder, manifest, engine)
-    if prefer in ("auto", "onnxruntime"):
-        return OnnxEngine(folder, manifest, threads)
+    if prefer in ("auto", "onnxruntime", ONNX_TENSORRT):
+        return OnnxEngine(folder, manifest, threads, tensorrt=prefer == ONNX_TENSORRT)
     built = ", ".join(f"{engine.flavor} {engine.target}" for engine in manifest.engines) or "none"
     raise ValueError(f"{folder}: no {prefer} engine for {present_target() or 'the CPU'} (it has: {built}): export one")
 
@@ -147,10 +160,43 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
-    if CUDA_PROVIDER[0] in onnxruntime.get_available_providers() and torch.cuda.is_available():
-        # Of several processes each has a GPU of its own.
-        cuda = (CUDA_PROVIDER[0], {**CUDA_PROVIDER[1], "device_id": str(torch.cuda.current_device())})
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[cuda, "CPUExecutionProvider"])
+    if _has_provider(CUDA_PROVIDER[0]):
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[_cuda(), "CPUExecutionProvider"])
     model = onnx.load(path)
     source = with_rounding(model).SerializeToString() if has_bfloat16(model) else os.fspath(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def open_tensorrt_session(path: str | os.PathLike[str], tf32: bool = False) -> Any:
+    """A session whose nodes run in engines that ONNX Runtime's TensorRT provider builds; those left over run by CUDA.
+
+    Engines are kept in `cache_folder()`; the first answer for clips of another number may build one.
+
+    Raises:
+        ValueError: there is no such provider, or no GPU.
+    """
+    wrong = f"{ONNX_TENSORRT}: needs a GPU, onnxruntime-gpu and the TensorRT that it was built with: use onnxruntime"
+    if not _has_provider(TENSORRT_PROVIDER):
+        raise ValueError(wrong)
+    if not tf32:
+        # The provider has no switch for it; TensorRT reads this when it is loaded.
+        os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache_folder())}
+    provider = (TENSORRT_PROVIDER, {"device_id": _cuda()[1]["device_id"], **cache})
+    chain = [provider, _cuda(), "CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(os.fspath(path), options, providers=chain)
+    # Where its libraries are missing, ONNX Runtime goes on without it.
+    if TENSORRT_PROVIDER not in session.get_providers():
+        raise ValueError(wrong)
+    return session
+
+
+def _has_provider(name: str) -> bool:
+    return name in onnxruntime.get_available_providers() and torch.cuda.is_available()
+
+
+def _cuda() -> tuple[str, dict[str, str]]:
+    # Of several processes each has a GPU of its own.
+    return CUDA_PROVIDER[0], {**CUDA_PROVIDER[1], "device_id": str(torch.cuda.current_device())}

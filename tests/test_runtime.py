@@ -1,6 +1,7 @@
 """Running an exported folder: the right numbers, any batch, and one line for what does not fit."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -74,6 +75,35 @@ def test_single_precision_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     runtime.open_session("two_stream.onnx")
     assert asked == [[("CUDAExecutionProvider", {"use_tf32": "0", "device_id": "1"}), "CPUExecutionProvider"]]
+
+
+def test_tensorrt_by_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="onnxruntime-tensorrt: needs a GPU, onnxruntime-gpu and the TensorRT"):
+        open_engine(exported / "engine", "onnxruntime-tensorrt")
+    asked = []
+
+    class Session:
+        def __init__(self, path: str, options: object, providers: list) -> None:
+            asked.append([one if isinstance(one, str) else one[0] for one in providers])
+            self.asked = asked[-1]
+
+        def get_providers(self) -> list[str]:
+            return self.asked if works else self.asked[1:]
+
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    works = True
+    runtime.open_tensorrt_session("two_stream.onnx", tf32=True)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
+    runtime.open_tensorrt_session("two_stream.onnx")
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0" and asked == [names, names]
+    works = False
+    with pytest.raises(ValueError, match="onnxruntime-tensorrt: needs"):
+        runtime.open_tensorrt_session("two_stream.onnx")
 
 
 class _FakeApi:
