@@ -114,7 +114,9 @@ def read_labels(path: str | Path, key: str = "label_path") -> tuple[np.ndarray, 
     Raises:
         ValueError: the file is missing, or holds something else.
     """
-    names, labels = read_label_file(path if is_there(str(path)) else _existing(path, key))
+    if not is_there(str(path)):
+        path = _existing(path, key)
+    names, labels = read_label_file(path)
     return labels, names
 
 

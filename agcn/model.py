@@ -79,16 +79,16 @@ class Model(nn.Module):
         self.variant, self.adaptive = variant, adaptive
         self.attention = variant == "aagcn" if attention is None else attention
         self.data_bn = nn.BatchNorm1d(num_person * in_channels * num_point)
-        self.base_channels, self.features_of_body = base_channels, 4 * base_channels
+        self.base_channels = base_channels
         self._add_blocks(torch.from_numpy(adjacency(self.layout.edges, num_point)).float())
-        self.fc = nn.Linear(self.features_of_body, num_class)
+        self.fc = nn.Linear(4 * base_channels, num_class)
         self.drop_out = nn.Dropout(drop_out)
         nn.init.normal_(self.fc.weight, 0.0, math.sqrt(2.0 / num_class))
         init_bn(self.data_bn, 1.0)
 
     def _add_blocks(self, graph: Tensor) -> None:
         kind: dict[str, Any] = {"variant": self.variant, "adaptive": self.adaptive, "attention": self.attention}
-        first, middle, last = self.base_channels, 2 * self.base_channels, self.features_of_body
+        first, middle, last = (times * self.base_channels for times in (1, 2, 4))
         self.l1 = Block(self.in_channels, first, graph, shortcut=False, **kind)
         self.l2 = Block(first, first, graph, **kind)
         self.l3 = Block(first, first, graph, **kind)
@@ -124,7 +124,7 @@ class Model(nn.Module):
         x = x.flatten(2).mean(dim=2)  # (R, F)
         if rows is not None:
             x = x.index_select(0, rows.place)  # (N*M, F)
-        return x.reshape(-1, self.num_person, self.features_of_body).mean(dim=1)
+        return x.reshape(-1, self.num_person, x.shape[1]).mean(dim=1)
 
     def normalise_input(self, x: Tensor) -> Tensor:
         """One batch norm channel for each body, joint and coordinate: (N, C, T, V, M) -> (N*M, C, T, V)."""

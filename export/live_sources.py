@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
@@ -82,10 +83,10 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
     Args:
         idle: ends where nothing new came for so many seconds; None: goes on for ever.
     """
-    handle, grown, gone = os.open(path, os.O_RDONLY), time.monotonic(), False
+    file, grown, gone = FileIO(path), time.monotonic(), False
     try:
         while True:
-            if chunk := os.read(handle, _CHUNK):
+            if chunk := file.read(_CHUNK):
                 yield chunk
                 # After it: who takes the lines may be slow, and that is not the file's standing still.
                 grown = time.monotonic()
@@ -93,7 +94,7 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
             if idle is not None and time.monotonic() - grown >= idle:
                 return
             try:
-                other, gone = _other_file(path, handle), False
+                other, gone = _other_file(path, file), False
             except OSError:
                 if not gone:
                     print(f"{path}: is gone: waiting for another one", file=sys.stderr, flush=True)
@@ -101,20 +102,20 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
             if other is None:
                 time.sleep(_POLL)
                 continue
-            os.close(handle)
-            handle = other
+            file.close()
+            file = other
             yield None
     finally:
-        os.close(handle)
+        file.close()
 
 
-def _other_file(path: str, handle: int) -> int | None:
+def _other_file(path: str, file: FileIO) -> FileIO | None:
     """The file of that name, from its start, where it is another one than ours or became shorter."""
-    other = os.open(path, os.O_RDONLY)
-    ours, theirs = os.fstat(handle), os.fstat(other)
+    other = FileIO(path)
+    ours, theirs = os.fstat(file.fileno()), os.fstat(other.fileno())
     same = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
-    if same and ours.st_size >= os.lseek(handle, 0, os.SEEK_CUR):
-        os.close(other)
+    if same and ours.st_size >= file.tell():
+        other.close()
         return None
     what = "became shorter" if same else "is another file"
     print(f"{path}: {what}: read from its start", file=sys.stderr, flush=True)

@@ -212,6 +212,8 @@ def test_a_followed_file_that_begins_anew(tmp_path: Path, capsys: pytest.Capture
         "is another file: read from its start",
     ]
     assert [line.text for line in split_lines(follow_file(str(path), 0.01))] == [b"f"]
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        next(follow_file(str(tmp_path), 0.01))
 
 
 @pytest.mark.parametrize(("numbers", "restarts"), [(range(15, 20), 0), (range(5), 1)])
