@@ -35,9 +35,10 @@ def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.nda
 
 def draws_per_clip(args: FeederArgs) -> int:
     """How many uniform numbers `augment` uses for a clip."""
-    sampling = {"crop": 2, "uniform": args.window_size}.get(args.sample, 0)
+    sampling = {"crop": 2, "uniform": args.window_size}.get(args.sample, 0) + (args.random_warp > 0)
     moving = 8 * args.random_move + 3 * any(args.random_rotate) + (args.random_scale != (1.0, 1.0))
-    return args.random_shift + args.random_choose + sampling + moving
+    hiding = (args.random_flip > 0) + 2 * (args.random_drop > 0)
+    return args.random_shift + args.random_choose + sampling + moving + hiding
 
 
 class _Draws:
@@ -80,6 +81,8 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
         x = resample(x, args, draws)
     elif args.window_size > x.shape[2]:
         x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, args.window_size - x.shape[2]))
+    if args.random_flip:
+        x = random_flip(x, args.random_flip, layout, draws)
     if args.random_move:
         x = random_move(x, draws)
     if any(args.random_rotate):
@@ -89,8 +92,11 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
         x = x * (low + (high - low) * draws.take(1))[:, :, None, None, None]
     if args.fit:
         x = fit_clips(x, args.fit)
+    x = make_stream(x, args.make_stream, layout)
+    if args.random_drop:
+        x = random_drop(x, args.random_drop, layout, draws)
     assert draws.used == uniform.shape[1], "every number drawn has its use"
-    return make_stream(x, args.make_stream, layout)
+    return x
 
 
 def valid_span(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,7 +164,10 @@ def resample(x: Tensor, args: FeederArgs, draws: _Draws) -> Tensor:
         share, where = draws.take(2).unbind(1)
         kept = span * (args.crop[0] + (args.crop[1] - args.crop[0]) * share)
         begin, span = begin + (span - kept) * where, kept
-    place = begin[:, None] + span[:, None] * (steps / max(size - 1, 1))  # (B, W), between frames
+    elapsed = steps / max(size - 1, 1)
+    if args.random_warp:
+        elapsed = elapsed ** torch.exp((2.0 * draws.take(1) - 1.0) * args.random_warp)  # (B, W)
+    place = begin[:, None] + span[:, None] * elapsed  # (B, W), between frames
     lower = place.floor()
     weight = (place - lower)[:, None, :, None, None]
     lower_index = lower.long()
@@ -215,6 +224,33 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
     across = (start[:, :, right] - start[:, :, left]).sum(dim=2)  # (B, C)
     turn = _about(1, torch.atan2(across[:, 2], across[:, 0]))
     return torch.einsum("bij,bjtvm->bitvm", turn, x)
+
+
+def random_flip(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tensor:
+    """Mirrors a `share` of the clips along x: left joints take the places of right ones.
+
+    Raises:
+        ValueError: the layout does not say which joints are left and right.
+    """
+    mirrored = list(layout.mirrored)
+    if mirrored == list(range(layout.num_joints)):
+        raise ValueError(f"random_flip: the layout {layout.name} names no left and right joints: leave random_flip out")
+    flipped = x[:, :, :, mirrored]
+    flipped = torch.cat([-flipped[:, :1], flipped[:, 1:]], dim=1)
+    return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
+
+
+def random_drop(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tensor:
+    """Sets a random joint and its neighbours to zero throughout a `share` of the clips.
+
+    Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
+    """
+    near = torch.eye(layout.num_joints, dtype=torch.bool, device=x.device)
+    child, parent = torch.tensor(layout.edges, device=x.device).T
+    near[child, parent] = near[parent, child] = True
+    asked, where = draws.take(2).unbind(1)
+    hidden = near[(where * layout.num_joints).long()] & (asked < share)[:, None]  # (B, V)
+    return x.masked_fill(hidden[:, None, None, :, None], 0.0)
 
 
 def random_rotate(x: Tensor, largest: tuple[float, ...], draws: _Draws) -> Tensor:

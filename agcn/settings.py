@@ -36,6 +36,10 @@ class FeederArgs:
             the other streams are differences already; with make_stream every one).
         random_rotate: largest angle about the x, y and z axis.
         random_scale: smallest and largest factor.
+        random_flip: share of the clips that are mirrored along x, left joints in the places of right ones (PYSKL).
+        random_drop: share of the clips in which a random joint and its neighbours are zero throughout (DropGraph).
+        random_warp: uneven speed, for sample linear and crop: frames at the shares s ** e of the clip, where s is even
+            and e is drawn between exp(-random_warp) and exp(random_warp).
         align: turns each clip about the vertical axis (y) so that the line from the left shoulder and hip to the right
             ones lies along x in its first valid frames (as the original's data_gen does with NTU's shoulders).
         fit: "axes" scales what is left of each clip to -1 .. 1 on each axis (`feeder_ucla.py` of CTR-GCN), "clip" does
@@ -62,6 +66,9 @@ class FeederArgs:
     centre: bool = False
     random_rotate: tuple[float, ...] = (0.0, 0.0, 0.0)
     random_scale: tuple[float, ...] = (1.0, 1.0)
+    random_flip: float = 0.0
+    random_drop: float = 0.0
+    random_warp: float = 0.0
     align: bool = False
     fit: str = ""
     make_stream: str = ""
@@ -81,6 +88,13 @@ class FeederArgs:
             raise ValueError("random_rotate is to be three angles in degrees, about x, y and z")
         if len(self.random_scale) != 2 or not 0.0 < self.random_scale[0] <= self.random_scale[1]:
             raise ValueError(f"random_scale {list(self.random_scale)} is to be [smallest, largest] factor")
+        for key in ("random_flip", "random_drop"):
+            if not 0.0 <= getattr(self, key) <= 1.0:
+                raise ValueError(f"{key} is {getattr(self, key)}: set it to a share within 0 and 1")
+        if not 0.0 <= self.random_warp < float("inf"):
+            raise ValueError(f"random_warp is {self.random_warp}: set it to 0 or more")
+        if self.random_warp and self.sample not in ("linear", "crop"):
+            raise ValueError(f"random_warp needs sample linear or crop, not {self.sample!r}: set it")
         if self.fit not in FITS:
             raise ValueError(f"fit {self.fit!r} is not known: {nearest(self.fit, FITS[1:])}")
         if self.make_stream not in ("", *STREAMS):

@@ -65,6 +65,13 @@ class Layout:
         parents = dict(self.bones)
         return tuple(parents[joint] for joint in range(self.num_joints))
 
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """For each joint, the one on the other side of the body: itself where its name has neither left nor right."""
+        sides = {"left": "right", "right": "left"}
+        others = (" ".join(sides.get(word, word) for word in name.split()) for name in self.joints)
+        return tuple(self.joints.index(other) for other in others)
+
 
 def _from_one(pairs: tuple[Edge, ...]) -> tuple[Edge, ...]:
     return tuple((child - 1, parent - 1) for child, parent in pairs)

@@ -156,6 +156,63 @@ def test_rotation_and_scale_keep_shapes(clip: Tensor) -> None:
     assert 0.5 <= factor.min() < 0.6 and 1.4 < factor.max() <= 1.5
 
 
+def test_flip() -> None:
+    clip = torch.from_numpy(np.random.default_rng(2).standard_normal((3, 6, 20, 2))).float()
+    clip[:, :, :, 1] = 0.0
+    settings = FeederArgs(random_flip=0.3)
+    seen = augment(clip.expand(500, *clip.shape), settings, torch.from_numpy(draw(3, 0, 0, 500, 1)), NW_UCLA)
+    mirrored = (seen != clip).flatten(1).any(dim=1)
+    assert 0.2 < mirrored.float().mean() < 0.4 and not seen[..., 1].any()
+    left, right, head = (NW_UCLA.joints.index(name) for name in ("left knee", "right knee", "head"))
+    across = torch.tensor([-1.0, 1.0, 1.0])[:, None]
+    for flipped in seen[mirrored]:
+        for theirs, ours in ((left, right), (right, left), (head, head)):
+            assert torch.equal(flipped[:, :, theirs, 0], clip[:, :, ours, 0] * across)
+    with pytest.raises(ValueError, match="names no left and right joints: leave random_flip out"):
+        augment(clip[None, :, :, :V], settings, torch.zeros(1, 1), SKELETON)
+
+
+def test_dropped_joints_are_neighbours(clip: Tensor) -> None:
+    clip = clip + 9.0 * (clip != 0)
+    seen = many(clip, 600, random_drop=0.25)
+    hidden = (seen[:, :, 3:15, :, 0] == 0).all(dim=2).all(dim=1)  # (B, V)
+    assert 0.2 < hidden.any(dim=1).float().mean() < 0.3
+    # 0 - 1 - 2, and 3 and 4 hang from 2: what is hidden with each joint.
+    parts = {(), (0, 1), (0, 1, 2), (1, 2, 3, 4), (2, 3), (2, 4)}
+    assert {tuple(row.nonzero().flatten().tolist()) for row in hidden} == parts
+    kept = ~hidden[:, None, None, :, None]
+    assert torch.equal(seen, clip * kept)
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_joint_is_dropped_from_the_stream_itself(clip: Tensor, stream: str) -> None:
+    seen = many(clip, 50, random_drop=1.0, make_stream=stream)
+    whole = torch.from_numpy(stream_of(clip.numpy(), stream, SKELETON))
+    assert torch.equal(seen[seen != 0], whole.expand(50, *whole.shape)[seen != 0])
+    assert (seen[..., 0] != 0).flatten(1).any(dim=1).all()
+    assert (seen != 0).sum() < 0.8 * 50 * (whole != 0).sum()
+
+
+def test_warping_changes_speed_and_not_the_ends() -> None:
+    clip = torch.arange(1.0, 101.0)[None, :, None, None].expand(3, 100, 1, 1)
+    seen = many(clip, 500, sample="linear", random_warp=0.5, window_size=9)[:, 0, :, 0, 0]
+    assert torch.equal(seen[:, [0, -1]], torch.tensor([1.0, 100.0]).expand(500, 2))
+    exponent = torch.log((seen[:, 1:-1] - 1) / 99) / torch.log(torch.arange(1, 8) / 8)
+    torch.testing.assert_close(exponent, exponent[:, :1].expand(500, 7), rtol=1e-3, atol=1e-3)
+    assert -0.5 <= exponent.log().min() < -0.48 and 0.48 < exponent.log().max() <= 0.5
+    parts = many(clip, 500, sample="crop", crop=(0.5, 0.5), random_warp=0.5, window_size=9)[:, 0, :, 0, 0]
+    torch.testing.assert_close(parts[:, -1] - parts[:, 0], torch.full((500,), 49.5))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_flipped_streams_are_streams_of_flipped_joints(stream: str) -> None:
+    joints = torch.from_numpy(np.random.default_rng(3).standard_normal((1, 3, 6, 20, 1))).float()
+    always, there = FeederArgs(random_flip=1.0), torch.zeros(1, 1)
+    made = torch.from_numpy(stream_of(joints.numpy(), stream, NW_UCLA))
+    flipped = stream_of(augment(joints, always, there, NW_UCLA).numpy(), stream, NW_UCLA)
+    torch.testing.assert_close(augment(made, always, there, NW_UCLA), torch.from_numpy(flipped))
+
+
 def test_fitting(clip: Tensor) -> None:
     for fit in ("clip", "axes"):
         fitted = many(clip + 0.5 * (clip != 0), 1, fit=fit)[0]

@@ -234,4 +234,15 @@ def test_sampling_excludes_the_originals_choosing() -> None:
         FeederArgs(sample="linear", window_size=8, random_choose=True)
     with pytest.raises(ValueError, match="crop"):
         FeederArgs(sample="crop", window_size=8, crop=(0.9, 0.5))
+    with pytest.raises(ValueError, match="random_warp needs sample linear or crop, not 'uniform'"):
+        FeederArgs(sample="uniform", window_size=8, random_warp=0.5)
     assert Config().name == "temp"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("random_flip", 1.5), ("random_drop", -0.1), ("random_drop", float("nan")), ("random_warp", float("inf"))],
+)
+def test_shares_are_within_their_range(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{key} is {value}: set it to"):
+        FeederArgs(**{key: value})

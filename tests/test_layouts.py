@@ -22,6 +22,15 @@ def test_edges_and_bones_are_trees_over_every_joint(layout: Layout) -> None:
         assert len(reached) == layout.num_joints
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=str)
+def test_the_sides_of_a_body_are_each_other(layout: Layout) -> None:
+    other = layout.mirrored
+    middle = [name for joint, name in enumerate(layout.joints) if other[joint] == joint]
+    assert [other[joint] for joint in other] == list(range(layout.num_joints))
+    assert not any(side in name for name in middle for side in ("left", "right"))
+    assert {(other[child], other[parent]) for child, parent in layout.bones} == set(layout.bones)
+
+
 def test_ntu_bones_are_its_edges_by_name() -> None:
     parent = {NTU.joints[child]: NTU.joints[parent] for child, parent in NTU.bones}
     assert parent["head"] == "neck" and parent["left wrist"] == "left elbow" and parent["right knee"] == "right hip"
