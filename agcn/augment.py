@@ -7,10 +7,11 @@ same whatever the batch size, the number of processes or where a run was resumed
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from agcn.draws import Draws
+from agcn.frames import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
 from agcn.settings import FeederArgs
 from native_prep.layouts import Layout
 
@@ -22,43 +23,12 @@ OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
 ALIGNED_BY = 5
 
 
-def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.ndarray:
-    """Uniform numbers in [0, 1) for `count` clips from place `first` of an epoch: float32 (count, per_clip).
-
-    Philox counts in blocks of four numbers, so any place can be jumped to: slices of an epoch fit together.
-    """
-    blocks = -(-per_clip // 4)
-    key = np.random.SeedSequence([seed, epoch, 1]).generate_state(2, np.uint64)
-    generator = np.random.Generator(np.random.Philox(key=key, counter=first * blocks))
-    return generator.random((count, 4 * blocks))[:, :per_clip].astype(np.float32).clip(max=1.0 - 2.0**-24)
-
-
 def draws_per_clip(args: FeederArgs) -> int:
     """How many uniform numbers `augment` uses for a clip."""
     sampling = {"crop": 2, "uniform": args.window_size}.get(args.sample, 0) + (args.random_warp > 0)
     moving = 8 * args.random_move + 3 * any(args.random_rotate) + (args.random_scale != (1.0, 1.0))
     hiding = (args.random_flip > 0) + 2 * (args.random_drop > 0)
     return args.random_shift + args.random_choose + sampling + moving + hiding
-
-
-class _Draws:
-    """Hands out columns of uniform numbers (B, K), each once."""
-
-    def __init__(self, uniform: Tensor) -> None:
-        self.uniform, self.used = uniform, 0
-
-    def take(self, count: int) -> Tensor:
-        self.used += count
-        return self.uniform[:, self.used - count : self.used]
-
-    def below(self, limit: Tensor) -> Tensor:
-        """One whole number in 0 .. limit - 1 for each clip: (B,) -> (B,)."""
-        return (self.take(1)[:, 0] * limit).long()
-
-    def choose(self, values: tuple[float, ...], count: int) -> Tensor:
-        """Some of `values`: (B, count)."""
-        table = torch.tensor(values, device=self.uniform.device)
-        return table[(self.take(count) * len(values)).long()]
 
 
 def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Tensor:
@@ -68,7 +38,9 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
         uniform: numbers from `draw`, (B, draws_per_clip(args)).
         layout: knows the joint that `args.centre` moves to the origin, and the bones of `args.make_stream`.
     """
-    draws = _Draws(uniform)
+    draws = Draws(uniform)
+    if args.reorder:
+        x = reorder_clips(x)
     if args.centre:
         x = centre_clips(x, layout.centre)
     if args.align:
@@ -99,44 +71,7 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     return x
 
 
-def valid_span(x: Tensor) -> tuple[Tensor, Tensor]:
-    """First frame that is not all zero, and the number of frames from it to the last one: (B,), (B,).
-
-    A clip without any counts as valid throughout.
-    """
-    frames = (x != 0).any(dim=4).any(dim=3).any(dim=1).int()  # (B, T)
-    first = frames.argmax(dim=1)
-    last = x.shape[2] - 1 - frames.flip(1).argmax(dim=1)
-    return first, last - first + 1
-
-
-def take_frames(x: Tensor, index: Tensor) -> Tensor:
-    """Frames of each clip by number: (B, C, T, V, M), (B, W) -> (B, C, W, V, M); zeros where outside 0 .. T-1."""
-    inside = (index >= 0) & (index < x.shape[2])
-    clips = torch.arange(len(x), device=x.device)[:, None]
-    taken = x.transpose(1, 2)[clips, index.clamp(0, x.shape[2] - 1)]  # (B, W, C, V, M)
-    return (taken * inside[:, :, None, None, None]).transpose(1, 2)
-
-
-def random_shift(x: Tensor, draws: _Draws) -> Tensor:
-    """Moves the valid frames to a random place, zeros around them."""
-    frames = x.shape[2]
-    first, length = valid_span(x)
-    bias = draws.below(frames - length + 1)
-    place = torch.arange(frames, device=x.device)[None] - bias[:, None]  # (B, T)
-    outside = (place < 0) | (place >= length[:, None])
-    return take_frames(x, (place + first[:, None]).masked_fill(outside, -1))
-
-
-def random_choose(x: Tensor, size: int, draws: _Draws) -> Tensor:
-    """A random part of `size` frames, or all frames at a random place among zeros."""
-    frames = x.shape[2]
-    free = torch.full((len(x),), abs(frames - size) + 1, device=x.device)
-    begin = draws.below(free) * (1 if frames >= size else -1)
-    return take_frames(x, begin[:, None] + torch.arange(size, device=x.device)[None])
-
-
-def random_move(x: Tensor, draws: _Draws) -> Tensor:
+def random_move(x: Tensor, draws: Draws) -> Tensor:
     """Turns, scales and moves the first two channels, drifting over time between two random settings."""
     time = torch.linspace(0.0, 1.0, x.shape[2], device=x.device)[None]  # (1, T)
 
@@ -149,30 +84,6 @@ def random_move(x: Tensor, draws: _Draws) -> Tensor:
     moved_x = cos * x[:, 0] - sin * x[:, 1] + drift(OFFSETS)  # (B, T, V, M)
     moved_y = sin * x[:, 0] + cos * x[:, 1] + drift(OFFSETS)
     return torch.cat([moved_x[:, None], moved_y[:, None], x[:, 2:]], dim=1)
-
-
-def resample(x: Tensor, args: FeederArgs, draws: _Draws) -> Tensor:
-    """`window_size` frames of the valid ones, by interpolation ("linear", "crop") or as recorded ("uniform")."""
-    first, length = valid_span(x)
-    size = args.window_size
-    steps = torch.arange(size, device=x.device)[None]  # (1, W)
-    if args.sample == "uniform":
-        place = (steps + draws.take(size)) * (length[:, None] / size)  # each in its part of the clip
-        return take_frames(x, first[:, None] + place.long().clamp(max=length[:, None] - 1))
-    begin, span = first.float(), (length - 1).float()
-    if args.sample == "crop":
-        share, where = draws.take(2).unbind(1)
-        kept = span * (args.crop[0] + (args.crop[1] - args.crop[0]) * share)
-        begin, span = begin + (span - kept) * where, kept
-    elapsed = steps / max(size - 1, 1)
-    if args.random_warp:
-        elapsed = elapsed ** torch.exp((2.0 * draws.take(1) - 1.0) * args.random_warp)  # (B, W)
-    place = begin[:, None] + span[:, None] * elapsed  # (B, W), between frames
-    lower = place.floor()
-    weight = (place - lower)[:, None, :, None, None]
-    lower_index = lower.long()
-    upper_index = (lower_index + 1).minimum((first + length - 1)[:, None])
-    return torch.lerp(take_frames(x, lower_index), take_frames(x, upper_index), weight)
 
 
 def centre_clips(x: Tensor, centre: int) -> Tensor:
@@ -226,7 +137,7 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
     return torch.einsum("bij,bjtvm->bitvm", turn, x)
 
 
-def random_flip(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tensor:
+def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor:
     """Mirrors a `share` of the clips along x: left joints take the places of right ones.
 
     Raises:
@@ -240,7 +151,7 @@ def random_flip(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tenso
     return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
 
 
-def random_drop(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tensor:
+def random_drop(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor:
     """Sets a random joint and its neighbours to zero throughout a `share` of the clips.
 
     Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
@@ -253,7 +164,7 @@ def random_drop(x: Tensor, share: float, layout: Layout, draws: _Draws) -> Tenso
     return x.masked_fill(hidden[:, None, None, :, None], 0.0)
 
 
-def random_rotate(x: Tensor, largest: tuple[float, ...], draws: _Draws) -> Tensor:
+def random_rotate(x: Tensor, largest: tuple[float, ...], draws: Draws) -> Tensor:
     """Turns each clip about x, then y, then z, by angles within +- `largest` degrees."""
     limits = torch.tensor(largest, device=x.device) * (math.pi / 180.0)
     angles = (2.0 * draws.take(3) - 1.0) * limits  # (B, 3)

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agcn.augment import augment, draw, draws_per_clip
+from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, normalisation
+from agcn.draws import draw
 from agcn.rows import Rows, plan_rows
 from agcn.settings import FeederArgs
 from native_prep.layouts import Layout

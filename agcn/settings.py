@@ -32,6 +32,8 @@ class FeederArgs:
         sample: "" as above; "linear" resizes the valid frames to window_size by interpolation; "crop" does so with a
             random part of them, of a share within `crop`; "uniform" draws one frame from each of window_size parts.
         crop: smallest and largest share of the valid frames for "crop".
+        reorder: puts the frames of clips in order that begin in their middle, as one of 14 of NW-UCLA's does, whose
+            frames were sorted by name.
         centre: puts the layout's centre joint of body 0 in its first valid frame at the origin (joint stream only,
             the other streams are differences already; with make_stream every one).
         random_rotate: largest angle about the x, y and z axis.
@@ -63,6 +65,7 @@ class FeederArgs:
     use_mmap: bool = True
     sample: str = ""
     crop: tuple[float, ...] = (0.5, 1.0)
+    reorder: bool = False
     centre: bool = False
     random_rotate: tuple[float, ...] = (0.0, 0.0, 0.0)
     random_scale: tuple[float, ...] = (1.0, 1.0)

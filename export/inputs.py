@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agcn.augment import augment, draw, draws_per_clip
+from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, is_there, open_array, open_clips
+from agcn.draws import draw
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
@@ -65,7 +66,7 @@ def feeder_settings(config: Config) -> dict[str, Any]:
     """
     args = config.test_feeder_args
     own = {"fit": args.fit, "random_move": args.random_move} if not args.make_stream else {}
-    for key, value in {"normalization": args.normalization, **own}.items():
+    for key, value in {"normalization": args.normalization, "random_drop": args.random_drop, **own}.items():
         if value:
             raise ValueError(
                 f"{config.config}: test_feeder_args.{key} is on, but the engine makes bones from joints, which then "

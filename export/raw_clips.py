@@ -4,10 +4,12 @@ prepares them itself."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from agcn.settings import FeederArgs
 from export.inputs import feeder_from, to_input
 from export.manifest import Manifest
 from native_prep.catalog import get_dataset
@@ -89,19 +91,23 @@ class RawClips:
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
 
+        Their frames are taken to be in order, whatever the feeder's `reorder` does for files.
+
         Raises:
             ValueError: more frames than the engine sees, or coordinates of another kind; `what` is what it names.
         """
         with _one_thread():
             if self._dataset is None:
-                poses = Poses(points.astype(np.float32))
-                return self._fitted(custom_clip(poses, self._manifest.custom, self.frames, what), what)
-            if self._manifest.with_prep:
-                return self._fitted(raw_frames(points, self._dataset, self._manifest.frames), what)
-            frames = self.frames
-            if self._filled is not None and frames is not None:
-                frames = min(frames, max(self._filled, points.shape[1]))
-            return self._fitted(prepare_frames(points, self._dataset, frames), what)
+                clip = custom_clip(Poses(points.astype(np.float32)), self._manifest.custom, self.frames, what)
+            elif self._manifest.with_prep:
+                clip = raw_frames(points, self._dataset, self._manifest.frames)
+            else:
+                frames = self.frames
+                if self._filled is not None and frames is not None:
+                    frames = min(frames, max(self._filled, points.shape[1]))
+                clip = prepare_frames(points, self._dataset, frames)
+            # Nobody sorts these frames by name.
+            return self._fitted(clip, what, replace(self._args, reorder=False))
 
     @property
     def usual_window(self) -> int:
@@ -126,7 +132,7 @@ class RawClips:
         if dataset is not None and not path.endswith(dataset.suffix):
             raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
 
-    def _fitted(self, clip: np.ndarray, what: str) -> np.ndarray:
-        found = to_input(clip, self._args, self.layout)
+    def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs | None = None) -> np.ndarray:
+        found = to_input(clip, args or self._args, self.layout)
         self._manifest.check_shape(found.shape[1:], what, self._folder)
         return found

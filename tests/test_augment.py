@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draw, draws_per_clip, valid_span
+from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draws_per_clip
+from agcn.draws import draw
+from agcn.frames import reorder_clips, valid_span
 from agcn.settings import FeederArgs
 from native_prep.layouts import NW_UCLA, layout_from_edges
 from native_prep.streams import STREAMS, stream_of
@@ -134,6 +136,26 @@ def test_crop_sampling() -> None:
     assert span.min() >= 0.5 * 99 - 0.01 and span.max() <= 0.8 * 99 + 0.01 and span.max() - span.min() > 25
     assert kept[:, 0].min() < 4 and kept[:, -1].max() > 97
     torch.testing.assert_close(kept.diff(dim=1), (span / 8)[:, None].expand(500, 8), rtol=1e-3, atol=1e-3)
+
+
+def test_clips_that_begin_in_their_middle() -> None:
+    rng = np.random.default_rng(4)
+    time = torch.arange(30.0)
+    walk = torch.from_numpy(rng.standard_normal((3, 1, V, 1))).float() + 0.1 * time[None, :, None, None]
+    walk = walk + torch.from_numpy(rng.normal(0.0, 0.01, (3, 30, V, 1))).float()
+    there_and_back = walk[:, (15.0 - (time - 15.0).abs()).long()]
+    still = walk[:, :1].expand_as(walk) + torch.from_numpy(rng.normal(0.0, 0.01, (3, 30, V, 1))).float()
+    whole = torch.nn.functional.pad(torch.stack([walk, there_and_back, still]), (0, 0, 0, 0, 4, 2))
+    assert torch.equal(reorder_clips(whole), whole)
+    for begin in (1, 12, 29):
+        broken = whole.clone()
+        broken[:, :, 4:34] = whole[:, :, 4:34].roll(-begin, dims=2)
+        # Whoever comes back to where he began has no beginning.
+        assert torch.equal(reorder_clips(broken)[[0]], whole[[0]])
+        assert torch.equal(reorder_clips(broken)[1:], broken[1:])
+    for short in (torch.zeros(2, 3, 5, V, 1), torch.ones(2, 3, 1, V, 1), whole[:, :, 4:6]):
+        assert torch.equal(reorder_clips(short), short)
+    assert torch.equal(many(broken[0], 1, reorder=True)[0], whole[0]) and torch.equal(many(broken[0], 1)[0], broken[0])
 
 
 def test_centring(clip: Tensor) -> None:

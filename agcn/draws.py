@@ -1,0 +1,39 @@
+"""Random numbers for the changes to clips, by clip and epoch.
+
+A batch is the same whatever the batch size, the number of processes or where a run was resumed.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.ndarray:
+    """Uniform numbers in [0, 1) for `count` clips from place `first` of an epoch: float32 (count, per_clip).
+
+    Philox counts in blocks of four numbers, so any place can be jumped to: slices of an epoch fit together.
+    """
+    blocks = -(-per_clip // 4)
+    key = np.random.SeedSequence([seed, epoch, 1]).generate_state(2, np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key, counter=first * blocks))
+    return generator.random((count, 4 * blocks))[:, :per_clip].astype(np.float32).clip(max=1.0 - 2.0**-24)
+
+
+class Draws:
+    """Hands out columns of uniform numbers (B, K), each once."""
+
+    def __init__(self, uniform: Tensor) -> None:
+        self.uniform, self.used = uniform, 0
+
+    def take(self, count: int) -> Tensor:
+        self.used += count
+        return self.uniform[:, self.used - count : self.used]
+
+    def below(self, limit: Tensor) -> Tensor:
+        """One whole number in 0 .. limit - 1 for each clip: (B,) -> (B,)."""
+        return (self.take(1)[:, 0] * limit).long()
+
+    def choose(self, values: tuple[float, ...], count: int) -> Tensor:
+        """Some of `values`: (B, count)."""
+        table = torch.tensor(values, device=self.uniform.device)
+        return table[(self.take(count) * len(values)).long()]
