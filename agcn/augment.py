@@ -1,8 +1,7 @@
 """What happens to a batch of clips before the model sees it, as tensor operations on the device of the batch.
 
-Letters: B clips, C channels, T frames, V joints, M bodies, W frames after sampling. The first half are the original's
-operations (feeders/tools.py) with the same distributions; numbers are drawn by clip and epoch, so that a batch is the
-same whatever the batch size, the number of processes or where a run was resumed.
+Letters: B clips, C channels, T frames, V joints, M bodies, W frames after sampling. What the original has too
+(feeders/tools.py) has its distributions.
 """
 
 import math
@@ -32,11 +31,14 @@ def draws_per_clip(args: FeederArgs) -> int:
 
 
 def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Tensor:
-    """Apply what `args` asks for, in the original's order: (B, C, T, V, M) -> (B, C, W, V, M).
+    """Apply what `args` asks for, where the original has it in its order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
-        uniform: numbers from `draw`, (B, draws_per_clip(args)).
-        layout: knows the joint that `args.centre` moves to the origin, and the bones of `args.make_stream`.
+        uniform: numbers from `agcn.draws.draw`, (B, draws_per_clip(args)).
+        layout: knows which joints are the centre, neighbours, left and right, and the bones of `args.make_stream`.
+
+    Raises:
+        ValueError: the layout names no joints that `args.align` or `args.random_flip` needs.
     """
     draws = Draws(uniform)
     if args.reorder:
@@ -138,14 +140,16 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
 
 
 def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor:
-    """Mirrors a `share` of the clips along x: left joints take the places of right ones.
+    """Mirrors a `share` of the clips, x to -x: left joints take the places of right ones.
 
     Raises:
         ValueError: the layout does not say which joints are left and right.
     """
     mirrored = list(layout.mirrored)
     if mirrored == list(range(layout.num_joints)):
-        raise ValueError(f"random_flip: the layout {layout.name} names no left and right joints: leave random_flip out")
+        raise ValueError(
+            f"random_flip: the layout {layout.name} has no joints called left ... and right ...: leave random_flip out"
+        )
     flipped = x[:, :, :, mirrored]
     flipped = torch.cat([-flipped[:, :1], flipped[:, 1:]], dim=1)
     return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)

@@ -1,6 +1,6 @@
 """Which frames of its clips a batch shows, as tensor operations on the device of the batch.
 
-Letters as in `agcn.augment`.
+Letters: B clips, C channels, T frames, V joints, M bodies, W frames after sampling.
 """
 
 import math
@@ -11,9 +11,11 @@ from torch import Tensor
 from agcn.draws import Draws
 from agcn.settings import FeederArgs
 
-# `reorder`: a break is this often the usual step between frames, the step from the last frame to the first is not, and
-# the break is so often the latter.
-BREAK, OVER_SEAM = 3.0, 1.5
+# `reorder`: a step between frames is a break where it is so many times the usual one, and the seam, from the last frame
+# to the first, is not;
+BREAK = 3.0
+# and where it is so many times the next largest step and the seam.
+ALONE = 1.3
 
 
 def valid_span(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,9 +42,16 @@ def reorder_clips(x: Tensor) -> Tensor:
 
     Frames sorted by name put 100 to 115 before 82 to 99. Such a clip jumps once, from 115 to 82, and its last frame
     goes on in its first, which the frames of a whole action rarely do; then those behind the jump come first. Steps
-    are those of body 0's joints, on average.
+    are those of body 0's joints, on average. Who comes back to where he began, and is lost for a while just once, is
+    taken for such a clip too.
+
+    Args:
+        x: joints (B, C, T, V, M).
+
+    Returns:
+        The same shape; frames outside the valid ones stay.
     """
-    if x.shape[2] < 2:
+    if x.shape[2] < 3:
         return x
     first, length = valid_span(x)
     body, clips = x[..., 0], torch.arange(len(x), device=x.device)
@@ -50,10 +59,10 @@ def reorder_clips(x: Tensor) -> Tensor:
     place = torch.arange(x.shape[2], device=x.device)[None] - first[:, None]  # (B, T), within the valid frames
     inside = ((place >= 0) & (place < length[:, None] - 1))[:, :-1]
     usual = steps.masked_fill(~inside, math.nan).nanmedian(dim=1).values
-    largest, at = steps.masked_fill(~inside, -1.0).max(dim=1)
+    (largest, second), at = (found.unbind(1) for found in steps.masked_fill(~inside, 0.0).topk(2, dim=1))
     seam = (body[clips, :, first + length - 1] - body[clips, :, first]).norm(dim=1).mean(dim=1)
-    broken = (largest > BREAK * usual) & (seam < BREAK * usual) & (largest > OVER_SEAM * seam)
-    turned = (place + (at + 1 - first)[:, None]) % length[:, None]
+    broken = (largest > BREAK * usual) & (seam < BREAK * usual) & (largest > ALONE * torch.maximum(second, seam))
+    turned = (place + (at[0] + 1 - first)[:, None]) % length[:, None]
     valid = (place >= 0) & (place < length[:, None])
     return take_frames(x, torch.where(valid & broken[:, None], turned, place) + first[:, None])
 

@@ -32,16 +32,18 @@ class FeederArgs:
         sample: "" as above; "linear" resizes the valid frames to window_size by interpolation; "crop" does so with a
             random part of them, of a share within `crop`; "uniform" draws one frame from each of window_size parts.
         crop: smallest and largest share of the valid frames for "crop".
-        reorder: puts the frames of clips in order that begin in their middle, as one of 14 of NW-UCLA's does, whose
-            frames were sorted by name.
+        reorder: puts the frames of clips in order that begin in their middle, as one of 18 of NW-UCLA's does, whose
+            frames seem sorted by name (of joints: with make_stream for every stream).
         centre: puts the layout's centre joint of body 0 in its first valid frame at the origin (joint stream only,
             the other streams are differences already; with make_stream every one).
         random_rotate: largest angle about the x, y and z axis.
         random_scale: smallest and largest factor.
-        random_flip: share of the clips that are mirrored along x, left joints in the places of right ones (PYSKL).
-        random_drop: share of the clips in which a random joint and its neighbours are zero throughout (DropGraph).
+        random_flip: share of the clips that are mirrored, x to -x, left joints in the places of right ones (PYSKL);
+            centre them first.
+        random_drop: share of the clips in which a random joint and its neighbours are zero throughout (DropGraph), in
+            the stream that the model sees.
         random_warp: uneven speed, for sample linear and crop: frames at the shares s ** e of the clip, where s is even
-            and e is drawn between exp(-random_warp) and exp(random_warp).
+            and e is drawn between exp(-random_warp) and exp(random_warp): 0.61 to 1.65 for 0.5.
         align: turns each clip about the vertical axis (y) so that the line from the left shoulder and hip to the right
             ones lies along x in its first valid frames (as the original's data_gen does with NTU's shoulders).
         fit: "axes" scales what is left of each clip to -1 .. 1 on each axis (`feeder_ucla.py` of CTR-GCN), "clip" does
@@ -97,7 +99,9 @@ class FeederArgs:
         if not 0.0 <= self.random_warp < float("inf"):
             raise ValueError(f"random_warp is {self.random_warp}: set it to 0 or more")
         if self.random_warp and self.sample not in ("linear", "crop"):
-            raise ValueError(f"random_warp needs sample linear or crop, not {self.sample!r}: set it")
+            raise ValueError(f"random_warp needs sample linear or crop, not {self.sample!r}: set sample, or drop it")
+        if self.random_flip and self.normalization:
+            raise ValueError("random_flip mirrors joints, which normalization has moved before: drop one")
         if self.fit not in FITS:
             raise ValueError(f"fit {self.fit!r} is not known: {nearest(self.fit, FITS[1:])}")
         if self.make_stream not in ("", *STREAMS):
@@ -206,6 +210,8 @@ class Config:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 0 and below 1")
         if self.test_feeder_args.repeat != 1:
             raise ValueError("test_feeder_args.repeat is for training: set test_windows to draw test clips more often")
+        if self.test_feeder_args.random_drop:
+            raise ValueError("test_feeder_args.random_drop is for training: leave it out")
         for key in ("seed", "start_epoch", "warm_up_epoch", "weight_decay"):
             if not 0 <= getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to 0 or more")

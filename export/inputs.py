@@ -65,8 +65,8 @@ def feeder_settings(config: Config) -> dict[str, Any]:
         ValueError: bones cannot be made from the input, since each stream is changed in a way of its own.
     """
     args = config.test_feeder_args
-    own = {"fit": args.fit, "random_move": args.random_move} if not args.make_stream else {}
-    for key, value in {"normalization": args.normalization, "random_drop": args.random_drop, **own}.items():
+    own = {key: getattr(args, key) for key in ("fit", "random_move", "reorder")} if not args.make_stream else {}
+    for key, value in {"normalization": args.normalization, **own}.items():
         if value:
             raise ValueError(
                 f"{config.config}: test_feeder_args.{key} is on, but the engine makes bones from joints, which then "

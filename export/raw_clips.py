@@ -62,6 +62,8 @@ class RawClips:
             )
         self._manifest, self._folder = manifest, folder
         self._args = feeder_from(manifest.feeder_args)
+        # A part of a recording that ends as it began is not in disorder.
+        self._streamed = replace(self._args, reorder=False)
         self._dataset = None if manifest.custom else get_dataset(manifest.dataset)
         self.layout = self._dataset.layout if self._dataset else layout_from_dict(manifest.custom["layout"])
         # What is sampled to the engine's T is prepared at full length; else prep's own padding gives T.
@@ -82,16 +84,16 @@ class RawClips:
             ValueError: a file of another data set, one that cannot be read (file and line), another shape.
         """
         if self._dataset is None:
-            return self._fitted(read_custom_clip(path, self._manifest.custom, self.frames), path)
+            return self._fitted(read_custom_clip(path, self._manifest.custom, self.frames), path, self._args)
         self._check_suffix(path)
         if self._manifest.with_prep:
-            return self._fitted(read_raw_clip(path, self._dataset.name, self._manifest.frames), path)
-        return self._fitted(read_clip(path, self._dataset.name, self.frames, self._filled), path)
+            return self._fitted(read_raw_clip(path, self._dataset.name, self._manifest.frames), path, self._args)
+        return self._fitted(read_clip(path, self._dataset.name, self.frames, self._filled), path, self._args)
 
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
 
-        Their frames are taken to be in order, whatever the feeder's `reorder` does for files.
+        Their frames stay in the order that they came in, also where the feeder puts those of whole files in order.
 
         Raises:
             ValueError: more frames than the engine sees, or coordinates of another kind; `what` is what it names.
@@ -106,8 +108,7 @@ class RawClips:
                 if self._filled is not None and frames is not None:
                     frames = min(frames, max(self._filled, points.shape[1]))
                 clip = prepare_frames(points, self._dataset, frames)
-            # Nobody sorts these frames by name.
-            return self._fitted(clip, what, replace(self._args, reorder=False))
+            return self._fitted(clip, what, self._streamed)
 
     @property
     def usual_window(self) -> int:
@@ -132,7 +133,7 @@ class RawClips:
         if dataset is not None and not path.endswith(dataset.suffix):
             raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
 
-    def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs | None = None) -> np.ndarray:
-        found = to_input(clip, args or self._args, self.layout)
+    def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs) -> np.ndarray:
+        found = to_input(clip, args, self.layout)
         self._manifest.check_shape(found.shape[1:], what, self._folder)
         return found

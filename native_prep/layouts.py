@@ -67,10 +67,19 @@ class Layout:
 
     @property
     def mirrored(self) -> tuple[int, ...]:
-        """For each joint, the one on the other side of the body: itself where its name has neither left nor right."""
+        """For each joint, the one on the other side of the body: itself where its name has neither left nor right.
+
+        Raises:
+            ValueError: a joint has no other.
+        """
         sides = {"left": "right", "right": "left"}
-        others = (" ".join(sides.get(word, word) for word in name.split()) for name in self.joints)
-        return tuple(self.joints.index(other) for other in others)
+        others = []
+        for name in self.joints:
+            other = " ".join(sides.get(word, word) for word in name.split())
+            if other not in self.joints:
+                raise ValueError(f"layout {self.name}: there is a joint {name!r}, but no {other!r}: name both sides")
+            others.append(self.joints.index(other))
+        return tuple(others)
 
 
 def _from_one(pairs: tuple[Edge, ...]) -> tuple[Edge, ...]:

@@ -153,6 +153,14 @@ def test_clips_that_begin_in_their_middle() -> None:
         # Whoever comes back to where he began has no beginning.
         assert torch.equal(reorder_clips(broken)[[0]], whole[[0]])
         assert torch.equal(reorder_clips(broken)[1:], broken[1:])
+        both = torch.cat([broken[:1], 2.0 * (broken[:1] != 0)], dim=4)
+        assert torch.equal(reorder_clips(both), torch.cat([whole[:1], 2.0 * (whole[:1] != 0)], dim=4))
+    lost, glitch, burst = (there_and_back.clone() for _ in range(3))
+    lost[:, 8:12] = 0.0
+    glitch[:, 20] += 5.0
+    burst[:, 10:16] += torch.tensor([0.5, 2.0, 4.0, 4.0, 2.0, 0.5])[:, None, None]
+    for clip in (lost, glitch, burst):
+        assert torch.equal(reorder_clips(clip[None])[0], clip)
     for short in (torch.zeros(2, 3, 5, V, 1), torch.ones(2, 3, 1, V, 1), whole[:, :, 4:6]):
         assert torch.equal(reorder_clips(short), short)
     assert torch.equal(many(broken[0], 1, reorder=True)[0], whole[0]) and torch.equal(many(broken[0], 1)[0], broken[0])
@@ -190,7 +198,7 @@ def test_flip() -> None:
     for flipped in seen[mirrored]:
         for theirs, ours in ((left, right), (right, left), (head, head)):
             assert torch.equal(flipped[:, :, theirs, 0], clip[:, :, ours, 0] * across)
-    with pytest.raises(ValueError, match="names no left and right joints: leave random_flip out"):
+    with pytest.raises(ValueError, match=r"no joints called left \.\.\. and right \.\.\.: leave random_flip out"):
         augment(clip[None, :, :, :V], settings, torch.zeros(1, 1), SKELETON)
 
 
@@ -267,3 +275,18 @@ def test_alignment() -> None:
 def test_streams_made_from_joints(clip: Tensor, stream: str) -> None:
     made = many(clip, 2, make_stream=stream)[1].numpy()
     np.testing.assert_array_equal(made, stream_of(clip.numpy(), stream, SKELETON))
+
+
+def test_every_change_is_the_same_in_parts(clip: Tensor) -> None:
+    args = FeederArgs(
+        reorder=True, centre=True, align=True, sample="crop", window_size=9, random_warp=0.5, random_flip=0.5,
+        random_rotate=(10.0, 20.0, 30.0), random_scale=(0.5, 1.5), fit="clip", random_drop=0.5, make_stream="bone",
+    )  # fmt: skip
+    rng = np.random.default_rng(5)
+    clips = torch.from_numpy(rng.standard_normal((6, 3, T, 20, 2))).float()
+    clips[2], clips[4, ..., 1], clips[1, :, :5] = 0.0, 0.0, 0.0
+    uniform = torch.from_numpy(draw(1, 1, 0, 6, draws_per_clip(args)))
+    whole = augment(clips, args, uniform, NW_UCLA)
+    parts = [augment(clips[part], args, uniform[part], NW_UCLA) for part in (slice(0, 1), slice(1, 6))]
+    assert torch.equal(whole, torch.cat(parts)) and whole.isfinite().all()
+    assert not whole[2].any() and not whole[4, ..., 1].any() and whole[3].any()

@@ -236,6 +236,10 @@ def test_sampling_excludes_the_originals_choosing() -> None:
         FeederArgs(sample="crop", window_size=8, crop=(0.9, 0.5))
     with pytest.raises(ValueError, match="random_warp needs sample linear or crop, not 'uniform'"):
         FeederArgs(sample="uniform", window_size=8, random_warp=0.5)
+    with pytest.raises(ValueError, match="random_flip mirrors joints, which normalization has moved before"):
+        FeederArgs(random_flip=0.5, normalization=True)
+    with pytest.raises(ValueError, match=r"test_feeder_args\.random_drop is for training"):
+        Config(test_feeder_args=FeederArgs(random_drop=0.5))
     assert Config().name == "temp"
 
 

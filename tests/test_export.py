@@ -284,7 +284,7 @@ def test_wrong_places_and_checkpoints(exported: Path, tmp_path: Path) -> None:
     more = load_config(exported / "config.yaml", stream="joint", overrides=["model_args.num_class=60"])
     with pytest.raises(ValueError, match=r"joint.pt: has 6 classes, the config asks for 60"):
         export_engines(*weights, more, tmp_path / "out")
-    for key in ("normalization=true", "fit=clip", "random_move=true", "random_drop=0.5"):
+    for key in ("normalization=true", "fit=clip", "random_move=true", "reorder=true"):
         apart = load_config(exported / "config.yaml", "joint", [f"test_feeder_args.{key}"])
         with pytest.raises(ValueError, match=f"{key.partition('=')[0]} is on"):
             export_engines(*weights, apart, tmp_path / "out")

@@ -1,5 +1,7 @@
 """The tables of topology agree with themselves and with the papers' counts."""
 
+from dataclasses import replace
+
 import pytest
 
 from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Layout, layout_from_edges
@@ -29,6 +31,12 @@ def test_the_sides_of_a_body_are_each_other(layout: Layout) -> None:
     assert [other[joint] for joint in other] == list(range(layout.num_joints))
     assert not any(side in name for name in middle for side in ("left", "right"))
     assert {(other[child], other[parent]) for child, parent in layout.bones} == set(layout.bones)
+
+
+def test_a_side_without_the_other_is_named() -> None:
+    one_sided = replace(layout_from_edges([(1, 0)], 2), joints=("head", "left hand"))
+    with pytest.raises(ValueError, match="there is a joint 'left hand', but no 'right hand': name both sides"):
+        _ = one_sided.mirrored
 
 
 def test_ntu_bones_are_its_edges_by_name() -> None:

@@ -1,5 +1,6 @@
 """Predictions on raw recordings, and the accuracy of an exported folder on a test split."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,23 @@ def test_clips_are_repeated_as_in_the_test_data(exported: Path, tmp_path: Path, 
     prepared = read_clip(path, "ntu60", known or (300 if sample else 64))
     assert np.array_equal(found, to_input(prepared, FeederArgs(sample=sample, window_size=64), NTU))
     assert found.shape[2] == 64
+
+
+def test_whole_files_are_put_in_order_and_windows_are_not(exported: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    walk = rng.standard_normal((1, 20, 3)) + 0.1 * np.arange(30.0)[:, None, None]
+    path = tmp_path / "a01_s01_e00_v03.json"
+    path.write_text(json.dumps({"file_name": path.stem, "skeletons": np.roll(walk, 18, axis=0).tolist(), "label": 1}))
+    layout = DATASETS["nw-ucla"].layout
+    values = read_manifest(exported / "engine").__dict__ | {
+        "dataset": "nw-ucla", "frames": 30, "joints": layout.num_joints, "bodies": 1, "prepared_frames": 0,
+        "feeder_args": {"sample": "linear", "window_size": 30, "reorder": True},
+    }  # fmt: skip
+    raw = RawClips(Manifest(**values), "engine")
+    expected = walk.transpose(2, 0, 1).astype(np.float32)
+    np.testing.assert_allclose(raw.read(str(path))[0, ..., 0], expected, rtol=1e-5, atol=1e-5)
+    streamed = raw.prepare(np.roll(walk, 18, axis=0)[None], "a window")
+    np.testing.assert_allclose(streamed[0, ..., 0], np.roll(expected, 18, axis=1), rtol=1e-5, atol=1e-5)
 
 
 class _FakeEngine:

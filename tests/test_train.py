@@ -345,6 +345,18 @@ def test_resume_refuses(config: Config) -> None:
         train(config, device="cpu", resume=True)
 
 
+def test_resume_knows_older_settings(config: Config) -> None:
+    train(replace(config, num_epoch=1), device="cpu")
+    path = Path(config.work_dir, "resume.pt")
+    state = torch.load(path, weights_only=True)
+    settings = json.loads(state["settings"])
+    del settings["train_feeder_args"]["random_warp"]
+    torch.save({**state, "settings": json.dumps(settings)}, path)
+    with pytest.raises(ValueError, match="trained with train_feeder_args"):
+        train(replace(config, train_feeder_args=replace(config.train_feeder_args, centre=True)), resume=True)
+    assert train(replace(config, num_epoch=2), device="cpu", resume=True)["epochs"] == 2
+
+
 def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkeypatch) -> None:
     step = run.Run.train_step
 
