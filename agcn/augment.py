@@ -11,6 +11,7 @@ from torch import Tensor
 
 from agcn.draws import Draws
 from agcn.frames import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
+from agcn.graph import adjacency
 from agcn.settings import FeederArgs
 from native_prep.layouts import Layout
 
@@ -160,9 +161,7 @@ def random_drop(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
 
     Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
     """
-    near = torch.eye(layout.num_joints, dtype=torch.bool, device=x.device)
-    child, parent = torch.tensor(layout.edges, device=x.device).T
-    near[child, parent] = near[parent, child] = True
+    near = torch.from_numpy(adjacency(layout.edges, layout.num_joints).any(axis=0)).to(x.device)  # (V, V)
     asked, where = draws.take(2).unbind(1)
     hidden = near[(where * layout.num_joints).long()] & (asked < share)[:, None]  # (B, V)
     return x.masked_fill(hidden[:, None, None, :, None], 0.0)

@@ -11,7 +11,7 @@ import torch
 from agcn.checkpoint import load_torch
 from agcn.meter import Meter
 from agcn.parallel import World
-from agcn.settings import Config, FeederArgs
+from agcn.settings import Config
 from native_prep.files import whole_file
 
 FILE = "resume.pt"
@@ -126,8 +126,8 @@ def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
         raise ValueError(f"{path}: not the state of a run: train without --resume")
     theirs = json.loads(state["settings"])
     # An older version does not know every key.
-    theirs["train_feeder_args"] = {**dataclasses.asdict(FeederArgs()), **theirs["train_feeder_args"]}
-    theirs = json.loads(json.dumps(theirs))
+    usual = json.loads(fingerprint(Config(), None))
+    theirs["train_feeder_args"] = usual["train_feeder_args"] | theirs["train_feeder_args"]
     ours = json.loads(fingerprint(config, amp_dtype))
     differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if differ:
