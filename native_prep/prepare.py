@@ -270,9 +270,8 @@ def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], 
     try:
         shop.merge(head, [shard.name for shard in plan], fingerprint)
         return _write_rest(job, Store(shop.finished), shop, tally)
-    except (OSError, ValueError) as error:
-        # While another process exchanges an older store for a new one, neither has the name for a moment.
-        if not shop.is_published(fingerprint, patience=1.0 if isinstance(error, FileNotFoundError) else 0.0):
+    except (OSError, ValueError):
+        if not shop.is_published(fingerprint):
             raise
         # Another process has published the very same store meanwhile.
         shop.discard()

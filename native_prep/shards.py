@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.files import hidden, publish_folder, restore_folder, whole_file
+from native_prep.files import hidden, locked, publish_folder, restore_folder, whole_file
 from native_prep.rows import RowFile
 from native_prep.splits import recorded_as
 from native_prep.store_format import (
@@ -143,7 +142,7 @@ class Workshop:
 
     def __init__(self, final: Path) -> None:
         self.final, self.finished = final, final.with_name(f".{final.name}.shards")
-        self._own = hidden(final)
+        self._own, self._lock = hidden(final), final.with_name(f".{final.name}.lock")
         self._new = not final.parent.exists()
         self.made: list[str] = []
 
@@ -168,10 +167,11 @@ class Workshop:
 
     def keep(self, name: str) -> None:
         """Puts a finished shard among the others, unless another process has done so."""
-        for last in (False, False, True):  # another process may publish the folder, or make the same shard, meanwhile
-            self.finished.mkdir(parents=True, exist_ok=True)
+        for last in (False, False, True):  # another process may remove the empty folder, or make the same shard
             try:
-                (self._own / name).rename(self.finished / name)
+                with locked(self._lock):
+                    self.finished.mkdir(parents=True, exist_ok=True)
+                    (self._own / name).rename(self.finished / name)
                 self.made.append(name)
                 return
             except OSError:
@@ -194,20 +194,21 @@ class Workshop:
         return about
 
     def discard(self) -> None:
-        """Removes what this process made."""
-        for name in self.made:
-            shutil.rmtree(self.finished / name, ignore_errors=True)
+        """Removes what this process made, unless another is about to publish it."""
+        if not self.made:
+            return
+        with locked(self._lock):
+            if not (self.finished / STORE).exists():
+                for name in self.made:
+                    shutil.rmtree(self.finished / name, ignore_errors=True)
 
-    def is_published(self, fingerprint: str, patience: float = 0.0) -> bool:
-        """Whether the store is there, or comes within `patience` seconds, made of the very same files and settings."""
-        end = time.monotonic() + patience
-        while True:
-            with suppress(ValueError, OSError):
-                if read_about(self.final / STORE).get("fingerprint") == fingerprint:
-                    return True
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.02)
+    def is_published(self, fingerprint: str) -> bool:
+        """Whether the store is there, made of the very same files and settings."""
+        try:
+            with locked(self._lock):  # while an older store is exchanged for a new one, neither has the name
+                return bool(read_about(self.final / STORE).get("fingerprint") == fingerprint)
+        except (ValueError, OSError):
+            return False
 
     def merge(self, head: StoreHead, shards: Sequence[str], fingerprint: str) -> dict[str, Any]:
         """Checks the shards that others made, removes strangers, and writes `store.json`.
@@ -230,8 +231,15 @@ class Workshop:
             )
         for stranger in strangers:
             shutil.rmtree(stranger, ignore_errors=True)
-        return write_about(self.finished, head, shards, fingerprint)
+        with locked(self._lock):  # all of them are still there, and stay from now on
+            return write_about(self.finished, head, shards, fingerprint)
 
     def publish(self) -> None:
-        """Gives the folder of finished shards the store's name."""
-        publish_folder(self.finished, self.final)
+        """Gives the folder of finished shards the store's name.
+
+        Raises:
+            FileNotFoundError: another process has done so; what is there now is the beginning of another folder.
+        """
+        with locked(self._lock):
+            (self.finished / STORE).stat()
+            publish_folder(self.finished, self.final)

@@ -180,6 +180,21 @@ def test_several_processes_at_once(tmp_path):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+def test_the_folder_is_published_while_a_shard_is_kept(tmp_path, monkeypatch):
+    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
+    make, gone = Path.mkdir, [Path(out / ".packed.shards")]
+
+    def mkdir(path: Path, *args, **options) -> None:
+        if path in gone:  # it was there when it was to be made, and is not any more
+            gone.remove(path)
+            raise FileExistsError(path)
+        make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    assert pack(raw, out)["clips"] == 9 and not gone
+    Store(out / "packed").verify()
+
+
 def spoil(raw: Path) -> list[str]:
     """Files that cannot be used, each in its way; their names, sorted."""
     names = sorted(path.name for path in raw.iterdir())
@@ -304,27 +319,39 @@ def test_disk_full(tmp_path):
 
 
 INTERRUPT = """
+import threading
 import cli
 pack(out.with_name('whole'))
-read = packing._read
-packing._read = lambda *args: time.sleep(0.1) or read(*args)  # 20 chunks for two threads: a second at least
+read, interrupted = packing._read, threading.Event()
+def shards():
+    return len(list(out.glob('.packed.shards/shard-*/frames.npy')))
+def wait_and_read(*args):  # so that no process gets further than to its interruption
+    if shards() >= finished:
+        out.with_name(f'waits-{finished}').touch()
+        interrupted.wait()
+    return read(*args)
+def interrupt(*args):
+    interrupted.set()
+    signal.default_int_handler(*args)
+packing._read = wait_and_read
 answers = []
 for finished in (1, 4, 8):
     pid = os.fork()
     if pid == 0:
         sys.stderr = open(out.with_name('told'), 'w')
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it from its start
+        signal.signal(signal.SIGINT, interrupt)
         try:
             cli.main(['prep', 'ntu60', '--data-path', str(raw), '--out-folder', str(out), '--format', 'packed',
                       '--max-frames', '64', '--workers', '2'])
         except SystemExit as stop:
             sys.stderr.flush()
             os._exit(stop.code)
-    while len(list(out.glob('.packed.shards/shard-*/frames.npy'))) < finished:
+    while not out.with_name(f'waits-{finished}').exists():
         time.sleep(0.005)
     os.kill(pid, signal.SIGINT)
     answers.append((os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out.with_name('told').read_text()))
-    assert not (out / 'packed').exists() and not list(out.glob('.packed.*.part'))
+    left = [path.name for path in out.iterdir()]
+    assert left == ['.packed.shards'], left
 print(json.dumps(answers))
 """
 
