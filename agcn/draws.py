@@ -19,6 +19,14 @@ def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.nda
     return generator.random((count, 4 * blocks))[:, :per_clip].astype(np.float32).clip(max=1.0 - 2.0**-24)
 
 
+def middle(count: int, per_clip: int) -> np.ndarray:
+    """The middle of every distribution in the place of random numbers, as of `draw`.
+
+    Clips are not turned, moved, mirrored or warped then, and parts are cut from their middle.
+    """
+    return np.full((count, per_clip), 0.5, np.float32)
+
+
 class Draws:
     """Hands out columns of uniform numbers (B, K), each once."""
 

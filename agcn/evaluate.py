@@ -39,7 +39,7 @@ def score_clips(
         batch_size: clips at a time.
         amp_dtype: "bf16" or "fp16" for mixed precision.
         index: which clips; all of them by default.
-        windows: how often each clip is drawn; the logits are means over them.
+        windows: how often each clip is drawn, the first time without anything random; the logits are means over them.
         quiet: shows no progress.
     """
     model.eval()
@@ -49,7 +49,7 @@ def score_clips(
     with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
         for window in range(windows):
             scores = []
-            for clips, _, rows in feed.batches(chunks, epoch=window):
+            for clips, _, rows in feed.batches(chunks, epoch=window or None):
                 with autocast(feed.device, amp_dtype):
                     logits = model(clips, rows)  # (B, num_class)
                 scores.append(logits.float().cpu().numpy())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, normalisation
-from agcn.draws import draw
+from agcn.draws import draw, middle
 from agcn.rows import Rows, plan_rows
 from agcn.settings import FeederArgs
 from native_prep.layouts import Layout
@@ -112,8 +112,8 @@ class Feed:
             mean, deviation = normalisation(clips)
             self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
 
-    def batches(self, chunks: Sequence[Chunk], epoch: int = 0) -> Iterator[Batch]:
-        """One for each chunk, in order."""
+    def batches(self, chunks: Sequence[Chunk], epoch: int | None = None) -> Iterator[Batch]:
+        """One for each chunk, in order; without an epoch nothing is random, see `agcn.draws.middle`."""
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
             coming = iter(chunks)
             waiting: deque[tuple[Chunk, Future[tuple[Tensor, Tensor, Rows | None]]]] = deque()
@@ -128,9 +128,10 @@ class Feed:
                 rows = None if rows is None else rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
-    def _read(self, chunk: Chunk, epoch: int) -> tuple[Tensor, Tensor, Rows | None]:
+    def _read(self, chunk: Chunk, epoch: int | None) -> tuple[Tensor, Tensor, Rows | None]:
         x = torch.from_numpy(self.clips.batch(chunk.index))
-        uniform = torch.from_numpy(draw(self.seed, epoch, chunk.first, len(chunk.index), draws_per_clip(self.args)))
+        size = len(chunk.index), draws_per_clip(self.args)
+        uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, chunk.first, *size))
         rows = plan_rows((x != 0).flatten(1, 3).any(dim=1).numpy()) if self._plans else None
         if self.device.type == "cuda":
             return x.pin_memory(), uniform.pin_memory(), rows and Rows(*(part.pin_memory() for part in rows))

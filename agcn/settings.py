@@ -138,8 +138,9 @@ class Config:
         label_smoothing: share of the target that is spread over all classes (Szegedy et al., Inception, 2016).
         ema: decay of a moving average of the weights, 0 for none; what is tested and saved then is the average
             (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
-        test_windows: how often each test clip is drawn; logits are averaged. With `sample: uniform` or `crop`, each
-            draw is another part of the clip (multi-clip test: PYSKL, ten of them).
+        test_windows: how often each test clip is drawn; logits are averaged. The first draw is the middle of every
+            distribution: not turned, not warped, the middle of the clip. Others are random: with `sample: uniform` or
+            `crop` other parts of the clip (multi-clip test: PYSKL, ten of them).
         accumulate: parts that a batch is computed in, one after the other, where all of it does not fit into memory;
             the step follows the sum of their gradients, batch statistics are each part's own.
         share_absent: computes the bodies that are not there as one (`agcn.rows`) where they are all zero; the results

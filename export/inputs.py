@@ -15,7 +15,7 @@ import torch
 
 from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, is_there, open_array, open_clips
-from agcn.draws import draw
+from agcn.draws import middle
 from agcn.feed import Feed, chunks_in_order
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
@@ -95,7 +95,7 @@ def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
 
 def to_input(clip: np.ndarray, args: FeederArgs, layout: Layout) -> np.ndarray:
     """One prepared clip (C, T, V, M) as the network's input (1, C, W, V, M), as the test split's clips are changed."""
-    uniform = torch.from_numpy(draw(0, 0, 0, 1, draws_per_clip(args)))
+    uniform = torch.from_numpy(middle(1, draws_per_clip(args)))
     return augment(torch.from_numpy(clip[None]), args, uniform, layout).numpy()
 
 
@@ -180,7 +180,7 @@ def comparison_clips(
         clips.check(model)
         if len(clips):
             index = np.unique(np.linspace(0, len(clips) - 1, count).astype(np.int64))
-            batches = input_batches(clips, args, model.layout, index, seed=config.seed)
+            batches = input_batches(clips, args, model.layout, index)
             return np.concatenate([batch for batch, _ in batches]), clips.path
     channels, frames, joints, bodies = shape
     layout = model.layout if dataset_of(model.layout, 1) else NTU
@@ -191,12 +191,14 @@ def comparison_clips(
 
 
 def input_batches(
-    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, *, seed: int
+    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, seed: int = 0, window: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of the clips at `index` as `test` shows them to the model: arrays (B, C, T, V, M) and labels (B,).
 
-    With the configuration's `seed`, frames that are drawn are the same ones.
+    Args:
+        seed, window: with the configuration's `seed`, the draws of a test (test_windows) are the same ones; in the
+            first, 0, nothing is random.
     """
     feed = Feed(clips, args, layout, torch.device("cpu"), seed)
-    for batch, labels, _ in feed.batches(chunks_in_order(index, size)):
+    for batch, labels, _ in feed.batches(chunks_in_order(index, size), window or None):
         yield batch.numpy(), labels.numpy()

@@ -136,6 +136,6 @@ def labelled_clips(config: Config, model: Model) -> tuple[np.ndarray, np.ndarray
     if not len(clips):
         return None
     index = np.unique(np.linspace(0, len(clips) - 1, COMPARED_CLIPS).astype(np.int64))
-    pairs = list(input_batches(clips, args, model.layout, index, seed=config.seed))
+    pairs = list(input_batches(clips, args, model.layout, index))
     joints, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return joints, labels, clips.path

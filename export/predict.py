@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from agcn.data import Clips
 from agcn.evaluate import open_test_clips
 from agcn.model import build_model
 from agcn.settings import Config
+from export.engine import Engine
 from export.fusion import fuse_arrays
 from export.inputs import feeder_from, feeder_settings, input_batches, input_shape
 from export.manifest import Manifest
 from export.raw_clips import RawClips
 from export.runtime import open_engine
+from native_prep.layouts import Layout
 from native_prep.progress import Progress
 
 # Clips prepared at a time.
@@ -62,6 +65,8 @@ def predict(
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
     """The engine's accuracy on the test split of `config`, which is to be that of the joint stream.
 
+    Clips are drawn as often as `test` draws them (test_windows).
+
     Returns:
         clips, joint_top1, bone_top1, top1, top5, alpha, runtime.
 
@@ -79,23 +84,30 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
             f"{folder}: engine for {manifest.num_class} classes, the config asks for {model.num_class}: "
             "give the configuration that it was exported with"
         )
-    args = config.test_feeder_args
     if feeder_from(feeder_settings(config)) != feeder_from(manifest.feeder_args):
         raise ValueError(f"{folder}: was exported for other test_feeder_args than {config.config} has: export it again")
     clips = open_test_clips(config)
     clips.check(model)
-    answers = []
-    with Progress(len(clips), "fuse-eval", "clip") as progress:
-        size = min(64, manifest.max_batch)
-        for batch, _ in input_batches(clips, args, model.layout, np.arange(len(clips)), size, seed=config.seed):
-            answers.append(engine.run(batch)[:-1])
-            progress.update(len(batch))
-    logits = (np.concatenate(part) for part in zip(*answers, strict=True))
+    logits = _mean_logits(engine, clips, config, model.layout)
     weights = dict.fromkeys(manifest.streams[2:], manifest.motion_alpha)
     result = fuse_arrays(
         dict(zip(manifest.streams, logits, strict=True)), clips.labels, manifest.alpha, weights=weights
     )
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
+
+
+def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -> list[np.ndarray]:
+    """Each stream's logits (N, num_class), means over the draws of a clip."""
+    size, index = min(64, engine.manifest.max_batch), np.arange(len(clips))
+    draws = []
+    with Progress(config.test_windows * len(clips), "fuse-eval", "clip") as progress:
+        for window in range(config.test_windows):
+            answers = []
+            for batch, _ in input_batches(clips, config.test_feeder_args, layout, index, size, config.seed, window):
+                answers.append(engine.run(batch)[:-1])
+                progress.update(len(batch))
+            draws.append([np.concatenate(part) for part in zip(*answers, strict=True)])
+    return [np.mean(part, axis=0) for part in zip(*draws, strict=True)]
 
 
 def best_classes(scores: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:

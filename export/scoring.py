@@ -213,7 +213,7 @@ def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
     for shard in shards:
         store, names = shard.store, iter(shard.names)
         clips = Clips(str(store.folder), store.take(shard.clips, "joint"), store.labels[shard.clips], shard.names)
-        for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size, seed=0):
+        for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size):
             manifest.check_shape(batch.shape[1:], str(store.folder), engine.folder)
             scores = np.stack(engine.run(batch), axis=1)  # (B, S + 1, num_class)
             rows |= zip(islice(names, len(batch)), scores, strict=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draws_per_clip
-from agcn.draws import draw
+from agcn.draws import draw, middle
 from agcn.frames import reorder_clips, valid_span
 from agcn.settings import FeederArgs
 from native_prep.layouts import NW_UCLA, layout_from_edges
@@ -107,6 +107,22 @@ def test_random_move(clip: Tensor) -> None:
     assert len(found) > 150
     close = [min(abs(a - x) + abs(s - y) for x, y in expected) for a, s in found]
     assert max(close) < 0.01
+
+
+def test_the_middle_changes_nothing(clip: Tensor) -> None:
+    args = FeederArgs(
+        random_move=True, random_rotate=(10.0, 20.0, 30.0), random_scale=(0.5, 1.5), random_flip=0.5, sample="linear",
+        window_size=T, random_warp=0.5,
+    )  # fmt: skip
+    clips = clip[None, :, :, :1].repeat(1, 1, 1, 20, 1)
+    uniform = torch.from_numpy(middle(1, draws_per_clip(args)))
+    plain = FeederArgs(sample="linear", window_size=T)
+    torch.testing.assert_close(
+        augment(clips, args, uniform, NW_UCLA), augment(clips, plain, torch.zeros(1, 0), NW_UCLA), rtol=1e-5, atol=1e-5
+    )
+    shifted = FeederArgs(random_shift=True, random_choose=True, window_size=12)
+    kept = augment(clips, shifted, torch.from_numpy(middle(1, 2)), NW_UCLA)
+    torch.testing.assert_close(kept[0], clips[0, :, 3:15])  # 12 of 20 frames: in the middle, and cut from there
 
 
 def test_linear_sampling(clip: Tensor) -> None:

@@ -165,22 +165,32 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
     assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
 
 
-def test_frames_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = load_config(exported / "config.yaml", "joint", ["test_feeder_args.sample=uniform", "seed=4"])
+def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["test_feeder_args.sample=uniform", "seed=4", "test_windows=3"]
+    config = load_config(exported / "config.yaml", "joint", overrides)
     manifest = Manifest(**read_manifest(exported / "engine").__dict__ | {"feeder_args": feeder_settings(config)})
-    engine, shown = _FakeEngine(manifest), []
+    engine, shown, fused = _FakeEngine(manifest), [], {}
 
     def run(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shown.append(joints)
-        scores = np.zeros((len(joints), CLASSES))
-        return scores, scores, scores
+        scores = joints[:, :2, :3, 0, 0].reshape(-1, CLASSES)
+        return scores, 2 * scores, 3 * scores
+
+    def fuse(logits: dict[str, np.ndarray], *args: object, **options: object) -> dict[str, float]:
+        fused.update(logits)
+        return {}
 
     monkeypatch.setattr(engine, "run", run)
     monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
+    monkeypatch.setattr(predict_module, "fuse_arrays", fuse)
     fuse_engine("engine", config)
     feed = Feed(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
-    expected = [batch.numpy() for batch, *_ in feed.batches(chunks_in_order(np.arange(12), 12))]
-    np.testing.assert_array_equal(np.concatenate(shown), expected[0])
+    chunk = chunks_in_order(np.arange(12), 12)
+    expected = np.stack([next(feed.batches(chunk, epoch)).clips.numpy() for epoch in (None, 1, 2)])
+    np.testing.assert_array_equal(np.concatenate(shown), expected.reshape(-1, *expected.shape[2:]))
+    mean = expected.mean(axis=0)[:, :2, :3, 0, 0].reshape(-1, CLASSES)
+    np.testing.assert_allclose(fused["joint"], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(fused["bone"], 2 * mean, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
