@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from agcn.checkpoint import load_weights
+from agcn.config import load_config
 from agcn.model import Model, build_model
 from agcn.settings import Config
 from export.aot import check_can_build
@@ -44,6 +45,7 @@ class Request:
         refit: an older engine that takes these weights, and where it is.
         dense: whether absent bodies are computed too.
         aot: "cpu" or "cuda", what a package of AOTInductor is for; None for none.
+        strange: what checkpoints are told otherwise by their own configurations.
     """
 
     models: dict[str, Model]
@@ -61,6 +63,7 @@ class Request:
     refit: tuple[Path, EngineFile] | None
     dense: bool
     aot: str | None
+    strange: list[str]
 
     @cached_property
     def ranged(self) -> tuple[np.ndarray, str]:
@@ -134,7 +137,7 @@ def make_request(
         check_can_build(aot)
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
-        picked, refittable or refit is not None, None, dense, aot,
+        picked, refittable or refit is not None, None, dense, aot, _strange(config, given),
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 
@@ -211,9 +214,25 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
     return model
 
 
+def _strange(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> list[str]:
+    """How clips were changed for a checkpoint's model and will not be here, where its configuration lies beside it."""
+    found, ours = [], feeder_settings(config)
+    for path in weights.values():
+        try:
+            own = feeder_settings(load_config(Path(path).with_name("config.yaml")))
+        except (OSError, ValueError):  # none, or one of another version
+            continue
+        found += [
+            f"{path}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
+            for key, value in own.items()
+            if value != ours[key] and key != "make_stream" and not key.startswith("random_")
+        ]
+    return found
+
+
 def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
     """What a user might miss in the result; `targets` are those asked for."""
-    notes = []
+    notes = list(request.strange)
     if request.flavor is None:
         asked = NO_TARGET not in targets
         why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if asked else "none were asked for"

@@ -117,6 +117,28 @@ def test_a_graph_that_computes_something_else_is_not_published(
     assert [path.name for path in tmp_path.iterdir()] == ["engine"]
 
 
+def test_a_checkpoint_of_another_feeding_is_told(exported: Path) -> None:
+    weights = {stream: exported / f"{stream}.pt" for stream in ("joint", "bone")}
+    options = dict.fromkeys(("streams", "motion_alpha", "refit", "aot")) | dict.fromkeys(
+        ("with_prep", "refittable"), False
+    )
+
+    def notes(*overrides: str) -> list[str]:
+        config = load_config(exported / "config.yaml", "joint", overrides)
+        asked = request.make_request(
+            config, weights, precision="fp32", flavor="auto", targets=["none"], max_batch=4, alpha=1.0, dense=False,
+            **options,
+        )  # fmt: skip
+        return request.request_notes(asked, ["none"])[:-1]
+
+    assert notes() == notes("test_feeder_args.random_rotate=[0, 10, 0]") == []  # in the first draw nothing is turned
+    told = notes("test_feeder_args.centre=true")
+    assert (
+        len(told) == 2
+        and f"{weights['bone']}: is of a run with test_feeder_args.centre=False, here it is True" in told[1]
+    )
+
+
 def test_an_older_export_is_replaced_and_other_files_stay(exported: Path, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "engine"
     shutil.copytree(exported / "engine", out)
