@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,15 @@ def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
     return f"stopped: epoch {at.epoch} is kept as {path}; --resume goes on from there"
 
 
+def _dotted(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by the names that `--set` takes: train_feeder_args.align."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
 def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
     """The state that `--resume` continues from.
 
@@ -128,7 +137,7 @@ def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
     # An older version does not know every key.
     usual = json.loads(fingerprint(Config(), None))
     theirs["train_feeder_args"] = usual["train_feeder_args"] | theirs["train_feeder_args"]
-    ours = json.loads(fingerprint(config, amp_dtype))
+    theirs, ours = dict(_dotted(theirs)), dict(_dotted(json.loads(fingerprint(config, amp_dtype))))
     differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if differ:
         key = differ[0]

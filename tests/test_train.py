@@ -340,6 +340,9 @@ def test_resume_refuses(config: Config) -> None:
     train(replace(config, num_epoch=1), device="cpu")
     with pytest.raises(ValueError, match=r"trained with base_lr 0\.0002, not 0\.5: resume with the same"):
         train(replace(config, base_lr=0.5), device="cpu", resume=True)
+    centred = replace(config, train_feeder_args=replace(config.train_feeder_args, centre=True))
+    with pytest.raises(ValueError, match=r"trained with train_feeder_args\.centre False, not True: resume with"):
+        train(centred, device="cpu", resume=True)
     state = Path(config.work_dir, "resume.pt")
     state.write_bytes(state.read_bytes()[:5000])
     with pytest.raises(ValueError, match="cut off"):
