@@ -35,7 +35,7 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     """Apply what `args` asks for, where the original has it in its order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
-        uniform: numbers from `agcn.draws.draw`, (B, draws_per_clip(args)).
+        uniform: numbers from `agcn.draws.draw` or `middle`, (B, draws_per_clip(args)).
         layout: knows which joints are the centre, neighbours, left and right, and the bones of `args.make_stream`.
 
     Raises:

@@ -20,9 +20,10 @@ def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.nda
 
 
 def middle(count: int, per_clip: int) -> np.ndarray:
-    """The middle of every distribution in the place of random numbers, as of `draw`.
+    """The middle of every distribution in the place of the random numbers of `draw`.
 
-    Clips are not turned, moved, mirrored or warped then, and parts are cut from their middle.
+    Clips are not turned, moved or warped then, parts are cut from their middle, frames are shifted to the middle,
+    scales are halfway between their limits, and what is done to more than half of the clips is done.
     """
     return np.full((count, per_clip), 0.5, np.float32)
 

@@ -73,6 +73,11 @@ def feeder_settings(config: Config) -> dict[str, Any]:
                 "are no differences of joints any more: train without it"
                 + (", or with make_stream, which changes joints and makes bones of them" if key in own else "")
             )
+    return input_settings(config)
+
+
+def input_settings(config: Config) -> dict[str, Any]:
+    """The same whether bones can be made or not."""
     return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
 
 

@@ -99,15 +99,16 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
 def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -> list[np.ndarray]:
     """Each stream's logits (N, num_class), means over the draws of a clip."""
     size, index = min(64, engine.manifest.max_batch), np.arange(len(clips))
-    draws = []
+    total: list[np.ndarray] = []
     with Progress(config.test_windows * len(clips), "fuse-eval", "clip") as progress:
         for window in range(config.test_windows):
             answers = []
             for batch, _ in input_batches(clips, config.test_feeder_args, layout, index, size, config.seed, window):
                 answers.append(engine.run(batch)[:-1])
                 progress.update(len(batch))
-            draws.append([np.concatenate(part) for part in zip(*answers, strict=True)])
-    return [np.mean(part, axis=0) for part in zip(*draws, strict=True)]
+            logits = [np.concatenate(part) for part in zip(*answers, strict=True)]
+            total = [old + new for old, new in zip(total, logits, strict=True)] if window else logits
+    return [part / np.float32(config.test_windows) for part in total]
 
 
 def best_classes(scores: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:

@@ -15,7 +15,15 @@ from agcn.config import load_config
 from agcn.model import Model, build_model
 from agcn.settings import Config
 from export.aot import check_can_build
-from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
+from export.inputs import (
+    check_prepares,
+    check_raw_shape,
+    dataset_of,
+    feeder_settings,
+    input_settings,
+    input_shape,
+    raw_clips,
+)
 from export.int8 import CALIBRATION_CLIPS, calibration_clips
 from export.manifest import EngineFile, sha256
 from export.prenorm import prenorm_for
@@ -28,6 +36,8 @@ from native_prep.streams import STREAMS
 
 # Instead of targets: the ONNX graph alone.
 NO_TARGET = "none"
+# What each stream has of its own, and what the first draw of a test, the one that a graph sees, does without.
+_NOT_FIRST = frozenset(["make_stream", "random_move", "random_rotate", "random_warp"])
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 
@@ -216,16 +226,23 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
 
 def _strange(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> list[str]:
     """How clips were changed for a checkpoint's model and will not be here, where its configuration lies beside it."""
-    found, ours = [], feeder_settings(config)
+    found, ours = [], input_settings(config)
     for path in weights.values():
-        try:
-            own = feeder_settings(load_config(Path(path).with_name("config.yaml")))
-        except (OSError, ValueError):  # none, or one of another version
+        file = Path(path).with_name("config.yaml")
+        if not file.is_file():
             continue
+        try:
+            own = load_config(file)
+        except ValueError as error:
+            found.append(f"{path}: whether it is for such clips is not known: {error}")
+            continue
+        passed = {*_NOT_FIRST}
+        if own.stream != "joint" and not own.test_feeder_args.make_stream:
+            passed.add("centre")  # bones are the same wherever the joints are: such files are not centred
         found += [
             f"{path}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
-            for key, value in own.items()
-            if value != ours[key] and key != "make_stream" and not key.startswith("random_")
+            for key, value in input_settings(own).items()
+            if value != ours[key] and key not in passed
         ]
     return found
 

@@ -5,7 +5,6 @@ share a folder; the next run on the same machine removes what a killed one left.
 earlier one that had the same number, as the only process of a container always has.
 """
 
-import fcntl
 import glob
 import os
 import pickle
@@ -195,31 +194,6 @@ def restore_folder(final: Path, stays: Callable[[Path], bool] = _nothing) -> Non
             old.rename(final)
     for part in left_behind(final):
         shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes and threads that lock `path` out of the block; no file of that name stays.
-
-    A process that ends lets go. Where the file system knows no locks, nobody is kept out.
-    """
-    while True:
-        with path.open("a") as file:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, os.fstat(file.fileno())):  # not removed by the one who had it before
-                try:
-                    yield
-                finally:
-                    path.unlink(missing_ok=True)
-                return
-
-
-def _is_at(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.stat(), status)
-    except FileNotFoundError:
-        return False
 
 
 def _retire(old: Path, final: Path, stays: Callable[[Path], bool]) -> None:

@@ -269,16 +269,16 @@ def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], 
     fingerprint = fingerprint_of(plan)
     try:
         shop.merge(head, [shard.name for shard in plan], fingerprint)
-        return _write_rest(job, Store(shop.finished), shop, tally)
-    except (OSError, ValueError):
+        return _write_rest(job, Store(shop.finished), shop, tally, fingerprint)
+    except (FileNotFoundError, ValueError):
         if not shop.is_published(fingerprint):
             raise
         # Another process has published the very same store meanwhile.
         shop.discard()
-        return _write_rest(job, Store(shop.final), shop, tally)
+        return _write_rest(job, shop.open_published(), shop, tally, fingerprint)
 
 
-def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[str]:
+def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally, fingerprint: str) -> list[str]:
     """What is asked for beside the store; all names are given together at the end."""
     parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
     with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
@@ -288,5 +288,5 @@ def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[s
             outputs.write_bad_files(tally.bad)
         outputs.tell_strangers(store)
         if store.folder == shop.finished:
-            shop.publish()
+            shop.publish(fingerprint)
     return [str(shop.final), *map(str, outputs.paths)]

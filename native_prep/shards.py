@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.files import hidden, locked, publish_folder, restore_folder, whole_file
+from native_prep.files import hidden, publish_folder, restore_folder, whole_file
+from native_prep.locks import locked
 from native_prep.rows import RowFile
 from native_prep.splits import recorded_as
+from native_prep.store import Store
 from native_prep.store_format import (
     CLIPS,
     FRAMES,
@@ -147,9 +149,11 @@ class Workshop:
         self.made: list[str] = []
 
     def __enter__(self) -> "Workshop":
-        restore_folder(self.final)
-        if self.final.exists() and not (self.final.is_dir() and self._is_ours()):
-            raise ValueError(f"{self.final}: is something else than a packed store: move it away")
+        if not self._new:
+            with locked(self._lock):
+                restore_folder(self.final)
+                if self.final.exists() and not (self.final.is_dir() and self._is_ours()):
+                    raise ValueError(f"{self.final}: is something else than a packed store: move it away")
         return self
 
     def _is_ours(self) -> bool:
@@ -157,9 +161,11 @@ class Workshop:
 
     def __exit__(self, *error: object) -> None:
         shutil.rmtree(self._own, ignore_errors=True)
-        for folder in (self.finished, *([self.final.parent] if self._new else [])):
-            with suppress(OSError):  # something is in it, or it is gone
-                folder.rmdir()
+        with suppress(OSError), locked(self._lock):  # something is in it, or it is gone
+            self.finished.rmdir()
+        if self._new:
+            with suppress(OSError):
+                self.final.parent.rmdir()
 
     def writer(self, name: str, head: StoreHead) -> ShardWriter:
         """A writer for the shard called `name`."""
@@ -210,6 +216,11 @@ class Workshop:
         except (ValueError, OSError):
             return False
 
+    def open_published(self) -> Store:
+        """The store that is there."""
+        with locked(self._lock):
+            return Store(self.final)
+
     def merge(self, head: StoreHead, shards: Sequence[str], fingerprint: str) -> dict[str, Any]:
         """Checks the shards that others made, removes strangers, and writes `store.json`.
 
@@ -223,23 +234,27 @@ class Workshop:
             except ValueError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-        strangers = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
-        if strangers:
-            print(
-                f"{self.final}: {len(strangers)} finished shards are of other files, settings or version: removed",
-                file=sys.stderr,
-            )
-        for stranger in strangers:
-            shutil.rmtree(stranger, ignore_errors=True)
-        with locked(self._lock):  # all of them are still there, and stay from now on
+        with locked(self._lock):
+            strangers = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
+            if strangers:
+                count = f"{len(strangers)} finished shards are of other files, settings or version: removed"
+                print(f"{self.final}: {count}", file=sys.stderr)
+            for stranger in strangers:
+                shutil.rmtree(stranger, ignore_errors=True)
             return write_about(self.finished, head, shards, fingerprint)
 
-    def publish(self) -> None:
+    def publish(self, fingerprint: str) -> None:
         """Gives the folder of finished shards the store's name.
 
         Raises:
-            FileNotFoundError: another process has done so; what is there now is the beginning of another folder.
+            ValueError: it is not, or not any more, what was merged, since another process published it or made others.
         """
         with locked(self._lock):
-            (self.finished / STORE).stat()
+            about = read_about(self.finished / STORE)
+            if about["fingerprint"] != fingerprint:
+                raise ValueError(
+                    f"{self.final}: another run, of other files or settings, works there: run again when it has ended"
+                )
+            for shard in about["shards"]:
+                check_sizes(self.finished / shard["folder"], shard)
             publish_folder(self.finished, self.final)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from exported import CLASSES, FRAMES, export_job, three_blocks, write_job
 
-from agcn.config import load_config
+from agcn.config import load_config, to_yaml
 from agcn.model import build_model
 from export import build, engines, request, trt_flavors
 from export.build import export_engines
@@ -117,26 +117,32 @@ def test_a_graph_that_computes_something_else_is_not_published(
     assert [path.name for path in tmp_path.iterdir()] == ["engine"]
 
 
-def test_a_checkpoint_of_another_feeding_is_told(exported: Path) -> None:
-    weights = {stream: exported / f"{stream}.pt" for stream in ("joint", "bone")}
-    options = dict.fromkeys(("streams", "motion_alpha", "refit", "aot")) | dict.fromkeys(
-        ("with_prep", "refittable"), False
-    )
+def test_a_checkpoint_of_another_feeding_is_told(exported: Path, tmp_path: Path) -> None:
+    weights = {stream: tmp_path / stream / "best.pt" for stream in ("joint", "bone")}
 
-    def notes(*overrides: str) -> list[str]:
-        config = load_config(exported / "config.yaml", "joint", overrides)
+    def notes(theirs: list[str], ours: list[str], bone: str = "") -> list[str]:
+        for stream, path in weights.items():
+            path.parent.mkdir(exist_ok=True)
+            shutil.copy(exported / f"{stream}.pt", path)
+            own = load_config(exported / "config.yaml", stream, theirs)
+            (path.parent / "config.yaml").write_text(bone if bone and stream == "bone" else to_yaml(own))
         asked = request.make_request(
-            config, weights, precision="fp32", flavor="auto", targets=["none"], max_batch=4, alpha=1.0, dense=False,
-            **options,
+            load_config(exported / "config.yaml", "joint", ours), weights, streams=None, precision="fp32",
+            flavor="auto", targets=["none"], max_batch=4, alpha=1.0, motion_alpha=None, with_prep=False,
+            refittable=False, refit=None, dense=False, aot=None,
         )  # fmt: skip
         return request.request_notes(asked, ["none"])[:-1]
 
-    assert notes() == notes("test_feeder_args.random_rotate=[0, 10, 0]") == []  # in the first draw nothing is turned
-    told = notes("test_feeder_args.centre=true")
+    centred, turned = ["test_feeder_args.centre=true"], ["test_feeder_args.random_rotate=[0, 10, 0]"]
+    assert notes([], turned) == notes(centred, centred) == []  # in the first draw nothing is turned
     assert (
-        len(told) == 2
-        and f"{weights['bone']}: is of a run with test_feeder_args.centre=False, here it is True" in told[1]
+        f"{weights['joint']}: is of a run with test_feeder_args.centre=True, here it is False" in notes(centred, [])[0]
     )
+    told = notes(["test_feeder_args.normalization=true"], [])
+    assert [note.split(":")[0] for note in told] == [str(path) for path in weights.values()]
+    assert "normalization=True, here it is False" in told[1]
+    told = notes([], [], bone="stream: nose")
+    assert len(told) == 1 and "bone/best.pt: whether it is for such clips is not known: " in told[0]
 
 
 def test_an_older_export_is_replaced_and_other_files_stay(exported: Path, tmp_path: Path, monkeypatch) -> None:
