@@ -59,7 +59,7 @@ def prepared_frames(config: Config) -> int:
 
 
 def feeder_settings(config: Config) -> dict[str, Any]:
-    """The parts of the test feeder's arguments that change a clip, as plain values.
+    """`input_settings`, for a graph that makes bones from joints.
 
     Raises:
         ValueError: bones cannot be made from the input, since each stream is changed in a way of its own.
@@ -77,7 +77,7 @@ def feeder_settings(config: Config) -> dict[str, Any]:
 
 
 def input_settings(config: Config) -> dict[str, Any]:
-    """The same whether bones can be made or not."""
+    """The parts of the test feeder's arguments that change a clip, as plain values."""
     return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
 
 

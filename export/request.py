@@ -36,8 +36,9 @@ from native_prep.streams import STREAMS
 
 # Instead of targets: the ONNX graph alone.
 NO_TARGET = "none"
-# What each stream has of its own, and what the first draw of a test, the one that a graph sees, does without.
-_NOT_FIRST = frozenset(["make_stream", "random_move", "random_rotate", "random_warp"])
+# Keys in which a checkpoint's own configuration may differ: each stream has its own make_stream, and the first draw of
+# a test, the one that a graph sees, does without the others.
+_MAY_DIFFER = frozenset(["make_stream", "random_move", "random_rotate", "random_warp"])
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 
@@ -55,7 +56,7 @@ class Request:
         refit: an older engine that takes these weights, and where it is.
         dense: whether absent bodies are computed too.
         aot: "cpu" or "cuda", what a package of AOTInductor is for; None for none.
-        strange: what checkpoints are told otherwise by their own configurations.
+        doubts: where the configuration beside a checkpoint changes clips in another way.
     """
 
     models: dict[str, Model]
@@ -73,7 +74,7 @@ class Request:
     refit: tuple[Path, EngineFile] | None
     dense: bool
     aot: str | None
-    strange: list[str]
+    doubts: list[str]
 
     @cached_property
     def ranged(self) -> tuple[np.ndarray, str]:
@@ -147,7 +148,7 @@ def make_request(
         check_can_build(aot)
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
-        picked, refittable or refit is not None, None, dense, aot, _strange(config, given),
+        picked, refittable or refit is not None, None, dense, aot, _doubts(config, given),
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 
@@ -224,7 +225,7 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
     return model
 
 
-def _strange(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> list[str]:
+def _doubts(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> list[str]:
     """How clips were changed for a checkpoint's model and will not be here, where its configuration lies beside it."""
     found, ours = [], input_settings(config)
     for path in weights.values():
@@ -236,20 +237,20 @@ def _strange(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> l
         except ValueError as error:
             found.append(f"{path}: whether it is for such clips is not known: {error}")
             continue
-        passed = {*_NOT_FIRST}
+        may_differ = set(_MAY_DIFFER)
         if own.stream != "joint" and not own.test_feeder_args.make_stream:
-            passed.add("centre")  # bones are the same wherever the joints are: such files are not centred
+            may_differ.add("centre")  # bones are the same wherever the joints are: their files are not centred
         found += [
             f"{path}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
             for key, value in input_settings(own).items()
-            if value != ours[key] and key not in passed
+            if value != ours[key] and key not in may_differ
         ]
     return found
 
 
 def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
     """What a user might miss in the result; `targets` are those asked for."""
-    notes = list(request.strange)
+    notes = list(request.doubts)
     if request.flavor is None:
         asked = NO_TARGET not in targets
         why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if asked else "none were asked for"
