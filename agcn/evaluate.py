@@ -49,7 +49,7 @@ def score_clips(
     with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
         for window in range(windows):
             scores = []
-            for clips, _, rows in feed.batches(chunks, epoch=window or None):
+            for clips, _, rows in feed.test_batches(chunks, window):
                 with autocast(feed.device, amp_dtype):
                     logits = model(clips, rows)  # (B, num_class)
                 scores.append(logits.float().cpu().numpy())

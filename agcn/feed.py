@@ -128,6 +128,10 @@ class Feed:
                 rows = None if rows is None else rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
+    def test_batches(self, chunks: Sequence[Chunk], window: int = 0) -> Iterator[Batch]:
+        """Those of one of a test's draws (test_windows); in the first, 0, nothing is random."""
+        return self.batches(chunks, window or None)
+
     def _read(self, chunk: Chunk, epoch: int | None) -> tuple[Tensor, Tensor, Rows | None]:
         x = torch.from_numpy(self.clips.batch(chunk.index))
         size = len(chunk.index), draws_per_clip(self.args)

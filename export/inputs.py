@@ -205,5 +205,5 @@ def input_batches(
             first, 0, nothing is random.
     """
     feed = Feed(clips, args, layout, torch.device("cpu"), seed)
-    for batch, labels, _ in feed.batches(chunks_in_order(index, size), window or None):
+    for batch, labels, _ in feed.test_batches(chunks_in_order(index, size), window):
         yield batch.numpy(), labels.numpy()

@@ -37,12 +37,13 @@ def _lock(file: IO[str], path: Path) -> None:
     waited = 0.0
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
             time.sleep(_PAUSE)
         except OSError as error:
             if error.errno in _NO_LOCKS:
-                return None
+                return
             raise
         waited += _PAUSE
         if waited - _PAUSE < _LONG <= waited:

@@ -224,12 +224,12 @@ def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
     plan = plan_shards(head, recordings.found)
     first, step = job.share or (1, 1)
     ours = plan[first - 1 :: step]
-    with Workshop(job.folder / FOLDER) as shop:
+    with Workshop(job.folder / FOLDER, fingerprint_of(plan)) as shop:
         resumed = _make(job, head, shop, ours, tally)
         missing, outputs = 0, []
         if job.share is None:
             outputs = _publish(job, head, shop, plan, tally)
-        elif shop.is_published(fingerprint_of(plan)):  # another process has made this share too
+        elif shop.is_published():  # another process has made this share too
             shop.discard()
         else:
             missing = sum(shop.about(shard.name) is None for shard in plan)
@@ -266,19 +266,18 @@ def _count_finished(about: dict[str, Any], tally: Tally) -> None:
 
 def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], tally: Tally) -> list[str]:
     """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
-    fingerprint = fingerprint_of(plan)
     try:
-        shop.merge(head, [shard.name for shard in plan], fingerprint)
-        return _write_rest(job, Store(shop.finished), shop, tally, fingerprint)
+        shop.merge(head, [shard.name for shard in plan])
+        return _write_rest(job, Store(shop.finished), shop, tally)
     except (FileNotFoundError, ValueError):
-        if not shop.is_published(fingerprint):
+        if not shop.is_published():
             raise
         # Another process has published the very same store meanwhile.
         shop.discard()
-        return _write_rest(job, shop.open_published(), shop, tally, fingerprint)
+        return _write_rest(job, shop.open_published(), shop, tally)
 
 
-def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally, fingerprint: str) -> list[str]:
+def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[str]:
     """What is asked for beside the store; all names are given together at the end."""
     parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
     with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
@@ -288,5 +287,5 @@ def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally, fingerpri
             outputs.write_bad_files(tally.bad)
         outputs.tell_strangers(store)
         if store.folder == shop.finished:
-            shop.publish(fingerprint)
+            shop.publish()
     return [str(shop.final), *map(str, outputs.paths)]

@@ -137,12 +137,17 @@ def write_about(folder: Path, head: StoreHead, shards: Sequence[str], fingerprin
 class Workshop:
     """The hidden folders in which the store `final` is built.
 
+    Args:
+        final: the store's place.
+        fingerprint: of the files and settings that it is made of.
+
     Attributes:
         finished: the folder of finished shards.
         made: names of those that this process made.
     """
 
-    def __init__(self, final: Path) -> None:
+    def __init__(self, final: Path, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
         self.final, self.finished = final, final.with_name(f".{final.name}.shards")
         self._own, self._lock = hidden(final), final.with_name(f".{final.name}.lock")
         self._new = not final.parent.exists()
@@ -173,7 +178,8 @@ class Workshop:
 
     def keep(self, name: str) -> None:
         """Puts a finished shard among the others, unless another process has done so."""
-        for last in (False, False, True):  # another process may remove the empty folder, or make the same shard
+        # Another process may make the same shard; where there are no locks, it may also take the folder away meanwhile.
+        for last in (False, False, True):
             try:
                 with locked(self._lock):
                     self.finished.mkdir(parents=True, exist_ok=True)
@@ -208,11 +214,11 @@ class Workshop:
                 for name in self.made:
                     shutil.rmtree(self.finished / name, ignore_errors=True)
 
-    def is_published(self, fingerprint: str) -> bool:
+    def is_published(self) -> bool:
         """Whether the store is there, made of the very same files and settings."""
         try:
             with locked(self._lock):  # while an older store is exchanged for a new one, neither has the name
-                return bool(read_about(self.final / STORE).get("fingerprint") == fingerprint)
+                return bool(read_about(self.final / STORE).get("fingerprint") == self._fingerprint)
         except (ValueError, OSError):
             return False
 
@@ -221,7 +227,7 @@ class Workshop:
         with locked(self._lock):
             return Store(self.final)
 
-    def merge(self, head: StoreHead, shards: Sequence[str], fingerprint: str) -> dict[str, Any]:
+    def merge(self, head: StoreHead, shards: Sequence[str]) -> dict[str, Any]:
         """Checks the shards that others made, removes strangers, and writes `store.json`.
 
         Raises:
@@ -241,9 +247,9 @@ class Workshop:
                 print(f"{self.final}: {count}", file=sys.stderr)
             for stranger in strangers:
                 shutil.rmtree(stranger, ignore_errors=True)
-            return write_about(self.finished, head, shards, fingerprint)
+            return write_about(self.finished, head, shards, self._fingerprint)
 
-    def publish(self, fingerprint: str) -> None:
+    def publish(self) -> None:
         """Gives the folder of finished shards the store's name.
 
         Raises:
@@ -251,7 +257,7 @@ class Workshop:
         """
         with locked(self._lock):
             about = read_about(self.finished / STORE)
-            if about["fingerprint"] != fingerprint:
+            if about["fingerprint"] != self._fingerprint:
                 raise ValueError(
                     f"{self.final}: another run, of other files or settings, works there: run again when it has ended"
                 )

@@ -29,62 +29,66 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreHead:
     return Store(tmp_path / "whole" / "packed").head
 
 
+def workshop(tmp_path: Path, fingerprint: str = "same") -> Workshop:
+    return Workshop(tmp_path / "out" / "packed", fingerprint)
+
+
 def shards_of(shop: Workshop) -> list[str]:
     return sorted(path.name for path in shop.finished.iterdir() if path.is_dir())
 
 
 def test_the_first_publishes(tmp_path: Path, head: StoreHead) -> None:
-    with Workshop(tmp_path / "out" / "packed") as one, Workshop(tmp_path / "out" / "packed") as other:
+    with workshop(tmp_path) as one, workshop(tmp_path) as other:
         names = shards_of(one)
-        one.merge(head, names, "same")
-        other.merge(head, names, "same")
-        assert not one.is_published("same")
-        one.publish("same")
-        assert one.is_published("same") and not one.is_published("another")
+        one.merge(head, names)
+        other.merge(head, names)
+        assert not one.is_published()
+        one.publish()
+        assert one.is_published() and not workshop(tmp_path, "another").is_published()
         with pytest.raises(ValueError, match=r"store\.json: no such file"):
-            other.publish("same")
+            other.publish()
         # A slow third one begins the folder anew: that is not to take the place of the whole store.
         shutil.copytree(one.final / names[0], one.finished / names[0])
         with pytest.raises(ValueError, match=r"store\.json: no such file"):
-            other.publish("same")
+            other.publish()
         other.open_published().verify()
 
 
 def test_what_is_about_to_be_published_stays(tmp_path: Path, head: StoreHead) -> None:
-    with Workshop(tmp_path / "out" / "packed") as one, Workshop(tmp_path / "out" / "packed") as other:
+    with workshop(tmp_path) as one, workshop(tmp_path) as other:
         names = other.made = shards_of(one)
-        one.merge(head, names, "same")
+        one.merge(head, names)
         other.discard()
         assert shards_of(one) == names
-        one.publish("same")
+        one.publish()
         Store(one.final).verify()
 
 
 def test_what_nobody_publishes_goes(tmp_path: Path, head: StoreHead) -> None:
-    with Workshop(tmp_path / "out" / "packed") as one:
+    with workshop(tmp_path) as one:
         one.made = shards_of(one)[:2]
         one.discard()
         assert len(shards_of(one)) == 1
 
 
 def test_a_run_of_other_settings_is_not_published(tmp_path: Path, head: StoreHead) -> None:
-    with Workshop(tmp_path / "out" / "packed") as one, Workshop(tmp_path / "out" / "packed") as other:
+    with workshop(tmp_path, "ours") as one, workshop(tmp_path, "theirs") as other:
         names = shards_of(one)
-        one.merge(head, names, "ours")
-        other.merge(head, names[:2], "theirs")
+        one.merge(head, names)
+        other.merge(head, names[:2])
         with pytest.raises(ValueError, match="another run, of other files or settings, works there"):
-            one.publish("ours")
-        other.publish("theirs")
+            one.publish()
+        other.publish()
         assert len(Store(other.final).names) == 2
 
 
 def test_a_lost_file_is_not_published(tmp_path: Path, head: StoreHead) -> None:
-    with Workshop(tmp_path / "out" / "packed") as shop:
+    with workshop(tmp_path) as shop:
         names = shards_of(shop)
-        shop.merge(head, names, "same")
+        shop.merge(head, names)
         (shop.finished / names[1] / "frames.npy").unlink()
         with pytest.raises(ValueError, match=r"frames\.npy: is missing"):
-            shop.publish("same")
+            shop.publish()
         assert not shop.final.exists()
 
 
