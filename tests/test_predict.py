@@ -166,7 +166,8 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
 
 
 def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    overrides = ["test_feeder_args.sample=uniform", "seed=4", "test_windows=3"]
+    turned = "test_feeder_args.random_rotate=[0, 30, 0]"
+    overrides = ["test_feeder_args.sample=uniform", turned, "seed=4", "test_windows=3"]
     config = load_config(exported / "config.yaml", "joint", overrides)
     manifest = Manifest(**read_manifest(exported / "engine").__dict__ | {"feeder_args": feeder_settings(config)})
     engine, shown, fused = _FakeEngine(manifest), [], {}
@@ -187,6 +188,7 @@ def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mon
     feed = Feed(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
     chunk = chunks_in_order(np.arange(12), 12)
     expected = np.stack([next(feed.batches(chunk, epoch)).clips.numpy() for epoch in (None, 1, 2)])
+    assert not np.allclose(expected[0], expected[1]) and not np.allclose(expected[1], expected[2])
     np.testing.assert_array_equal(np.concatenate(shown), expected.reshape(-1, *expected.shape[2:]))
     mean = expected.mean(axis=0)[:, :2, :3, 0, 0].reshape(-1, CLASSES)
     np.testing.assert_allclose(fused["joint"], mean, rtol=1e-5, atol=1e-6)
