@@ -85,10 +85,12 @@ _own_data_options = _options(
             ("--class-list", "FILE", "Names of the classes, one a line."),
             ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
             ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),
-            ("--align", "HOW", "none, centre or turn, for x y z."),
+            ("--align", "HOW", "none, centre or turn, for x y z; turn makes z point up."),
+            ("--unit", "UNIT", "Of x y z: m, cm or mm; none where they have none.  [default: m]"),
         )
     ),
     click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
+    click.option("--keep-empty", is_flag=True, default=None, help="custom: Clips in which nobody is seen stay."),
     click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise."),
 )
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from native_prep.json_text import LIMIT
 from native_prep.layouts import Layout
+from native_prep.pose_checks import score_fault
 from native_prep.poses import Poses
-from native_prep.skeleton_text import LIMIT
 
 _LARGEST_NUMBER = 1 << 53  # what JSON's readers agree on
 _LATEST = 1e12  # seconds: any clock's, in milliseconds too
@@ -168,6 +169,9 @@ class FrameParser:
         if not (np.abs(points) <= LIMIT).all():
             raise BadLine(f"a joint of body {place} is no coordinate")
         if self._layout.coordinates == "image":
+            fault = score_fault(points[:, 2])
+            if fault:
+                raise BadLine(f"body {place}: {fault}") if self._good else WrongStream(f"body {place}: {fault}")
             points[points[:, 2] == 0] = 0
         return points
 

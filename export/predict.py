@@ -1,6 +1,7 @@
 """An exported folder at work: the actions in raw recordings, and the accuracy on a test split."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from export.manifest import Manifest
 from export.raw_clips import RawClips
 from export.runtime import open_engine
 from native_prep.layouts import Layout
+from native_prep.poses import EmptyClip
 from native_prep.progress import Progress
 
 # Clips prepared at a time.
@@ -36,7 +38,8 @@ def predict(
 
     Returns:
         clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
-        probability being the softmax of the fused scores; runtime: what ran.
+        probability being the softmax of the fused scores; `top` is empty where nobody is in the clip; runtime: what
+        ran.
 
     Raises:
         ValueError: a recording that cannot be read (file and line), no recording at all, an engine for a skeleton
@@ -50,16 +53,29 @@ def predict(
     manifest = engine.manifest
     raw = RawClips(manifest, folder)
     paths = [os.fspath(clip) for clip in clips]
-    found = []
+    found: dict[str, list[dict[str, Any]]] = {}
     with Progress(len(paths), "predict", "clip") as progress:
         for start in range(0, len(paths), _BATCH):
-            batch = np.concatenate([raw.read(path) for path in paths[start : start + _BATCH]])
-            found += [best_classes(scores, manifest, top) for scores in engine.run(batch)[-1]]
-            progress.update(len(batch))
+            read = _read_clips(raw, paths[start : start + _BATCH])
+            if read:
+                answers = engine.run(np.concatenate(list(read.values())))[-1]
+                found |= {path: best_classes(scores, manifest, top) for path, scores in zip(read, answers, strict=True)}
+            progress.update(len(paths[start : start + _BATCH]))
     return {
-        "clips": [{"clip": path, "top": best} for path, best in zip(paths, found, strict=True)],
+        "clips": [{"clip": path, "top": found.get(path, [])} for path in paths],
         "runtime": f"{engine.runtime} on {engine.device}",
     }
+
+
+def _read_clips(raw: RawClips, paths: Sequence[str]) -> dict[str, np.ndarray]:
+    """Clips by path, without those that nobody is in."""
+    read = {}
+    for path in paths:
+        try:
+            read[path] = raw.read(path)
+        except EmptyClip as error:
+            print(f"{error}: it has no answer", file=sys.stderr)
+    return read
 
 
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:

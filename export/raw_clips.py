@@ -18,8 +18,9 @@ from native_prep.custom import custom_clip, read_custom_clip
 from native_prep.frames import prepare_frames, raw_frames
 from native_prep.layout_file import layout_from_dict
 from native_prep.people import read_people
+from native_prep.pose_checks import metre_fault, picture_fault
 from native_prep.pose_files import read_pose_file
-from native_prep.poses import Poses
+from native_prep.poses import EmptyClip, Poses
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -81,14 +82,19 @@ class RawClips:
         """A raw file as the engine's input (1, C, T, V, M).
 
         Raises:
+            EmptyClip: nobody is in it.
             ValueError: a file of another data set, one that cannot be read (file and line), another shape.
         """
         if self._dataset is None:
             return self._fitted(read_custom_clip(path, self._manifest.custom, self.frames), path, self._args)
         self._check_suffix(path)
         if self._manifest.with_prep:
-            return self._fitted(read_raw_clip(path, self._dataset.name, self._manifest.frames), path, self._args)
-        return self._fitted(read_clip(path, self._dataset.name, self.frames, self._filled), path, self._args)
+            clip = read_raw_clip(path, self._dataset.name, self._manifest.frames)
+        else:
+            clip = read_clip(path, self._dataset.name, self.frames, self._filled)
+        if not clip.any():
+            raise EmptyClip(path, "nobody is seen in any of its frames")
+        return self._fitted(clip, path, self._args)
 
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
@@ -96,12 +102,18 @@ class RawClips:
         Their frames stay in the order that they came in, also where the feeder puts those of whole files in order.
 
         Raises:
-            ValueError: more frames than the engine sees, or coordinates of another kind; `what` is what it names.
+            ValueError: more frames than the engine sees, or numbers that cannot be meant; `what` is what it names.
         """
         with _one_thread():
             if self._dataset is None:
-                clip = custom_clip(Poses(points.astype(np.float32)), self._manifest.custom, self.frames, what)
-            elif self._manifest.with_prep:
+                poses = Poses(points.astype(np.float32))
+                clip = custom_clip(poses, self._manifest.custom, self.frames, what, keep_empty=True)
+                return self._fitted(clip, what, self._streamed)
+            image = self.layout.coordinates == "image"
+            fault = picture_fault(points, None, False) if image else metre_fault(points, self.layout, "m")
+            if fault:
+                raise ValueError(f"{what}: {fault}")
+            if self._manifest.with_prep:
                 clip = raw_frames(points, self._dataset, self._manifest.frames)
             else:
                 frames = self.frames

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ import numpy as np
 from native_prep.layout_file import find_layout, layout_as_dict, layout_from_dict
 from native_prep.layouts import Layout
 from native_prep.outputs import CUSTOM, check_formats
+from native_prep.pose_align import turn_doubts
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import read_classes
 from native_prep.pose_outputs import PoseJob, write_job
-from native_prep.pose_sources import SOURCES, PoseClip, detect_source, open_source, usual_layout
-from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
+from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
+from native_prep.poses import BadClip, Poses, PoseSettings, keep_bodies, make_clip, place_bodies
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
@@ -40,6 +43,8 @@ def prepare_custom(
     image_size: str | None = None,
     align: str = "none",
     track: bool = False,
+    unit: str = "m",
+    keep_empty: bool = False,
     on_bad_file: str = "error",
 ) -> dict[str, Any]:
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each side and stream, label files and `custom.json`.
@@ -55,11 +60,11 @@ def prepare_custom(
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
         max_bodies: M, 2 by default.
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
-        align, track: see `poses.PoseSettings`.
+        align, track, unit, keep_empty: see `poses.PoseSettings`.
         on_bad_file: as `prepare.prepare`'s.
 
     Returns:
-        What `prepare.prepare` returns.
+        What `prepare.prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
 
     Raises:
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
@@ -72,22 +77,49 @@ def prepare_custom(
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     source = detect_source(path) if source == "auto" else source
     skeleton = find_layout(layout or usual_layout(source, path))
-    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track)
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
     settings.check(skeleton)
     found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+    return write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+
+
+def write_source(
+    found: PoseSource,
+    path: Path,
+    layout: Layout,
+    settings: PoseSettings,
+    folder: Path,
+    streams: tuple[str, ...],
+    formats: Sequence[str],
+    max_frames: int | None,
+    on_bad_file: str,
+) -> dict[str, Any]:
+    """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
+    doubts: dict[str, list[str]] = {}
 
     def make(place: int) -> tuple[np.ndarray, int]:
         clip = found.clips[place]
-        bodies = make_clip(found.read(clip), skeleton, settings, clip.path, clip.what)
+        poses = found.read(clip)
+        kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
+        for doubt in turn_doubts(kept, layout) if settings.align == "turn" else ():
+            doubts.setdefault(doubt, []).append(clip.name)
+        bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
 
-    about = _about(skeleton, settings, found.classes)
+    about = _about(layout, settings, found.classes)
     files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
     job = PoseJob(
-        "custom", path, _recordings(found.clips, found.bad), make, skeleton, asked, max_frames, settings.max_bodies,
+        "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
         folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
     )  # fmt: skip
-    return write_job(job)
+    result = write_job(job)
+    warnings = [
+        f"{len(names)} of {result['clips']} clips {doubt} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for doubt, names in doubts.items()
+    ]
+    for warning in warnings:
+        print(f"{path}: {warning}", file=sys.stderr)
+    return {**result, "warnings": warnings}
 
 
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
@@ -129,6 +161,7 @@ def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[s
         "image_size": list(settings.image_size) if settings.image_size else None,
         "align": settings.align,
         "track": settings.track,
+        "unit": settings.unit,
     }
 
 
@@ -171,7 +204,9 @@ def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
 def settings_from(about: dict[str, Any]) -> PoseSettings:
     """The settings that `custom.json` holds."""
     size = about["image_size"]
-    return PoseSettings(about["max_bodies"], tuple(size) if size else None, about["align"], about["track"])
+    return PoseSettings(
+        about["max_bodies"], tuple(size) if size else None, about["align"], about["track"], about.get("unit", "m")
+    )
 
 
 def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None) -> np.ndarray:
@@ -186,15 +221,18 @@ def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None
         float32 (3, T, V, M).
 
     Raises:
+        EmptyClip: nobody is in it.
         ValueError: the clip is bad, or longer than T.
         OSError: it cannot be read.
     """
     return custom_clip(read_pose_file(path, layout_from_dict(about["layout"])), about, frames, path)
 
 
-def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: str) -> np.ndarray:
+def custom_clip(
+    poses: Poses, about: dict[str, Any], frames: int | None, path: str, keep_empty: bool = False
+) -> np.ndarray:
     """`read_custom_clip` for poses that were read; `path` is what messages name."""
-    layout, settings = layout_from_dict(about["layout"]), settings_from(about)
+    layout, settings = layout_from_dict(about["layout"]), replace(settings_from(about), keep_empty=keep_empty)
     bodies = make_clip(poses, layout, settings, path)
     length = bodies.shape[1]
     if length > (frames or length):

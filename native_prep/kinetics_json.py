@@ -4,6 +4,8 @@
 "label_index": 24}. Keys may stand in any order; others are passed over, however deep.
 """
 
+import numpy as np
+
 from native_prep import status
 from native_prep.jit import borrowed, scalar
 from native_prep.json_text import (
@@ -20,6 +22,8 @@ from native_prep.json_text import (
     word,
 )
 
+# Shares of the picture and scores are from 0 to 1, real ones up to 1.4; pixels and per cent are beyond this.
+LARGEST = 3
 MAX_PEOPLE = 5  # 2s-AGCN's num_person_in: later people of a frame are passed over
 _LIST, _OBJECT = 91, 123
 _DATA, _LABEL_INDEX, _FRAME_INDEX = word("data"), word("label_index"), word("frame_index")
@@ -109,11 +113,16 @@ def _frame(text, at, end, clip, people, poses, scores):
     if frame < 0 or count < 0:
         return status.NO_FRAME_INDEX if frame < 0 else status.NO_SKELETON, at - 1, 0
     joints = scores.shape[1]
+    largest = 0.0
     for person in range(count):
         for joint in range(joints):
             clip[frame, person, 3 * joint] = poses[person, 2 * joint]
             clip[frame, person, 3 * joint + 1] = poses[person, 2 * joint + 1]
             clip[frame, person, 3 * joint + 2] = scores[person, joint]
+            for axis in range(3):
+                largest = max(largest, abs(clip[frame, person, 3 * joint + axis]))
+    if largest > LARGEST:
+        return status.NO_SHARE, at - 1, np.int64(largest)
     people[frame] = max(people[frame], count)
     return status.OK, at, 0
 

@@ -17,6 +17,7 @@ from native_prep.json_text import (
     whole_number,
     word,
 )
+from native_prep.skeleton_text import LIMIT as METRES
 
 _LIST, _OBJECT = 91, 123
 _SKELETONS, _LABEL = word("skeletons"), word("label")
@@ -39,6 +40,9 @@ def _joints(text, at, end, points):
             return code, at, count
         if count != 3:
             return status.POINT_LENGTH, at - 1, count
+        x, y, z = points[min(joints, points.shape[0]) - 1]
+        if max(abs(x), abs(y), abs(z)) > METRES:
+            return status.OUT_OF_RANGE, at - 1, METRES
     if code == status.OK and joints != points.shape[0]:
         return status.CLIP_JOINTS, at - 1, joints
     return code, at, 0

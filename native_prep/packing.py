@@ -81,6 +81,7 @@ class _Open:
     bad: list[BadFile]
     recorded: int = 0
     longest: int = 0
+    empty: int = 0
 
 
 class Packer:
@@ -137,6 +138,9 @@ class Packer:
         one.recorded += sum(frames for _, _, frames in good)
         one.longest = max(one.longest, *(frames for _, _, frames in good), 0)
         rows = [row for row, _, _ in good]
+        empty = int((reader.lengths[rows].sum(axis=1) == 0).sum())
+        one.empty += empty
+        self._tally.empty += empty
         clips = [(chunk[row].name, label, _bits(chunk[row].parts), frames) for row, label, frames in good]
         lengths = reader.lengths[rows]
         return shard.name, one.writer.place(clips, lengths), _frames_of(reader, rows, len(chunk))
@@ -152,7 +156,7 @@ class Packer:
             last = one.chunks == 0
         if last:
             bad = [(bad.path, bad.line, bad.reason) for bad in one.bad]
-            one.writer.finish({"recorded": one.recorded, "longest": one.longest, "bad": bad})
+            one.writer.finish({"recorded": one.recorded, "longest": one.longest, "empty": one.empty, "bad": bad})
             self._shop.keep(name)
             del self._open[name]
 

@@ -1,8 +1,9 @@
 """Work that is read by several threads at once, placed in order, and written by threads again; and what came of it."""
 
 import queue
+import re
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -88,12 +89,21 @@ def runs(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
 
 @dataclass
 class Tally:
-    """What a run has seen so far."""
+    """What a run has seen so far.
+
+    Attributes:
+        clips, frames, bytes_read: of the good files.
+        bad: the others.
+        empty: clips in which nobody is seen and which stay.
+        ignored: files that were left out before they were read, see `recordings.Recordings`.
+    """
 
     clips: int = 0
     frames: int = 0
     bytes_read: int = 0
     bad: list[BadFile] = field(default_factory=list)
+    empty: int = 0
+    ignored: int = 0
 
     def note(self, chunk: Sequence[Recording], reports: np.ndarray) -> list[tuple[int, int, int]]:
         """Counts what was read and notes the bad files; place in the chunk, label and frames of the good ones."""
@@ -112,17 +122,22 @@ class Tally:
     def result(self, seconds: float) -> dict[str, float]:
         """What `prepare` returns of it."""
         counts = {"clips": self.clips, "frames": self.frames, "bytes_read": self.bytes_read}
-        return {**counts, "seconds": seconds, "bad_files": len(self.bad)}
+        left_out = {"bad_files": len(self.bad), "ignored": self.ignored, "empty": self.empty}
+        return {**counts, "seconds": seconds, **left_out}
 
     def settle(self, skip: bool, source: Path) -> None:
-        """Lists bad files on stderr.
+        """Lists on stderr bad files, of many with one fault the first few, and what else is out of the ordinary.
 
         Raises:
             ValueError: there are some that are not to be left out, or nothing else is left.
         """
+        if self.ignored:
+            what = "that the list of missing samples or the label file leaves out"
+            print(f"passed over {self.ignored} clips {what}", file=sys.stderr)
+        if self.empty:
+            print(f"nobody is seen in {self.empty} of the clips: they stay, all zeros", file=sys.stderr)
         self.bad.sort(key=lambda one: one.path)
-        for one in self.bad:
-            print(one, file=sys.stderr)
+        _list_bad(self.bad)
         if not self.bad:
             return
         count = f"{len(self.bad)} bad file{'s' if len(self.bad) > 1 else ''}"
@@ -131,6 +146,28 @@ class Tally:
         if self.clips == 0:
             raise ValueError(f"{self.bad[0]} ({count}, no good one in {source}, nothing is written)")
         print(f"left out {count}, listed in bad_files.csv", file=sys.stderr)
+
+
+# Of so many files with one fault all are named, of more the first few.
+_ALL_NAMED, _FIRST_NAMED = 5, 3
+
+
+def _list_bad(bad: Sequence[BadFile]) -> None:
+    """Names bad files on stderr, of many with one fault the first few and how many more there are."""
+    counts = Counter(map(_fault, bad))
+    named: Counter[str] = Counter()
+    for one in bad:
+        fault = _fault(one)
+        named[fault] += 1
+        if counts[fault] <= _ALL_NAMED or named[fault] <= _FIRST_NAMED:
+            print(one, file=sys.stderr)
+        if counts[fault] > _ALL_NAMED and named[fault] == _FIRST_NAMED:
+            print(f"... and {counts[fault] - _FIRST_NAMED} more files with this fault", file=sys.stderr)
+
+
+def _fault(one: BadFile) -> str:
+    """A bad file's reason without its numbers and names."""
+    return re.sub(r"clip \S+|'[^']*'|\S*[/\d]\S*", "", one.reason)
 
 
 def _problem(recording: Recording, report: list[int]) -> BadFile | None:

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,11 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
         OSError: it cannot be read.
     """
     rows = _read_pickle(path) if str(path).endswith((".pkl", ".pickle")) else _read_csv(Path(path))
+    return number_labels(rows, str(path), classes)
+
+
+def number_labels(rows: Sequence[tuple[str, str, str, int]], path: str, classes: list[str] | None = None) -> Labels:
+    """What name, label, side and line (0 for none) of clips say; see `read_label_file`."""
     texts = {text for _, text, _, _ in rows}
     if classes is None and not any(_is_like_number(text) for text in texts):
         classes = sorted(texts)
@@ -85,7 +90,7 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
         if name in clips:
             raise ValueError(f"{where}: clip {name!r} is there twice: keep one of them")
         clips[name] = Label(_label_of(text, classes, where), side, line)
-    return Labels(str(path), clips, classes or number_classes(1 + max(one.label for one in clips.values())))
+    return Labels(path, clips, classes or number_classes(1 + max(one.label for one in clips.values())))
 
 
 def _is_like_number(text: str) -> bool:

@@ -1,8 +1,8 @@
 """Clips of bodies written as `prep` writes them, one at a time: memory does not grow with the data set."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def write_job(job: PoseJob) -> dict[str, Any]:
         OSError: a file cannot be written.
     """
     start = time.perf_counter()
-    tally = Tally(bad=list(job.recordings.bad), bytes_read=_size(job.recordings.found))
+    tally = Tally(bad=list(job.recordings.bad), bytes_read=_size(job.recordings.found), ignored=job.recordings.ignored)
     parts = job.recordings.parts
     head = StoreHead(
         job.dataset, job.layout, job.bodies, job.frames, parts, "repeat" if job.repeats else "zero"
@@ -76,6 +76,7 @@ def write_job(job: PoseJob) -> dict[str, Any]:
     with clip_writer(job.folder, head, job.formats, job.streams) as writer:
         for recording, bodies, length in _made(job, tally.bad):
             tally.clips, tally.frames = tally.clips + 1, tally.frames + length
+            tally.empty += not bodies.any()
             if skip or not tally.bad:
                 kept = [_without_end(body, job.repeats) for body in bodies]
                 writer.add(recording.name, recording.label, [parts[part] for part in recording.parts], kept)
@@ -127,8 +128,6 @@ def _size(found: list[Recording]) -> int:
     total = 0
     for path in {recording.path for recording in found}:
         files = Path(path).iterdir() if Path(path).is_dir() else [Path(path)]
-        try:
+        with suppress(OSError):  # who reads the clip says what is wrong; those from Python have no file
             total += sum(file.stat().st_size for file in files)
-        except OSError as error:
-            print(f"{path}: {error.strerror}: its size is not counted", file=sys.stderr)
     return total

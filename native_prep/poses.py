@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from native_prep.layouts import LAYOUTS, Layout
+from native_prep.pose_align import align
+from native_prep.pose_checks import UNITS, metre_fault, picture_fault, score_fault
 from native_prep.recordings import BadFile
-from native_prep.reference import rotation_matrix
-from native_prep.tracking import bodies_of_highest_motion, motion_of, present, seen_joints
+from native_prep.tracking import bodies_of_highest_motion, motion_of
 
 ALIGNMENTS = ("none", "centre", "turn")
-# Coordinates beyond this are no shares of a picture's width or height: people may stand out of it a little.
-_LARGEST_SHARE = 2.0
+# Coordinates of world layouts that are not metres of any kind: they stay as they are, unchecked.
+NO_UNIT = "none"
 _LARGEST = 1e6
 
 
@@ -26,6 +27,10 @@ class BadClip(ValueError):
     def __init__(self, path: str, reason: str, line: int = 0) -> None:
         self.bad = BadFile(path, line, reason)
         super().__init__(str(self.bad))
+
+
+class EmptyClip(BadClip):
+    """A clip in which nobody is seen."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,11 @@ class PoseSettings:
     Attributes:
         max_bodies: M.
         image_size: width and height in pixels of all pictures whose files do not say; None: coordinates are shares.
-        align: none: as recorded; centre: the centre joint of body 0 is the origin in every frame; turn: that, and body
-            0's first spine points along z, then its shoulders along x.
+        align: none: as recorded; centre: the centre joint of body 0 is the origin in every frame; turn: that, z points
+            up along body 0's first spine, and its shoulders lie along x, see `pose_align`.
         track: people are followed from frame to frame and noise is left out, see `tracking`.
+        unit: of x y z as they come, m, cm or mm; they become metres. none: no metres at all, they are not checked.
+        keep_empty: clips in which nobody is seen stay.
 
     Raises:
         ValueError: a value that is not known.
@@ -63,12 +70,16 @@ class PoseSettings:
     image_size: tuple[int, int] | None = None
     align: str = "none"
     track: bool = False
+    unit: str = "m"
+    keep_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.max_bodies < 1:
             raise ValueError(f"max bodies is {self.max_bodies}: keep at least 1")
         if self.align not in ALIGNMENTS:
             raise ValueError(f"align {self.align!r} is not known: use one of {', '.join(ALIGNMENTS)}")
+        if self.unit not in (*UNITS, NO_UNIT):
+            raise ValueError(f"unit {self.unit!r} is not known: use one of {', '.join((*UNITS, NO_UNIT))}")
         if self.image_size is not None and min(self.image_size) < 1:
             raise ValueError("the image size is to be two numbers above 0: give --image-size WIDTHxHEIGHT")
 
@@ -78,6 +89,8 @@ class PoseSettings:
             raise ValueError(f"--align {self.align} is for x y z: layout {layout.name} has x y score: leave it out")
         if self.image_size is not None and layout.coordinates == "world":
             raise ValueError(f"--image-size is for x y score: layout {layout.name} has x y z: leave it out")
+        if self.unit != "m" and layout.coordinates == "image":
+            raise ValueError(f"--unit is for x y z: layout {layout.name} has x y score: leave it out")
         if self.align == "turn" and (layout.spine is None or layout.shoulders is None):
             raise ValueError(f"--align turn: layout {layout.name} has no spine and shoulders: name them in its YAML")
 
@@ -140,25 +153,49 @@ def check_joints(count: int, layout: Layout, path: str, what: str = "", line: in
 
 
 def make_clip(poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "") -> np.ndarray:
-    """The bodies of a clip as a network sees them.
+    """The bodies of a clip as a network sees them: `keep_bodies`, then `place_bodies`."""
+    return place_bodies(keep_bodies(poses, layout, settings, path, what), poses, layout, settings)
 
-    Image layouts: x and y become shares of the picture, centred on its middle, y pointing up, zero where the score is,
-    as Kinetics-skeleton's are. World layouts: as recorded, in metres, or aligned.
+
+def keep_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "") -> np.ndarray:
+    """The bodies of a clip as recorded.
 
     Returns:
         float32 (M, T, V, 3).
 
     Raises:
-        BadClip: pixels without the picture's size, or shares with one.
+        EmptyClip: nobody is in it, and such clips are not to stay.
+        BadClip: its numbers cannot be meant, see `pose_checks`.
     """
     image = layout.coordinates == "image"
+    fault = ""
+    if image:
+        fault = score_fault(poses.points[..., 2])
+        fault = fault or picture_fault(poses.points, poses.size or settings.image_size, poses.size is not None)
+    elif settings.unit != NO_UNIT:
+        fault = metre_fault(poses.points, layout, settings.unit)
+    if fault:
+        raise BadClip(path, what + fault)
     if settings.track:
         kept = bodies_of_highest_motion(poses.points, poses.ids, settings.max_bodies, image)
     else:
         kept = _keep(poses, settings.max_bodies, image)  # (M, T, V, 3)
-    if image:
-        return _centre_picture(kept, poses.size, settings.image_size, path, what)
-    return _align(kept, layout, settings.align)
+    if not kept.any() and not settings.keep_empty:
+        raise EmptyClip(path, f"{what}nobody is seen in any of its {kept.shape[1]} frames")
+    return kept
+
+
+def place_bodies(kept: np.ndarray, poses: Poses, layout: Layout, settings: PoseSettings) -> np.ndarray:
+    """What `keep_bodies` gave, float32 (M, T, V, 3), where a network sees it.
+
+    Image layouts: x and y become shares of the picture, centred on its middle, y pointing up, zero where the score is,
+    as Kinetics-skeleton's are. World layouts: metres, as recorded or aligned.
+    """
+    if layout.coordinates == "image":
+        return _centre_picture(kept, poses.size or settings.image_size or (1, 1))
+    if settings.unit in UNITS and settings.unit != "m":
+        kept = (kept * UNITS[settings.unit]).astype(np.float32)
+    return align(kept, layout, settings.align)
 
 
 def _keep(poses: Poses, count: int, image: bool) -> np.ndarray:
@@ -178,57 +215,10 @@ def _keep(poses: Poses, count: int, image: bool) -> np.ndarray:
     return kept
 
 
-def _centre_picture(
-    kept: np.ndarray,
-    named: tuple[float, float] | None,
-    given: tuple[int, int] | None,
-    path: str,
-    what: str,
-) -> np.ndarray:
-    size = named or given
+def _centre_picture(kept: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     seen = kept[..., 2] != 0  # (M, T, V)
-    largest = float(np.abs(kept[..., :2])[seen].max(initial=0.0))
-    if size is None and largest > _LARGEST_SHARE:
-        raise BadClip(path, f"{what}coordinates up to {largest:g} are pixels: give --image-size WIDTHxHEIGHT")
-    if size is not None and min(size) > _LARGEST_SHARE and 0 < largest <= _LARGEST_SHARE:
-        advice = "leave --image-size out" if named is None else "set img_shape to (1, 1)"
-        text = f"{what}coordinates up to {largest:g} are no pixels, but shares of the picture already: {advice}"
-        raise BadClip(path, text)
-    if size is not None and (kept[..., :2][seen] / size > _LARGEST_SHARE).any():
-        x, y = kept[..., :2][seen].max(axis=0)
-        text = f"{what}coordinates up to {x:g}, {y:g} lie far outside of a picture of {size[0]:g}x{size[1]:g}"
-        raise BadClip(path, f"{text}: " + ("give its own --image-size" if named is None else "mend img_shape"))
     clip = np.zeros_like(kept)
-    clip[..., 0] = np.where(seen, kept[..., 0] / (size[0] if size else 1) - 0.5, 0)
-    clip[..., 1] = np.where(seen, 0.5 - kept[..., 1] / (size[1] if size else 1), 0)
+    clip[..., 0] = np.where(seen, kept[..., 0] / size[0] - 0.5, 0)
+    clip[..., 1] = np.where(seen, 0.5 - kept[..., 1] / size[1], 0)
     clip[..., 2] = kept[..., 2]
     return clip
-
-
-def _align(kept: np.ndarray, layout: Layout, align: str) -> np.ndarray:
-    """Moves and turns (M, T, V, 3); joints that were not seen stay zero.
-
-    Unlike NTU's own preparation, gaps stay gaps, frames are not repeated, and where body 0 is out of sight the others
-    are moved by where it was last.
-    """
-    first = present(kept)[0]  # (T,)
-    if align == "none" or not first.any():
-        return kept
-    seen = seen_joints(kept, image=False)[..., None]  # (M, T, V, 1)
-    frames = np.maximum.accumulate(np.where(first, np.arange(len(first)), int(first.argmax())))
-    clip = np.where(seen, kept - kept[0, frames, layout.centre][None, :, None], 0)
-    if align == "turn":
-        assert layout.spine is not None and layout.shoulders is not None, "checked by PoseSettings.check"
-        start = clip[0, int(first.argmax())]  # (V, 3)
-        turned = _rotation(start[layout.spine[1]] - start[layout.spine[0]], np.array((0.0, 0.0, 1.0)))
-        across = turned @ (start[layout.shoulders[0]] - start[layout.shoulders[1]])
-        clip = clip @ (_rotation(across, np.array((1.0, 0.0, 0.0))) @ turned).T
-    return clip.astype(np.float32)
-
-
-def _rotation(vector: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    length = float(np.linalg.norm(vector))
-    if length < 1e-6:
-        return np.eye(3)
-    angle = float(np.arccos(np.clip(vector @ towards / length, -1.0, 1.0)))
-    return rotation_matrix(np.cross(vector, towards), angle)

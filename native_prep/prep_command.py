@@ -8,7 +8,7 @@ from native_prep.ntu_tracked import prepare_tracked
 from native_prep.prepare import prepare
 
 # Options that one kind alone has, as calls name them.
-_OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies")
+_OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit", "keep_empty")
 _FAST = ("workers", "shard", "packed_dtype", "device")
 _NAMED = ("benchmarks", "ignored_samples")
 _SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}

@@ -88,7 +88,8 @@ def prepare(
         packed_dtype: float32, or float16 for a store of half the size whose frames are rounded.
 
     Returns:
-        dataset, clips, frames, bytes_read (in this run), seconds, bad_files (how many), outputs (paths); of a packed
+        dataset, clips, frames, bytes_read (in this run), seconds, bad_files (how many), ignored (clips that the list of
+        missing samples leaves out), empty (clips in which nobody is seen; they stay), outputs (paths); of a packed
         store also shards, resumed (how many of them were there already) and missing (how many still are).
 
     Raises:
@@ -116,7 +117,7 @@ def prepare(
     packs = "packed" in job.formats
     divided = check_benchmarks(dataset, None) if packs else divisions
     recordings = find_recordings(found, job.source, divided, ignored_samples)
-    tally = Tally(bad=list(recordings.bad))
+    tally = Tally(bad=list(recordings.bad), ignored=recordings.ignored)
     made = _pack(job, recordings, tally) if packs else _write_arrays(job, recordings, tally)
     return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
 
@@ -203,6 +204,8 @@ def _run(
         progress.update(len(chunk))
         places: list[list[Place]] = [[] for _ in chunk]
         for row, label, _ in tally.note(chunk, reports):
+            # Of motions alone nobody can tell: they are zeros for somebody who stands still, too.
+            tally.empty += not (job.streams[0].endswith("motion") or reader.rows[row, 0].any())
             if job.skip or not tally.bad:
                 places[row] = outputs.place(chunk[row].name, label, chunk[row].parts)
         return places
@@ -261,6 +264,7 @@ def _make(job: _Job, head: StoreHead, shop: Workshop, shards: Sequence[Shard], t
 def _count_finished(about: dict[str, Any], tally: Tally) -> None:
     tally.clips += about["clips"]
     tally.frames += about["recorded"]
+    tally.empty += about.get("empty", 0)  # an older version did not count them
     tally.bad += [BadFile(*one) for one in about["bad"]]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +42,18 @@ class Recording:
 
 @dataclass(frozen=True)
 class Recordings:
-    """The files of a data set, sorted by name; `parts` are the beginnings of output names, as `xsub/train`."""
+    """The files of a data set, sorted by name.
+
+    Attributes:
+        found, bad: those that can be prepared, and those that are known not to be.
+        parts: the beginnings of output names, as `xsub/train`.
+        ignored: how many were left out by the list of missing samples, or by a label file (has_skeleton: false).
+    """
 
     found: list[Recording]
     bad: list[BadFile]
     parts: tuple[str, ...]
+    ignored: int = 0
 
 
 def find_recordings(
@@ -138,12 +144,13 @@ def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
 def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
     """NTU and NW-UCLA: the names tell everything but NW-UCLA's labels."""
     parts = tuple(f"{benchmark}/{side}" if benchmark else side for benchmark in benchmarks for side in SIDES)
-    found, bad = [], []
+    found, bad, left_out = [], [], 0
     places: dict[str, str] = {}
     for folder in map(str, _folders(dataset, data_path)):
         for name in _list(folder, dataset.suffix):
             path = os.path.join(folder, name)  # noqa: PTH118 (path objects for 100,000 files take seconds)
             if name.removesuffix(dataset.suffix) in ignored:
+                left_out += 1
                 continue
             if name in places:
                 raise ValueError(f"{path}: is in {places[name]} too: keep one of them")
@@ -159,7 +166,7 @@ def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], 
                 continue
             found.append(Recording(path, name, label, sides))
     found.sort(key=lambda recording: recording.name)
-    return Recordings(found, bad, parts)
+    return Recordings(found, bad, parts, left_out)
 
 
 def _label_of(dataset: Dataset, name: str) -> int:
@@ -180,29 +187,23 @@ def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
         raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
     found: list[Recording] = []
     bad: list[BadFile] = []
+    left_out = 0
     for place, side in enumerate(sides):
         labels = _load_labels(data_path / f"kinetics_{side}_label.json")
-        folder = data_path / f"kinetics_{side}"
-        names = (name for name in _list(folder, ".json") if name.removesuffix(".json") not in ignored)
-        _add_kinetics(folder, names, labels, place, found, bad)
-    return Recordings(found, bad, tuple(sides))
-
-
-def _add_kinetics(
-    folder: Path, names: Iterable[str], labels: dict[str, Any], place: int, found: list[Recording], bad: list[BadFile]
-) -> None:
-    for name in names:
-        path = os.path.join(folder, name)  # noqa: PTH118 (see `_find_named`)
-        entry = labels.get(name.split(".")[0])
-        label = entry.get("label_index") if isinstance(entry, dict) else None
-        if isinstance(entry, dict) and not entry.get("has_skeleton", True):
-            continue
-        if not isinstance(label, int) or label < 0:
-            bad.append(
-                BadFile(path, 0, "has no label_index from 0 on in the label file: mend it or move the clip away")
-            )
-            continue
-        found.append(Recording(path, name, label, (place,)))
+        folder = str(data_path / f"kinetics_{side}")
+        for name in _list(folder, ".json"):
+            entry = labels.get(name.split(".")[0])
+            entry = entry if isinstance(entry, dict) else {}
+            if name.removesuffix(".json") in ignored or not entry.get("has_skeleton", True):
+                left_out += 1
+                continue
+            path, label = os.path.join(folder, name), entry.get("label_index")  # noqa: PTH118 (see `_find_named`)
+            if isinstance(label, int) and label >= 0:
+                found.append(Recording(path, name, label, (place,)))
+            else:
+                text = "has no label_index from 0 on in the label file: mend it or move the clip away"
+                bad.append(BadFile(path, 0, text))
+    return Recordings(found, bad, tuple(sides), left_out)
 
 
 def _load_labels(path: Path) -> dict[str, Any]:

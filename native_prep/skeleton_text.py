@@ -27,7 +27,7 @@ from native_prep.words import HIGHS, LINE_FEEDS, ONES, WIDE, count_bits, eight, 
 
 MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
 NUM_JOINTS = 25
-LIMIT = 1_000_000  # metres; no coordinate of a real recording comes near
+LIMIT = 1_000  # metres; no coordinate of a real recording comes near, millimetres are beyond
 BODY_LINES = 2 + NUM_JOINTS  # lines of one body in a frame
 BODY_FIELDS, JOINT_FIELDS = 10, 12  # numbers in the line of a body, and of a joint
 

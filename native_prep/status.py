@@ -35,13 +35,15 @@ SCORE_LENGTH = 37
 NOT_A_LABEL = 38
 CLIP_JOINTS = 39
 POINT_LENGTH = 40
+NO_SHARE = 41
 
 # {first} and {second} are the two numbers that go with the code.
 _TEXT = {
     TOO_BIG: "is larger than {first} MiB, which no clip is: move it away",
     EMPTY: "is empty: fetch it again",
     NOT_A_NUMBER: "not a number: fetch the file again",
-    OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again",
+    OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again, or mend its "
+    "unit",
     ENDS_EARLY: "ends after {first} of its {second} frames: the file was cut off, fetch it again",
     NOT_A_COUNT: "should be a whole number on a line of its own: the file is damaged, fetch it again",
     NO_FRAMES: "says that there are no frames: leave the clip out",
@@ -65,6 +67,8 @@ _TEXT = {
     SCORE_LENGTH: "{first} scores instead of {second}: use skeletons of the data set's own joints",
     NOT_A_LABEL: "label {first} is not one of the data set's {second}: use the data set's own files",
     CLIP_JOINTS: "has {first} joints, the data set needs {second}: use the data set's own files",
+    NO_SHARE: "x, y or a score of {first}, expected shares of the picture and scores from 0 to 1: divide pixels by the "
+    "picture's size",
     POINT_LENGTH: "a joint of {first} numbers instead of 3: use the data set's own files",
 }
 

@@ -221,10 +221,10 @@ def test_streams_of_other_settings_do_not_stay(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "out/train_data_bone.npy").exists() and not (tmp_path / "out/val_data_bone.npy").exists()
 
 
-def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x480") -> Path:
+def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x480", unit: str = "m") -> Path:
     """configs/custom.yaml made small, for what `write_array_folder` makes."""
     folder = write_array_folder(tmp_path / "raw")
-    prepare_custom(folder, tmp_path / "data", layout=layout, image_size=image_size)
+    prepare_custom(folder, tmp_path / "data", layout=layout, image_size=image_size, unit=unit)
     config = yaml.safe_load((ROOT / "configs/custom.yaml").read_text())
     for side in ("train", "test"):
         args = config[f"{side}_feeder_args"]
@@ -269,7 +269,7 @@ def test_the_same_edges_with_other_bones_are_another_skeleton(tmp_path: Path) ->
 
 
 def test_a_graph_of_another_skeleton_is_refused(tmp_path: Path) -> None:
-    path = job(tmp_path, str(ROOT / "native_prep/layout_files/h36m17.yaml"), None)
+    path = job(tmp_path, str(ROOT / "native_prep/layout_files/h36m17.yaml"), None, unit="none")
     config = load_config(path, stream="joint", overrides=["model_args.graph=coco17"])
     with pytest.raises(ValueError, match=r"prepared with layout h36m17 \(17 joints\), the model's graph is coco17"):
         train(config, device="cpu")

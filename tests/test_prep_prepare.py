@@ -31,7 +31,17 @@ def test_ntu(tmp_path):
     raw, out = write_ntu_folder(tmp_path / "raw"), tmp_path / "out"
     (raw / "readme.txt").write_text("not a clip")
     result = prepare("ntu60", raw, out, streams=STREAMS, workers=3)
-    assert list(result) == ["dataset", "clips", "frames", "bytes_read", "seconds", "bad_files", "outputs"]
+    assert list(result) == [
+        "dataset",
+        "clips",
+        "frames",
+        "bytes_read",
+        "seconds",
+        "bad_files",
+        "ignored",
+        "empty",
+        "outputs",
+    ]
     assert (result["clips"], result["frames"], result["bad_files"]) == (4, 8 + 9 + 10 + 11, 0)
     assert result["bytes_read"] == sum(path.stat().st_size for path in raw.glob("*.skeleton"))
     assert sorted(result["outputs"]) == sorted(str(path) for path in out.rglob("*") if path.is_file())

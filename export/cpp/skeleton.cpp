@@ -15,7 +15,7 @@ namespace agcn {
 namespace {
 
 constexpr std::size_t kMaxBytes = std::size_t{32} << 20;  // the longest real clip has less than 8 MiB
-constexpr double kLimit = 1'000'000;                      // metres; no real coordinate comes near
+constexpr double kLimit = 1'000;                          // metres; no real coordinate comes near
 constexpr std::size_t kBodyFields = 10, kJointFields = 12;
 
 bool is_gap(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -112,7 +112,7 @@ class Parser {
     const auto [value, end] = number(at_);
     if (end == at_ || !is_gap(look(end))) fail(at_, "not a number: fetch the file again");
     if (!(std::abs(value) <= kLimit)) {
-      fail(at_, "a number out of range (at most 1000000 on either side of zero): fetch the file again");
+      fail(at_, "a number out of range (at most 1000 on either side of zero): fetch the file again, or mend its unit");
     }
     at_ = end;
     return value;
