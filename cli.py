@@ -148,6 +148,7 @@ _config_options = _options(
 @click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
 @click.option("--compile/--no-compile", default=None, help="torch.compile; on a GPU it is on by default.")
 @click.option("--resume", is_flag=True, help="Continues the run in the work folder as if it had not stopped.")
+@click.option("--overwrite", is_flag=True, help="Begins anew where an earlier run lies; what it left goes.")
 @click.option("--profile", is_flag=True, help="Records some steps into WORK_DIR/profile.json.")
 @reports
 def train(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
@@ -161,6 +162,7 @@ def train(config: str, stream: str | None, overrides: tuple[str, ...], **options
 @cli.command(cls=Several)
 @_config_options
 @click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
+@click.option("--overwrite", is_flag=True, help="Replaces a run's scores of other clips, too.")
 @reports
 def test(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
     """Score the test split. Writes the logits of every clip by name, for fuse-eval."""
@@ -210,6 +212,7 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--config", metavar="FILE")
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
+@click.option("--allow-stale", is_flag=True, help="Takes scores of other weights than their run's best.pt too.")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
 @reports
 def fuse_eval(**options: Any) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from native_prep.store import find_part
 from native_prep.store_read import StreamArray
 
 DEBUG_CLIPS = 100
-# How many clips the statistics of `normalization` read at a time.
+# How many clips are read at a time by who looks at all of them.
 _CHUNK = 64
 
 
@@ -131,6 +133,14 @@ def _existing(path: str | Path, key: str) -> Path:
 def is_there(path: str) -> bool:
     """Whether there is a file of that path, or a packed store that stands for it."""
     return bool(path) and (Path(path).is_file() or find_part(path) is not None)
+
+
+def hash_clips(clips: Clips) -> str:
+    """SHA-256 over the names, labels and coordinates of clips: the same for arrays and packed stores of the same."""
+    digest = hashlib.sha256(json.dumps([clips.names, clips.labels.tolist(), clips.shape]).encode())
+    for start in range(0, len(clips), _CHUNK):
+        digest.update(clips.batch(np.arange(start, min(start + _CHUNK, len(clips)))).tobytes())
+    return digest.hexdigest()
 
 
 def normalisation(clips: Clips) -> tuple[np.ndarray, np.ndarray]:

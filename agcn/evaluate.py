@@ -1,6 +1,7 @@
 """Scores of a test split, and how many of them are right."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from agcn.accuracy import SCORE_FILE, top_k
+from agcn.accuracy import top5, top_k
 from agcn.checkpoint import load_weights
-from agcn.data import Clips, open_clips
+from agcn.data import Clips, hash_clips, open_clips
 from agcn.device import autocast, pick_device
 from agcn.feed import Feed, chunks_in_order
+from agcn.mismatches import hash_config, mismatches
 from agcn.model import Model, build_model
 from agcn.outcome import write_outcome
+from agcn.score_files import BEST, SCORE_FILE, best_of, put_scores, read_note, stale_reason
 from agcn.settings import Config
 from native_prep.catalog import DATASETS, class_names
-from native_prep.files import save_pickle
+from native_prep.custom import read_about
+from native_prep.files import OutputSet, load_pickle
 from native_prep.progress import Progress
+from native_prep.store_format import sha256
 
 
 def score_clips(
@@ -65,23 +70,29 @@ def mean_loss(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def test(
-    config: Config, weights: str | Path | None = None, *, device: str = "auto", work_dir: str | Path | None = None
+    config: Config,
+    weights: str | Path | None = None,
+    *,
+    device: str = "auto",
+    work_dir: str | Path | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Score the test split of `config`.
 
-    Writes WORK_DIR/epoch1_test_score.pkl, {sample name: float32[num_class]} of raw logits, and beside it per_class.csv,
-    confusion.csv and confusion.png.
+    Writes WORK_DIR/epoch1_test_score.pkl, {sample name: float32[num_class]} of raw logits, and beside it a note of what
+    they are of (see `agcn.score_files`), per_class.csv, confusion.csv and confusion.png.
 
     Args:
         weights: a checkpoint; the configuration's `weights` by default.
         device: see `agcn.device.pick_device`.
         work_dir: replaces the configuration's.
+        overwrite: scores of other clips in a run's folder may go.
 
     Returns:
-        top1, top5, clips, loss, scores (the file), weights, device.
+        top1, top5 (None for five classes or fewer), clips, loss, scores (the file), weights, stream, device, warnings.
 
     Raises:
-        ValueError: no weights given, or weights and data that do not fit the model.
+        ValueError: no weights given, weights and data that do not fit the model, scores of other clips in the way.
     """
     chosen = weights or config.weights
     if not chosen:
@@ -93,21 +104,59 @@ def test(
     load_weights(model, chosen, config.ignore_weights)
     clips = open_test_clips(config)
     clips.check(model)
+    path, data_hash = Path(config.work_dir) / SCORE_FILE, hash_clips(clips)
+    if not overwrite:
+        _check_scores_in_the_way(path, clips, data_hash)
+    warnings = mismatches(config, chosen)
     feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
-    path = Path(config.work_dir) / SCORE_FILE
-    save_pickle(path, dict(zip(clips.names, scores, strict=True)))
-    write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model))
+    with OutputSet() as outputs:
+        about = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
+        put_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), about)
+    write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model, clips))
+    if stale := stale_reason(path):
+        warnings.append(f"{path}: {stale}: fuse-eval refuses it without --allow-stale")
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     return {
         "top1": top_k(scores, clips.labels, 1),
-        "top5": top_k(scores, clips.labels, 5),
+        "top5": top5(scores, clips.labels),
         "clips": len(clips),
         "loss": mean_loss(scores, clips.labels),
         "scores": str(path),
         "weights": str(chosen),
         "stream": config.stream,
         "device": str(place),
+        "warnings": warnings,
     }
+
+
+def score_note(
+    config: Config, weights: Path, name: str, clips: Clips, data_hash: str, amp_dtype: str | None = None
+) -> dict[str, Any]:
+    """What a score file's note says of one stream's scores; `name` is what the file `weights` is called."""
+    return {
+        "weights": {config.stream: {"file": name, "sha256": sha256(weights)}},
+        "config_sha256": hash_config(config, amp_dtype),
+        "data": {"path": clips.path, "clips": len(clips), "sha256": data_hash},
+    }
+
+
+def _check_scores_in_the_way(path: Path, clips: Clips, data_hash: str) -> None:
+    """Raises ValueError where a run's scores are of other clips than those that are to be tested."""
+    if not path.is_file() or best_of(path) != path.absolute().with_name(BEST):
+        return
+    note = read_note(path)
+    same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)
+    if not same:
+        raise ValueError(f"{path}: holds scores of other clips: name another --work-dir, or give --overwrite")
+
+
+def _names_in(path: Path) -> set[str]:
+    try:
+        return {str(name) for name in load_pickle(path)}
+    except (ValueError, TypeError):
+        return set()
 
 
 def open_test_clips(config: Config) -> Clips:
@@ -118,7 +167,9 @@ def open_test_clips(config: Config) -> Clips:
     return clips
 
 
-def names_of(model: Model) -> list[str]:
-    """The names of the classes, where the skeleton and their number tell the data set."""
+def names_of(model: Model, clips: Clips) -> list[str]:
+    """The names of the classes: those of one's own data, or where skeleton and number of classes tell the data set."""
+    if own := read_about(clips.path).get("classes"):
+        return [*own, *map(str, range(len(own), model.num_class))][: model.num_class]
     fitting = [one for one in DATASETS.values() if (one.layout, one.num_class) == (model.layout, model.num_class)]
     return class_names(fitting[0].name) if len(fitting) == 1 else []

@@ -48,7 +48,7 @@ class Progressed:
 
     Attributes:
         epoch: epochs finished; step: steps taken; within: those in an epoch that was stopped before its end.
-        top1, top5, best_top1: of the last test, and the best so far; None before the first.
+        top1, top5, best_top1, best_loss: of the last test, and of the best so far; None before the first.
         losses: mean training loss of each epoch finished.
         checkpoint: the last numbered one.
     """
@@ -59,6 +59,7 @@ class Progressed:
     top1: float | None = None
     top5: float | None = None
     best_top1: float | None = None
+    best_loss: float | None = None
     losses: list[float] = dataclasses.field(default_factory=list)
     checkpoint: str = ""
 

@@ -1,6 +1,7 @@
 """One training run, from where it is to its last epoch."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,25 +11,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcn.accuracy import top_k
+from agcn.accuracy import top5, top_k
 from agcn.checkpoint import load_weights, plain_state
 from agcn.config import to_yaml
-from agcn.data import open_clips
+from agcn.data import hash_clips, open_clips
 from agcn.device import autocast, has_half
-from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips
+from agcn.evaluate import mean_loss, names_of, open_test_clips, score_clips, score_note
 from agcn.feed import Batch, Chunk, Feed, check_batch, in_parts, training_chunks
 from agcn.memory import advising, keep_freed_memory
 from agcn.meter import Meter
 from agcn.model import Model, build_model
 from agcn.optimise import Average, held_back, learning_rate, make_optimizer
+from agcn.outcome import FILES as OUTCOME
 from agcn.outcome import write_outcome
 from agcn.parallel import World
 from agcn.resume import FILE, Progressed, fingerprint, go_on_within, keep_finished, read_state, within_epoch
 from agcn.rows import Rows
+from agcn.run_folder import remove_leftovers
 from agcn.runlog import RunLog
+from agcn.score_files import BEST, SCORE_FILE, put_scores, stale_reason
 from agcn.settings import Config
 from agcn.stopping import Stop
-from native_prep.files import OutputSet, whole_file
+from native_prep.files import OutputSet, load_pickle, whole_file
 from native_prep.progress import Progress
 
 # Steps between looks at the loss on a GPU: a look waits for the device.
@@ -63,12 +67,16 @@ class Run:
         self.compiles = world.device.type == "cuda" if compile is None else compile
         if self.compiles:
             self.network = torch.compile(self.network)
+        gone = remove_leftovers(config) if world.leads and not resume else ""
         self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
         self.clips_trained, self.seconds = 0, 0.0
         self.trace: torch.profiler.profile | None = None
         if world.device.type == "cpu":
             keep_freed_memory()
-        self._announce(resume)
+        # The scores of the best checkpoint that this process has found, and what its test clips are.
+        self._best: np.ndarray | None = None
+        self._data_hash = ""
+        self._announce(resume, gone)
 
     def _open_feeds(self, model: Model) -> tuple[Feed, Feed]:
         config, world = self.config, self.world
@@ -91,14 +99,17 @@ class Run:
             config.train_feeder_args.repeat,
         )  # fmt: skip
 
-    def _announce(self, resume: bool) -> None:
+    def _announce(self, resume: bool, gone: str) -> None:
         if not self.world.leads:
             return
         config = self.config
         with whole_file(self.folder / "config.yaml") as part:
             part.write_text(to_yaml(config), encoding="utf-8")
-        if (self.folder / FILE).exists() and not resume:
-            self.log.line(f"{self.folder} holds an earlier run: starting anew (--resume would continue it)")
+        if gone:
+            self.log.line(gone)
+        named, classes = len(np.unique(self.train_feed.clips.labels)), self.model.num_class
+        if named < classes:
+            self.log.line(f"the labels name {named} of the model's {classes} classes: is num_class meant so?")
         clips, size = len(self.train_feed.clips), self.world.size
         self.log.line(
             f"{'resuming' if resume else 'training'} {config.name}: {config.stream}, {clips} clips, {self.steps} steps "
@@ -131,6 +142,7 @@ class Run:
             raise
 
     def _train(self) -> None:
+        begun = self.at.epoch
         with advising(self.config, self.world.size):
             while self.at.epoch < self.config.num_epoch:
                 epoch = self.at.epoch
@@ -147,6 +159,8 @@ class Run:
                     self.at.losses.pop()
                     self._pause(self.steps, meter)
                 self.save(epoch, best)
+            if self.at.epoch > begun and self.world.leads:
+                self._write_outcome()
 
     def _is_tested(self, epoch: int) -> bool:
         return (epoch + 1) % self.config.eval_interval == 0 or epoch + 1 == self.config.num_epoch
@@ -234,14 +248,16 @@ class Run:
         )  # fmt: skip
         scores = self.world.join(part.reshape(len(mine), self.model.num_class))
         loss, at = mean_loss(scores, clips.labels), self.at
-        at.top1, at.top5 = top_k(scores, clips.labels, 1), top_k(scores, clips.labels, 5)
-        self.log.curve("val", at.step, loss=loss, acc=at.top1, top5=at.top5)
-        if self.world.leads and at.epoch == self.config.num_epoch:
-            write_outcome(self.folder, scores, clips.labels, names_of(self.model))
-        shown = ", ".join(f"top{k} {top_k(scores, clips.labels, k):.2%}" for k in self.config.show_topk)
-        self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}, {shown}")
+        at.top1, at.top5 = top_k(scores, clips.labels, 1), top5(scores, clips.labels)
+        shown = {f"top{k}": top_k(scores, clips.labels, k) for k in self.config.show_topk if k < scores.shape[1]}
+        self.log.curve("val", at.step, loss=loss, acc=at.top1, **({} if at.top5 is None else {"top5": at.top5}))
+        told = "".join(f", {name} {value:.2%}" for name, value in shown.items())
+        self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}{told}")
         best = at.best_top1 is None or at.top1 > at.best_top1
-        at.best_top1 = at.top1 if best else at.best_top1
+        if at.top1 == at.best_top1 and at.best_loss is not None:
+            best = loss < at.best_loss
+        if best:
+            at.best_top1, at.best_loss, self._best = at.top1, loss, scores
         return best
 
     def save(self, epoch: int, best: bool) -> None:
@@ -252,13 +268,35 @@ class Run:
         if not self.world.leads:
             return
         with OutputSet() as outputs:
-            weights = plain_state(self.tested)
-            if due:
-                torch.save(weights, outputs.part(self._numbered()))
+            paths = [self._numbered()] * due + [self.folder / BEST] * best
+            if paths:
+                first, *copies = map(outputs.part, paths)
+                torch.save(plain_state(self.tested), first)
+                for copy in copies:  # to the byte: scores of the one are those of the other
+                    shutil.copyfile(first, copy)
             if best:
-                torch.save(weights, outputs.part(self.folder / "best.pt"))
+                self._put_scores(outputs)
             torch.save(self._state(), outputs.part(self.folder / FILE))
         self._kept = True
+
+    def _put_scores(self, outputs: OutputSet) -> None:
+        """The best checkpoint's scores, in the place of those before and of what was made of them."""
+        assert self._best is not None
+        clips, best = self.test_feed.clips, self.folder / BEST
+        self._data_hash = self._data_hash or hash_clips(clips)
+        about = score_note(self.config, outputs.part(best), BEST, clips, self._data_hash, self.amp_dtype)
+        put_scores(outputs, self.folder / SCORE_FILE, dict(zip(clips.names, self._best, strict=True)), about)
+        outputs.replaced += [path for name in OUTCOME if (path := self.folder / name).is_file()]
+
+    def _write_outcome(self) -> None:
+        """What the best checkpoint's test found, class by class."""
+        clips, path = self.test_feed.clips, self.folder / SCORE_FILE
+        scores = self._best
+        if scores is None and path.is_file() and not stale_reason(path):  # found before the run was resumed
+            kept = load_pickle(path)
+            scores = np.stack([kept[name] for name in clips.names]) if kept.keys() == set(clips.names) else None
+        if scores is not None:
+            write_outcome(self.folder, scores, clips.labels, names_of(self.model, clips))
 
     def _state(self) -> dict[str, Any]:
         """All that goes on: of a whole epoch."""

@@ -15,6 +15,7 @@ def fuse_eval(
     bone_scores: str | None,
     more: Sequence[str],
     label: str | None,
+    allow_stale: bool = False,
     runtime: str = "auto",
 ) -> dict[str, Any]:
     """The fused accuracy.
@@ -24,6 +25,7 @@ def fuse_eval(
         engine, config, runtime: an exported folder, the configuration whose test split it runs over, what runs it.
         alpha, search_alpha: weight of the streams; None for 1.0.
         joint_scores, bone_scores, more, label: score files, more of them as NAME=PKL[:WEIGHT], label file.
+        allow_stale: see `fusion.fuse_scores`.
 
     Raises:
         ValueError: the options are of several ways, or of none.
@@ -33,6 +35,8 @@ def fuse_eval(
     if [any(files), bool(dataset), bool(engine or config)].count(True) != 1:
         raise ValueError("give scores and --label, or --dataset, or --engine and --config: see --help")
     if engine or config:
+        if allow_stale:
+            raise ValueError("--allow-stale is for score files: leave it out")
         return _fuse_engine(engine, config, runtime, weighs=alpha is not None or search_alpha)
     if runtime != "auto":
         raise ValueError("--runtime goes with --engine: see --help")
@@ -40,13 +44,14 @@ def fuse_eval(
         raise ValueError("--joint-scores, --bone-scores and --label go together: see --help")
     from export import fusion
 
-    weighing: dict[str, Any] = {"alpha": 1.0 if alpha is None else alpha, "search_alpha": search_alpha}
+    how: dict[str, Any] = {"search_alpha": search_alpha, "allow_stale": allow_stale}
+    how["alpha"] = 1.0 if alpha is None else alpha
     if dataset:
-        return fusion.fuse_dataset(dataset, **weighing)
+        return fusion.fuse_dataset(dataset, **how)
     assert joint_scores and bone_scores and label, "checked above"
     others, weights = fusion.parse_streams(more)
     streams = {"joint": joint_scores, "bone": bone_scores, **others}
-    return fusion.fuse_scores(streams, label, weights=weights, **weighing)
+    return fusion.fuse_scores(streams, label, weights=weights, **how)
 
 
 def _fuse_engine(engine: str | None, config: str | None, runtime: str, weighs: bool) -> dict[str, Any]:

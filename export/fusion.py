@@ -6,19 +6,22 @@ each times its weight (2s-AGCN, ensemble.py, which joins by position instead).
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agcn.accuracy import SCORE_FILE, top_k
+from agcn.accuracy import top5, top_k
+from agcn.score_files import SCORE_FILE, stale_reason
 from native_prep.files import load_pickle
 from native_prep.labels import read_labels as read_label_file
 from native_prep.store import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
-TEST_FOLDERS = ("agcn_test_{stream}", "agcn_{stream}")
+# The run's own scores first, then those of a test that the original's configurations keep apart.
+SCORE_FOLDERS = ("agcn_{stream}", "agcn_test_{stream}")
 
 
 def fuse_scores(
@@ -27,6 +30,7 @@ def fuse_scores(
     alpha: float = 1.0,
     search_alpha: bool = False,
     weights: Mapping[str, float | None] | None = None,
+    allow_stale: bool = False,
 ) -> dict[str, Any]:
     """Fuse the score files of `joint`, `bone` and any further streams, and count hits.
 
@@ -37,18 +41,20 @@ def fuse_scores(
         search_alpha: try the alphas of `SEARCH_GRID` and report the best. They are chosen on these very
             labels, so the accuracy found is an optimistic one; the result says so.
         weights: weights of further streams, by name; None means alpha.
+        allow_stale: take scores that are not those of their run's best checkpoint, and say so on stderr.
 
     Returns:
-        clips, joint_top1, bone_top1, top1, top5 (fractions of 1), alpha; further streams add `streams`, a search
-        adds `alpha_search`.
+        clips, joint_top1, bone_top1, top1, top5 (fractions of 1; None for five classes or fewer), alpha; further
+        streams add `streams`, a search adds `alpha_search`.
 
     Raises:
         ValueError: not score files, names or class counts that differ, labels beyond the classes, a weight that is
-            no finite number.
+            no finite number, stale scores (see `agcn.score_files`).
         OSError: a file cannot be read.
     """
     own = {name: weight for name, weight in (weights or {}).items() if weight is not None}
     _check_streams(score_files, own, alpha)
+    _check_fresh(score_files, allow_stale)
     names, labels = read_labels(label)
     scores = _join(score_files, names, label)
     _check_classes(scores, score_files, labels, label)
@@ -81,7 +87,7 @@ def fuse_arrays(
             "note": "alpha was chosen on these very labels: its top1 is optimistic, confirm it on other clips",
         }
     fused = fuse(alpha)
-    result |= {"top1": top_k(fused, labels, 1), "top5": top_k(fused, labels, 5), "alpha": alpha}
+    result |= {"top1": top_k(fused, labels, 1), "top5": top5(fused, labels), "alpha": alpha}
     extra = [name for name in scores if name not in ("joint", "bone")]
     if extra:
         result["streams"] = {
@@ -96,6 +102,7 @@ def fuse_dataset(
     data: str | os.PathLike[str] = "data",
     alpha: float = 1.0,
     search_alpha: bool = False,
+    allow_stale: bool = False,
 ) -> dict[str, Any]:
     """`fuse_scores` on the usual places of a data set ("ntu/xsub", "kinetics", ...).
 
@@ -107,7 +114,16 @@ def fuse_dataset(
     label = Path(data) / name / "val_label.pkl"
     if not label.is_file() and find_part(label) is None:
         raise ValueError(f"{label}: no such label file: run `prep` for {name} or give --label")
-    return fuse_scores(files, label, alpha, search_alpha)
+    return fuse_scores(files, label, alpha, search_alpha, allow_stale=allow_stale)
+
+
+def _check_fresh(score_files: Mapping[str, str | os.PathLike[str]], allow_stale: bool) -> None:
+    for stream, path in score_files.items():
+        reason = stale_reason(path) if Path(path).is_file() else ""
+        if reason and not allow_stale:
+            raise ValueError(f"{path}: {reason}: test the {stream} stream again, or give --allow-stale")
+        if reason:
+            print(f"{path}: {reason}: taken all the same", file=sys.stderr)
 
 
 def parse_streams(texts: Iterable[str]) -> tuple[dict[str, str], dict[str, float | None]]:
@@ -260,8 +276,8 @@ def _best_alpha(fuse: Callable[[float], np.ndarray], labels: np.ndarray) -> floa
 
 
 def _usual_score_file(folder: Path, stream: str) -> Path:
-    places = [folder / part.format(stream=stream) / SCORE_FILE for part in TEST_FOLDERS]
-    for place in places:
-        if place.is_file():
-            return place
-    raise ValueError(f"{places[-1]}: no such score file, nor {places[0]}: run `test` for the {stream} stream")
+    places = [folder / part.format(stream=stream) / SCORE_FILE for part in SCORE_FOLDERS]
+    there = [place for place in places if place.is_file()]
+    if not there:
+        raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run `test` for the {stream} stream")
+    return next((place for place in there if not stale_reason(place)), there[0])

@@ -17,6 +17,7 @@ from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, is_there, open_array, open_clips
 from agcn.draws import middle
 from agcn.feed import Feed, chunks_in_order
+from agcn.mismatches import input_settings
 from agcn.model import Model
 from agcn.settings import Config, FeederArgs
 from native_prep.catalog import DATASETS, Dataset, missing_samples
@@ -26,8 +27,6 @@ from native_prep.reference import prepare_raw_clip
 from native_prep.synth import joint_batch, synth
 
 DEFAULT_FRAMES = 300
-# Where the clips are and how they are read says nothing about the input.
-_PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap")
 
 
 def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
@@ -74,11 +73,6 @@ def feeder_settings(config: Config) -> dict[str, Any]:
                 + (", or with make_stream, which changes joints and makes bones of them" if key in own else "")
             )
     return input_settings(config)
-
-
-def input_settings(config: Config) -> dict[str, Any]:
-    """The parts of the test feeder's arguments that change a clip, as plain values."""
-    return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
 
 
 def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agcn.checkpoint import load_weights
-from agcn.config import load_config
+from agcn.mismatches import mismatches
 from agcn.model import Model, build_model
 from agcn.settings import Config
 from export.aot import check_can_build
@@ -20,7 +20,6 @@ from export.inputs import (
     check_raw_shape,
     dataset_of,
     feeder_settings,
-    input_settings,
     input_shape,
     raw_clips,
 )
@@ -148,7 +147,8 @@ def make_request(
         check_can_build(aot)
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
-        picked, refittable or refit is not None, None, dense, aot, _doubts(config, given),
+        picked, refittable or refit is not None, None, dense, aot,
+        [doubt for path in given.values() for doubt in mismatches(config, path, _MAY_DIFFER)],
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 
@@ -223,29 +223,6 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
     model = build_model(config.model, config.model_args).eval()
     load_weights(model, Path(weights))
     return model
-
-
-def _doubts(config: Config, weights: Mapping[str, str | os.PathLike[str]]) -> list[str]:
-    """How clips were changed for a checkpoint's model and will not be here, where its configuration lies beside it."""
-    found, ours = [], input_settings(config)
-    for path in weights.values():
-        file = Path(path).with_name("config.yaml")
-        if not file.is_file():
-            continue
-        try:
-            own = load_config(file)
-        except ValueError as error:
-            found.append(f"{path}: whether it is for such clips is not known: {error}")
-            continue
-        may_differ = set(_MAY_DIFFER)
-        if own.stream != "joint" and not own.test_feeder_args.make_stream:
-            may_differ.add("centre")  # bones are the same wherever the joints are: their files are not centred
-        found += [
-            f"{path}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
-            for key, value in input_settings(own).items()
-            if value != ours[key] and key not in may_differ
-        ]
-    return found
 
 
 def request_notes(request: Request, targets: Sequence[str]) -> list[str]:

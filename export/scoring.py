@@ -1,5 +1,7 @@
 """`predict --store`: the scores of many packed shards, in one process or in several that torchrun starts."""
 
+import hashlib
+import json
 import os
 import sys
 import time
@@ -15,12 +17,13 @@ import torch
 
 from agcn.data import Clips
 from agcn.parallel import World, open_world
+from agcn.score_files import put_scores
 from export.inputs import feeder_from, input_batches
 from export.runtime import Engine, open_engine
-from native_prep.files import OutputSet, save_pickle
+from native_prep.files import OutputSet
 from native_prep.progress import Progress
 from native_prep.store import FOLDER, Store
-from native_prep.store_format import STORE
+from native_prep.store_format import STORE, sha256
 from native_prep.streams import STREAMS
 
 T = TypeVar("T")
@@ -77,7 +80,7 @@ def score_stores(
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         shards, engine = _together(world, lambda: _open(folder, paths, part, Path(out), runtime))
         rows = _score(engine, shards, world)
-        files = _together(world, lambda: _write(Path(out), rows) if world.leads else [])
+        files = _together(world, lambda: _write(Path(out), rows, engine, shards) if world.leads else [])
     count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
     return {
         "clips": count,
@@ -221,12 +224,27 @@ def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
     return rows
 
 
-def _write(out: Path, rows: dict[str, np.ndarray]) -> list[str]:
-    """Score files of the sum and of each stream; their paths."""
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Sequence[Shard]) -> list[str]:
+    """Score files of the sum and of each stream, each with its note; their paths."""
     names = sorted(rows)
     table = np.stack([rows[name] for name in names], axis=1)  # (S + 1, N, num_class)
     streams = [out.with_name(f"{out.stem}_{stream}{out.suffix}") for stream in STREAMS[: len(table) - 1]]
+    sources = engine.manifest.sources
+    weights = [*({stream: sources[stream]} for stream in engine.manifest.streams), sources]
+    stores = sorted({shard.store.folder for shard in shards})
+    about = {
+        "config_sha256": _hash(engine.manifest.feeder_args),
+        "data": {
+            "path": ", ".join(map(str, stores)),
+            "clips": len(names),
+            "sha256": _hash([names, sorted(sha256(folder / STORE) for folder in stores)]),
+        },
+    }
     with OutputSet() as outputs:
-        for path, scores in zip((*streams, out), table, strict=True):
-            save_pickle(outputs.part(path), dict(zip(names, scores, strict=True)))
+        for path, scores, files in zip((*streams, out), table, weights, strict=True):
+            put_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **about})
     return [str(path) for path in (out, *streams)]

@@ -21,9 +21,9 @@ PROMISED = {
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
         "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device", "--resume",
-        "--profile", "--work-dir", "--set",
+        "--overwrite", "--profile", "--work-dir", "--set",
     },
-    "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set"},
+    "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set", "--overwrite"},
     "export-trt": {
         "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
@@ -32,7 +32,7 @@ PROMISED = {
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
-        "--engine", "--config", "--runtime",
+        "--engine", "--config", "--runtime", "--allow-stale",
     },
     "predict": {
         "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window", "--stride",

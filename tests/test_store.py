@@ -15,6 +15,7 @@ from prep_files import NAMES, ntu_lines, person, write_kinetics_folder, write_nt
 
 from agcn.data import normalisation, open_clips, read_labels
 from agcn.feed import Feed, chunks_in_order
+from agcn.score_files import SCORE_FILE
 from agcn.settings import FeederArgs
 from export import fusion
 from native_prep.catalog import get_dataset, missing_samples
@@ -180,7 +181,7 @@ def test_fusing_with_the_store_alone(ntu: Path, tmp_path: Path):
     scores = {name: np.eye(60, dtype=np.float32)[one] for name, one in zip(names, labels, strict=True)}
     for stream in ("joint", "bone"):
         (tmp_path / "work/xview" / f"agcn_{stream}").mkdir(parents=True)
-        save_pickle(tmp_path / "work/xview" / f"agcn_{stream}" / fusion.SCORE_FILE, scores)
+        save_pickle(tmp_path / "work/xview" / f"agcn_{stream}" / SCORE_FILE, scores)
     result = fusion.fuse_dataset("xview", tmp_path / "work", ntu / "data")
     assert (result["clips"], result["top1"]) == (len(names), 1.0)
 
