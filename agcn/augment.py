@@ -1,7 +1,8 @@
 """What happens to a batch of clips before the model sees it, as tensor operations on the device of the batch.
 
 Letters: B clips, C channels, T frames, V joints, M bodies, W frames after sampling. What the original has too
-(feeders/tools.py) has its distributions.
+(feeders/tools.py) has its distributions. Where channels are x y score, joints are turned and fitted in the plane of the
+picture, as if they had no depth: scores stay what they are, and joints whose score is 0 stay zero.
 """
 
 import math
@@ -41,11 +42,11 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     Raises:
         ValueError: the layout names no joints that `args.align` or `args.random_flip` needs.
     """
-    draws = Draws(uniform)
+    draws, image = Draws(uniform), layout.coordinates == "image"
     if args.reorder:
         x = reorder_clips(x)
     if args.centre:
-        x = centre_clips(x, layout.centre)
+        x = centre_clips(x, layout.centre, image)
     if args.align:
         x = align_clips(x, layout)
     if args.random_shift:
@@ -61,12 +62,13 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     if args.random_move:
         x = random_move(x, draws)
     if any(args.random_rotate):
-        x = random_rotate(x, args.random_rotate, draws)
+        x = random_rotate(x, args.random_rotate, draws, image)
     if args.random_scale != (1.0, 1.0):
         low, high = args.random_scale
-        x = x * (low + (high - low) * draws.take(1))[:, :, None, None, None]
+        factor = (low + (high - low) * draws.take(1))[:, :, None, None, None]
+        x = torch.cat([x[:, :2] * factor, x[:, 2:]], dim=1) if image else x * factor
     if args.fit:
-        x = fit_clips(x, args.fit)
+        x = fit_clips(x, args.fit, image)
     x = make_stream(x, args.make_stream, layout)
     if args.random_drop:
         x = random_drop(x, args.random_drop, layout, draws)
@@ -89,20 +91,31 @@ def random_move(x: Tensor, draws: Draws) -> Tensor:
     return torch.cat([moved_x[:, None], moved_y[:, None], x[:, 2:]], dim=1)
 
 
-def centre_clips(x: Tensor, centre: int) -> Tensor:
+def _present(x: Tensor, image: bool) -> Tensor:
+    """Which bodies are in which frames, bool (B, 1, T, 1, M), or of x y score which joints, (B, 1, T, V, M)."""
+    return x[:, 2:3] != 0 if image else (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)
+
+
+def centre_clips(x: Tensor, centre: int, image: bool = False) -> Tensor:
     """Moves joint `centre` of body 0 in the first valid frame to the origin; absent bodies stay zero."""
     first, _ = valid_span(x)
     origin = x[torch.arange(len(x), device=x.device), :, first, centre, 0]  # (B, C)
-    present = (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)  # (B, 1, T, 1, M)
-    return (x - origin[:, :, None, None, None]) * present
+    if image:
+        origin = torch.cat([origin[:, :2], torch.zeros_like(origin[:, 2:])], dim=1)
+    return (x - origin[:, :, None, None, None]) * _present(x, image)
 
 
-def fit_clips(x: Tensor, fit: str) -> Tensor:
+def fit_clips(x: Tensor, fit: str, image: bool = False) -> Tensor:
     """Scales each clip so that its joints just fill -1 .. 1, on each axis ("axes") or on the longest ("clip").
 
     Absent bodies stay zero; an axis along which nothing differs becomes 0.
     """
-    present = (x != 0).any(dim=3, keepdim=True).any(dim=1, keepdim=True)  # (B, 1, T, 1, M)
+    if image:
+        return torch.cat([_fitted(x[:, :2], _present(x, image), fit), x[:, 2:]], dim=1)
+    return _fitted(x, _present(x, image), fit)
+
+
+def _fitted(x: Tensor, present: Tensor, fit: str) -> Tensor:
     low = x.masked_fill(~present, math.inf).amin(dim=(2, 3, 4), keepdim=True)  # (B, C, 1, 1, 1)
     high = x.masked_fill(~present, -math.inf).amax(dim=(2, 3, 4), keepdim=True)
     half = (high - low) / 2
@@ -125,8 +138,10 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
     """Turns each clip about y so that body 0's shoulders and hips lie along x, by the mean of its first valid frames.
 
     Raises:
-        ValueError: the layout names no shoulders or hips.
+        ValueError: the layout names no shoulders or hips, or is of x y score.
     """
+    if layout.coordinates == "image":
+        raise ValueError(f"align: is for x y z, the layout {layout.name} has x y score: leave align out")
     lines = [(f"left {part}", f"right {part}") for part in ("shoulder", "hip")]
     missing = [name for line in lines for name in line if name not in layout.joints]
     if missing:
@@ -167,13 +182,15 @@ def random_drop(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
     return x.masked_fill(hidden[:, None, None, :, None], 0.0)
 
 
-def random_rotate(x: Tensor, largest: tuple[float, ...], draws: Draws) -> Tensor:
+def random_rotate(x: Tensor, largest: tuple[float, ...], draws: Draws, image: bool = False) -> Tensor:
     """Turns each clip about x, then y, then z, by angles within +- `largest` degrees."""
     limits = torch.tensor(largest, device=x.device) * (math.pi / 180.0)
     angles = (2.0 * draws.take(3) - 1.0) * limits  # (B, 3)
     turn = torch.eye(3, device=x.device).expand(len(x), 3, 3)
     for axis in range(3):
         turn = _about(axis, angles[:, axis]) @ turn
+    if image:  # in the picture again: those turned away from it are only narrower
+        return torch.cat([torch.einsum("bij,bjtvm->bitvm", turn[:, :2, :2], x[:, :2]), x[:, 2:]], dim=1)
     return torch.einsum("bij,bjtvm->bitvm", turn, x)
 
 

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from agcn.coerce import coerce, nearest
 from agcn.model import model_arguments
 from agcn.settings import Config, FeederArgs
+from native_prep.custom import custom_file, read_about
+from native_prep.layouts import LAYOUTS
 from native_prep.streams import STREAMS
 from native_prep.yaml_file import dump_yaml, read_yaml, yaml_value
 
@@ -47,7 +49,9 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
     for key in ("train_feeder_args", "test_feeder_args"):
         values[key] = _feeder(raw.pop(key, None), key, name, where)
     values |= _known(Config, raw, "", where)
-    values["model_args"] = model_arguments(values.get("model_args", {}), lambda key: where(key) + ": ")
+    told = _told_by_data(values["train_feeder_args"], values["test_feeder_args"])
+    model_args = {**told, **values.get("model_args", {})}
+    values["model_args"] = model_arguments(model_args, lambda key: where(key) + ": ")
     return _build(Config, values, "", where)
 
 
@@ -60,6 +64,17 @@ def _without_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_tuples(inner) for key, inner in value.items()}
     return list(value) if isinstance(value, tuple) else value
+
+
+def _told_by_data(*feeders: FeederArgs) -> dict[str, Any]:
+    """The model's arguments that one's own data say themselves; {} for other data and where they are not at hand."""
+    for feeder in feeders:
+        if about := read_about(feeder.data_path):
+            name, joints = about["layout"]["name"], len(about["layout"]["joints"])
+            graph = name if name in LAYOUTS else str(custom_file(feeder.data_path))
+            sizes = {"num_class": len(about["classes"]), "num_point": joints, "num_person": about["max_bodies"]}
+            return {**sizes, "graph": graph}
+    return {}
 
 
 class _Where:

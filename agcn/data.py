@@ -13,7 +13,7 @@ import numpy as np
 from agcn.model import Model
 from agcn.settings import FeederArgs
 from native_prep.array_file import load_array
-from native_prep.custom import check_layout
+from native_prep.custom import check_layout, read_about
 from native_prep.labels import read_labels as read_label_file
 from native_prep.store import find_part
 from native_prep.store_read import StreamArray
@@ -63,6 +63,13 @@ class Clips:
                 key = {"joints": "num_point and graph", "bodies": "num_person", "channels": "in_channels"}[what]
                 raise ValueError(f"{self.path}: has {theirs} {what}, the model {ours}: set model_args.{key}")
         check_layout(self.path, model.layout)
+        own = read_about(self.path).get("classes", [])
+        if own and len(own) != model.num_class:
+            named = ", ".join(own[:3]) + (", ..." if own[3:] else "")
+            raise ValueError(
+                f"{self.path}: was prepared with {len(own)} classes ({named}), "
+                f"the model has {model.num_class}: leave model_args.num_class out, or set it to {len(own)}"
+            )
         if self.labels.size and int(self.labels.max()) >= model.num_class:
             worst = int(self.labels.argmax())
             raise ValueError(

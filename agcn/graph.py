@@ -1,13 +1,16 @@
 """The fixed graph A of a skeleton, and which skeleton a configuration means."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agcn.coerce import nearest
-from native_prep.layout_file import SUFFIXES, load_layout
+from native_prep.custom import read_about
+from native_prep.layout_file import SUFFIXES, layout_from_dict, load_layout
 from native_prep.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Edge, Layout, layout_from_edges
+from native_prep.outputs import CUSTOM
 
 # The original's configurations name a Python class; NW-UCLA's name is the one that later forks agreed on.
 _CLASS_NAMES = {
@@ -44,8 +47,8 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
 
     Args:
         graph: a class name of the original (`graph.ntu_rgb_d.Graph`), the name of a layout (`ntu`), a YAML file that
-            describes one (see `native_prep.layout_file`), or, with `edges` in graph_args, any name for one's own
-            skeleton, or None.
+            describes one (see `native_prep.layout_file`), the `custom.json` of `prep custom`, or, with `edges` in
+            graph_args, any name for one's own skeleton, or None.
         graph_args: `labeling_mode` ("spatial" is the only one), `edges` [[child, parent], ...] counted from 0,
             `num_joints`, `centre`.
 
@@ -62,13 +65,16 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
     if "edges" in args:
         return _own_layout(graph, args)
     if graph is None:
-        raise ValueError(f"model_args: no graph: use one of {', '.join(_CLASS_NAMES)}, or give graph_args edges")
+        known = ", ".join(_CLASS_NAMES)
+        raise ValueError(f"model_args: no graph: run prep custom first, whose data say it, or use one of {known}")
     if graph in _CLASS_NAMES:
         return _CLASS_NAMES[graph]
     if graph in LAYOUTS:
         return LAYOUTS[graph]
     if graph.endswith(SUFFIXES):
         return load_layout(graph)
+    if Path(graph).name == CUSTOM and (about := read_about(graph)):
+        return layout_from_dict(about["layout"])
     raise ValueError(f"model_args: graph {graph!r} is not known: {nearest(graph, [*_CLASS_NAMES, *LAYOUTS])}")
 
 

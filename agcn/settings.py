@@ -36,7 +36,7 @@ class FeederArgs:
             frames seem sorted by name (of joints: with make_stream for every stream).
         centre: puts the layout's centre joint of body 0 in its first valid frame at the origin (joint stream only,
             the other streams are differences already; with make_stream every one).
-        random_rotate: largest angle about the x, y and z axis.
+        random_rotate: largest angle about the x, y and z axis; poses in pictures have no depth and become narrower.
         random_scale: smallest and largest factor.
         random_flip: share of the clips that are mirrored, x to -x, left joints in the places of right ones (PYSKL);
             centre them first.

@@ -89,11 +89,16 @@ class Manifest:
 
     def check_shape(self, shape: tuple[int, ...], what: str, place: str | os.PathLike[str]) -> None:
         """Raises ValueError where (C, T, V, M) of `what` is not the engine's; `place` is the engine's folder."""
-        for letter, ours, theirs in zip("CTVM", self.shape, shape, strict=True):
-            if ours != theirs:
-                raise ValueError(
-                    f"{place}: engine for {letter}={ours}, {what} gives {letter}={theirs}: export again for it"
-                )
+        check_shape(self.shape, shape, what, place)
+
+
+def check_shape(wanted: tuple[int, ...], shape: tuple[int, ...], what: str, place: str | os.PathLike[str]) -> None:
+    """Raises ValueError where (C, T, V, M) of `what` is not the one that an engine in `place` wants."""
+    for letter, ours, theirs in zip("CTVM", wanted, shape, strict=True):
+        if ours != theirs:
+            raise ValueError(
+                f"{place}: engine for {letter}={ours}, {what} gives {letter}={theirs}: export again for it"
+            )
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

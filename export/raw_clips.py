@@ -4,17 +4,19 @@ prepares them itself."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from agcn.settings import FeederArgs
-from export.inputs import feeder_from, to_input
-from export.manifest import Manifest
+from agcn.model import Model
+from agcn.settings import Config, FeederArgs
+from export.inputs import dataset_of, feeder_from, feeder_settings, input_shape, prepared_frames, to_input
+from export.manifest import Manifest, check_shape
 from native_prep.catalog import get_dataset
 from native_prep.clips import read_clip, read_raw_clip
-from native_prep.custom import custom_clip, read_custom_clip
+from native_prep.custom import custom_clip, read_about, read_custom_clip
 from native_prep.frames import prepare_frames, raw_frames
 from native_prep.layout_file import layout_from_dict
 from native_prep.people import read_people
@@ -40,6 +42,56 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@dataclass(frozen=True)
+class ClipForm:
+    """What of a network decides about its input, as a manifest has it; see `Manifest`."""
+
+    dataset: str
+    layout: str
+    custom: dict[str, Any]
+    feeder_args: dict[str, Any]
+    shape: tuple[int, int, int, int]
+    prepared_frames: int
+    with_prep: bool = False
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return self.shape[1]
+
+
+def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np.ndarray:
+    """A raw recording as `test` shows it to `model`: what `predict` gives an engine of it.
+
+    `read_clip` alone is what `prep` makes of the file; between it and the model lies what `test_feeder_args` asks for.
+
+    >>> model(torch.from_numpy(read_input("S001C001P001R001A001.skeleton", config, model)))
+
+    Args:
+        path: a raw file of the data set; of one's own, a file or folder of a clip.
+        config: of the model's stream.
+        model: as `config` describes it.
+
+    Returns:
+        float32 (1, C, T, V, M).
+
+    Raises:
+        EmptyClip: nobody is in it.
+        ValueError: the recording does not fit the model, or cannot be read (file and line); streams that are each
+            changed in a way of their own.
+    """
+    about = read_about(config.test_feeder_args.data_path)
+    form = ClipForm(
+        "custom" if about else dataset_of(model.layout, model.num_class),
+        model.layout.name,
+        about,
+        {**feeder_settings(config), "make_stream": config.stream},
+        input_shape(config, model),
+        prepared_frames(config),
+    )
+    return RawClips(form, config.config).read(os.fspath(path))
+
+
 class RawClips:
     """Raw clips for one engine.
 
@@ -55,7 +107,7 @@ class RawClips:
         ValueError: the engine is for a skeleton whose raw files are not known.
     """
 
-    def __init__(self, manifest: Manifest, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, manifest: Manifest | ClipForm, folder: str | os.PathLike[str]) -> None:
         if not manifest.dataset:
             raise ValueError(
                 f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
@@ -147,5 +199,5 @@ class RawClips:
 
     def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs) -> np.ndarray:
         found = to_input(clip, args, self.layout)
-        self._manifest.check_shape(found.shape[1:], what, self._folder)
+        check_shape(self._manifest.shape, found.shape[1:], what, self._folder)
         return found

@@ -37,7 +37,9 @@ def read_raw_clip(path: str | os.PathLike[str], dataset: str, max_frames: int) -
 def read_clip(
     path: str | os.PathLike[str], dataset: str, max_frames: int | None = None, filled: int | None = None
 ) -> np.ndarray:
-    """A raw file as the joint clip that a network of that data set sees.
+    """A raw file as the joint clip that `prep` makes of it.
+
+    A model sees what `test_feeder_args` makes of that: sampled, centred, ...; `export.raw_clips.read_input` gives it.
 
     Args:
         path: a `.skeleton` file (ntu60, ntu120) or a JSON file (kinetics, nw-ucla).

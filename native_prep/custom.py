@@ -16,7 +16,7 @@ from native_prep.layouts import Layout
 from native_prep.outputs import CUSTOM, check_formats
 from native_prep.pose_align import turn_doubts
 from native_prep.pose_files import read_pose_file
-from native_prep.pose_labels import read_classes
+from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
 from native_prep.poses import BadClip, Poses, PoseSettings, keep_bodies, make_clip, place_bodies
@@ -107,6 +107,7 @@ def write_source(
         return bodies, bodies.shape[1]
 
     about = _about(layout, settings, found.classes)
+    about["classes"] = _classes_beside(about, folder, {clip.side for clip in found.clips})
     files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
@@ -120,6 +121,31 @@ def write_source(
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
     return {**result, "warnings": warnings}
+
+
+def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:
+    """The names of the classes, with those of the other side, which an earlier run into the same folder has made.
+
+    Raises:
+        ValueError: the other side was made with other settings, or has other classes.
+    """
+    ours: list[str] = about["classes"]
+    others = [side for side in SIDES if side not in sides and (folder / f"{side}_label.pkl").is_file()]
+    before = read_about(folder / "of_any_array.npy") if others else {}
+    if not before:
+        return ours
+    differ = [key for key in about if key != "classes" and before.get(key, about[key]) != about[key]]
+    if differ:
+        raise ValueError(
+            f"{folder}: its {others[0]} clips were prepared with another {differ[0].replace('_', ' ')}: prepare both "
+            "sides alike, or name another --out-folder"
+        )
+    theirs: list[str] = before["classes"]
+    if all(names == number_classes(len(names)) for names in (ours, theirs)):
+        return max(ours, theirs, key=len)
+    if ours != theirs:
+        raise ValueError(f"{folder}: its {others[0]} clips have other classes: give both runs the same --class-list")
+    return ours
 
 
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
@@ -165,14 +191,19 @@ def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[s
     }
 
 
+def custom_file(data_path: str | os.PathLike[str]) -> Path:
+    """Where `prep custom` noted what it knows of an array that it wrote."""
+    folder = Path(data_path).parent
+    return (folder.parent if folder.name == FOLDER else folder) / CUSTOM
+
+
 def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
     """What `prep custom` noted beside an array that it wrote; {} beside other arrays.
 
     Raises:
         ValueError: the note is damaged, or of another version.
     """
-    folder = Path(data_path).parent
-    path = (folder.parent if folder.name == FOLDER else folder) / CUSTOM
+    path = custom_file(data_path)
     if not path.is_file():
         return {}
     try:

@@ -3,6 +3,7 @@
 `AGCN_FUZZ=100000 python -m pytest tests/test_agcn_run.py -k mutations` tries that many mutated files.
 """
 
+import json
 import os
 import random
 import shutil
@@ -171,6 +172,11 @@ def test_program_says_what_is_wrong(program: Path, package: tuple[Path, EngineFi
         done = small.run(program, *words)
         assert (done.returncode, done.stdout) == (2, ""), words
         assert done.stderr.startswith(f"Error: {told}") and done.stderr.count("\n") == 1, done.stderr
+    empty = tmp_path / "empty.skeleton"
+    empty.write_text("2\n0\n0\n")
+    done = small.run(program, *engine, "--json", str(empty))
+    assert (done.returncode, json.loads(done.stdout)["clips"]) == (0, [{"clip": str(empty), "top": []}])
+    assert done.stderr == f"{empty}: nobody is seen in any of its frames: it has no answer\n"
     done = small.run(program, "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: agcn_run")
 

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pose_files import write_array_folder
 
 from agcn.config import Config, FeederArgs, load_config, to_yaml
 from agcn.model import build_model
+from native_prep.custom import prepare_custom
+from native_prep.layouts import COCO17
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -141,14 +144,22 @@ def test_recipe_keys(key: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_own_files(path: Path) -> None:
+def test_own_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if path.stem.startswith("custom"):  # the model's sizes are those of the data
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match="no graph: run prep custom first"):
+            build_model("agcn", load_config(path, stream="bone_motion").model_args)
+        raw = write_array_folder(tmp_path / "raw", clips=4)
+        prepare_custom(raw, "data/custom", layout="coco17", image_size="640x480", max_bodies=3)
     config = load_config(path, stream="bone_motion")
     assert config.work_dir.endswith("agcn_bone_motion") and config.name.endswith("agcn_bone_motion")
     made = config.test_feeder_args.make_stream
     assert made in ("", "bone_motion")
     assert config.test_feeder_args.data_path.endswith(f"/val_data_{'joint' if made else 'bone_motion'}.npy")
     assert config.train_feeder_args.make_stream == made
-    build_model(config.model, config.model_args)
+    model = build_model(config.model, config.model_args)
+    if path.stem.startswith("custom"):
+        assert (model.num_class, model.num_point, model.num_person, model.layout) == (2, 17, 3, COCO17)
 
 
 def test_overrides(original: Path) -> None:

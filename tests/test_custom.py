@@ -231,7 +231,6 @@ def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x48
         for key in ("data_path", "label_path"):
             args[key] = args[key].replace("data/custom", str(tmp_path / "data"))
         args["window_size"] = 16
-    config["model_args"] |= {"num_class": 2, "graph": layout}
     config |= {"work_dir": str(tmp_path / "work_{stream}"), "num_epoch": 1, "batch_size": 4, "warm_up_epoch": 0}
     path = tmp_path / "custom.yaml"
     path.write_text(yaml.safe_dump(config))

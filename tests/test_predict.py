@@ -20,7 +20,7 @@ from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
 from export.parity import plain_answers
 from export.predict import fuse_engine, predict
-from export.raw_clips import RawClips
+from export.raw_clips import RawClips, read_input
 from native_prep.catalog import DATASETS, class_names
 from native_prep.clips import read_clip
 from native_prep.layouts import NTU
@@ -54,6 +54,43 @@ def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> 
         assert [one["label"] for one in clip["top"]] == order.tolist()
         assert [one["class"] for one in clip["top"]] == [class_names("ntu60")[label] for label in order]
         np.testing.assert_allclose([one["score"] for one in clip["top"]], chances[order], rtol=1e-3, atol=1e-6)
+
+
+def test_clips_that_nobody_is_in_have_no_answer(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synth("ntu60", tmp_path / "raw", clips=2, classes=2, seed=1, frames=24)
+    first, last = sorted((tmp_path / "raw").rglob("*.skeleton"))
+    empty = tmp_path / "S001C001P001R001A001.skeleton"
+    empty.write_text("3\n0\n0\n0\n")
+    alone = predict(exported / "engine", [first, last], top=2, runtime="onnxruntime")["clips"]
+    found = predict(exported / "engine", [first, empty, last], top=2, runtime="onnxruntime")["clips"]
+    assert found[1] == {"clip": str(empty), "top": []}
+    assert [one["clip"] for one in found] == [str(first), str(empty), str(last)]
+    for one, other in zip((found[0], found[2]), alone, strict=True):
+        assert [best["label"] for best in one["top"]] == [best["label"] for best in other["top"]]
+    assert f"{empty}: nobody is seen in any of its frames: it has no answer" in capsys.readouterr().err
+    assert predict(exported / "engine", [empty], runtime="onnxruntime")["clips"] == [{"clip": str(empty), "top": []}]
+
+
+def test_a_recording_as_its_model_wants_it(exported: Path, tmp_path: Path) -> None:
+    """`read_clip` is what prep makes of a file, not what a model sees: `read_input` is, and gives predict's answer."""
+    synth("ntu60", tmp_path / "raw", clips=1, classes=1, seed=1, frames=24)
+    (path,) = (tmp_path / "raw").rglob("*.skeleton")
+    logits = []
+    for stream in ("joint", "bone"):
+        config = load_config(exported / "config.yaml", stream)
+        model = build_model(config.model, config.model_args).eval()
+        load_weights(model, exported / f"{stream}.pt")
+        with three_blocks(), torch.no_grad():
+            logits.append(model(torch.from_numpy(read_input(path, config, model)))[0])
+            if stream == "joint":
+                direct = model(torch.from_numpy(read_clip(path, "ntu60")[None]))[0]
+    assert not torch.allclose(direct, logits[0], atol=1e-2)
+    chances = torch.softmax(logits[0] + 0.5 * logits[1], dim=0).numpy()
+    (clip,) = predict(exported / "engine", [path], top=CLASSES, runtime="onnxruntime")["clips"]
+    expected = chances[[one["label"] for one in clip["top"]]]
+    np.testing.assert_allclose([one["score"] for one in clip["top"]], expected, rtol=1e-3, atol=1e-6)
 
 
 def test_more_than_there_are(exported: Path, tmp_path: Path) -> None:

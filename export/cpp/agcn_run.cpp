@@ -94,7 +94,10 @@ std::string run(const Options& options) {
   std::string out = options.json ? "{\"command\": \"agcn_run\", \"clips\": [" : "";
   for (const std::string& path : options.clips) {
     const auto frames = agcn::parse_skeleton(path, agcn::read_text(path), network->frames);
-    const std::string answer = best(options, *network, network->scores(agcn::make_clip(frames, network->frames)));
+    const auto clip = agcn::make_clip(frames, network->frames);
+    const bool empty = std::all_of(clip.begin(), clip.end(), [](float number) { return number == 0; });
+    if (empty) std::cerr << path << ": nobody is seen in any of its frames: it has no answer\n";
+    const std::string answer = empty ? "" : best(options, *network, network->scores(clip));
     if (options.json) out += (out.back() == '[' ? "" : ", ") + ("{\"clip\": " + json_text(path)) + ", \"top\": [" + answer + "]}";
     else out += path + '\n' + answer;
   }
