@@ -109,8 +109,8 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str) -> str:
     if len(points[0, 0]) > 1 and 0 < largest * factor < least:
         return f"{told}, expected more than {least / factor:g}: {_likely_unit(largest, unit)}"
     if max(-low, high) * factor > FARTHEST:
-        advice = _likely_unit(largest, unit) if largest else "are they of another unit?"
-        return f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}: {advice}"
+        told = f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}"
+        return f"{told}: count them from the camera or from the middle of the room"
     return ""
 
 

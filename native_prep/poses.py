@@ -107,7 +107,7 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     Raises:
         BadClip: another shape or joint count, what is no finite number.
     """
-    array = _as_array(points, path, what, "points")
+    array = as_array(points, path, what)
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.dtype.kind not in "fiu" or array.shape[3] not in (2, 3):
@@ -115,7 +115,7 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     check_joints(array.shape[2], layout, path, what)
     flat = array.shape[3] == 2
     if scores is not None:
-        score = _as_array(scores, path, what, "scores")
+        score = as_array(scores, path, what, "scores")
         if score.shape != array.shape[:3] or score.dtype.kind not in "fiu":
             raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: mend them")
         array = np.concatenate([array[..., :2], score[..., None]], axis=3, dtype=np.float32)
@@ -135,7 +135,8 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     return found
 
 
-def _as_array(values: Any, path: str, what: str, name: str) -> np.ndarray:
+def as_array(values: Any, path: str, what: str = "", name: str = "points") -> np.ndarray:
+    """Numbers as one array; raises BadClip for lists of different lengths."""
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:

@@ -13,10 +13,10 @@ from agcn.train import train
 from native_prep import synth_motion
 from native_prep.layout_file import layout_as_dict
 from native_prep.layouts import NTU, NW_UCLA
+from native_prep.own_clips import Clip, write_clips
 from native_prep.pose_align import turn_doubts
 from native_prep.poses import Poses, PoseSettings, make_clip
 from native_prep.reference import normalise_ntu
-from native_prep.write_clips import Clip, write_clips
 
 # Kinect v1's 20 joints, as MSR Action3D and many recordings of one's own have them.
 KINECT20 = replace(NW_UCLA, name="kinect20", spine=(0, 1), shoulders=(8, 4))

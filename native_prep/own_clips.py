@@ -17,7 +17,7 @@ from native_prep.layouts import Layout
 from native_prep.outputs import check_formats
 from native_prep.pose_labels import number_labels
 from native_prep.pose_sources import PoseClip, PoseSource
-from native_prep.poses import BadClip, Poses, PoseSettings, checked_points
+from native_prep.poses import BadClip, Poses, PoseSettings, as_array, checked_points
 from native_prep.recordings import SIDES
 from native_prep.streams import check_streams
 
@@ -113,10 +113,9 @@ def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] 
         files[clip.name] = room / f"{number}.npy"
         rows.append((clip.name, str(clip.label), clip.split, 0))
         try:
-            points = np.asarray(clip.joints)
-            points = (
-                np.nan_to_num(points, nan=0.0, posinf=np.inf, neginf=-np.inf) if points.dtype.kind == "f" else points
-            )
+            points = as_array(clip.joints, where)
+            if points.dtype.kind == "f":  # what is infinite stays: that is no way to say "not seen"
+                points = np.where(np.isnan(points), 0, points)
             np.save(files[clip.name], checked_points(points, layout, where))
         except BadClip as error:
             bad.append(error.bad)
