@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,9 @@ def predict(
                 answers = engine.run(np.concatenate(list(read.values())))[-1]
                 found |= {path: best_classes(scores, manifest, top) for path, scores in zip(read, answers, strict=True)}
             progress.update(len(paths[start : start + _BATCH]))
+    if empty := [path for path in paths if path not in found]:
+        named = ", ".join(empty[:3]) + (", ..." if empty[3:] else "")
+        print(f"nobody is seen in {len(empty)} of the clips, they have no answer: {named}", file=sys.stderr)
     return {
         "clips": [{"clip": path, "top": found.get(path, [])} for path in paths],
         "runtime": f"{engine.runtime} on {engine.device}",
@@ -71,10 +75,8 @@ def _read_clips(raw: RawClips, paths: Sequence[str]) -> dict[str, np.ndarray]:
     """Clips by path, without those that nobody is in."""
     read = {}
     for path in paths:
-        try:
+        with suppress(EmptyClip):
             read[path] = raw.read(path)
-        except EmptyClip as error:
-            print(f"{error}: it has no answer", file=sys.stderr)
     return read
 
 

@@ -11,7 +11,7 @@ from agcn.augment import ANGLES, OFFSETS, SCALES, augment, draws_per_clip
 from agcn.draws import draw, middle
 from agcn.frames import reorder_clips, valid_span
 from agcn.settings import FeederArgs
-from native_prep.layouts import NW_UCLA, layout_from_edges
+from native_prep.layouts import COCO17, NW_UCLA, layout_from_edges
 from native_prep.streams import STREAMS, stream_of
 
 T, V, M = 20, 5, 2
@@ -200,6 +200,29 @@ def test_rotation_and_scale_keep_shapes(clip: Tensor) -> None:
     scaled = many(clip, 200, random_scale=(0.5, 1.5))
     factor = scaled[:, 0, 5, 0, 0] / clip[0, 5, 0, 0]
     assert 0.5 <= factor.min() < 0.6 and 1.4 < factor.max() <= 1.5
+
+
+def test_poses_in_pictures_are_changed_in_their_plane() -> None:
+    """Scores stay, joints that were not seen stay zero, and turning a picture's people makes them narrower at most."""
+    rng = np.random.default_rng(4)
+    clip = torch.from_numpy(rng.uniform(-0.4, 0.5, (3, 8, 17, 2))).float()
+    clip[2] = torch.from_numpy(rng.uniform(0.3, 1.0, (8, 17, 2))).float()
+    clip[:, 2:5, 3] = 0
+    clip[:, 6:, :, 1] = 0
+    unseen = clip[2] == 0
+    settings = FeederArgs(centre=True, random_rotate=(45.0, 45.0, 45.0), random_scale=(0.5, 2.0), fit="axes")
+    uniform = torch.from_numpy(draw(0, 0, 0, 100, draws_per_clip(settings)))
+    seen = augment(clip.expand(100, *clip.shape), settings, uniform, COCO17)
+    assert torch.equal(seen[:, 2], clip[2].expand(100, *clip[2].shape))
+    assert not seen[:, :2].masked_select(unseen.expand_as(seen[:, :2])).any()
+    low, high = (getattr(seen[:, :2].flatten(2), name)(dim=2) for name in ("amin", "amax"))
+    torch.testing.assert_close(low, -torch.ones_like(low))
+    torch.testing.assert_close(high, torch.ones_like(high))
+    flat = FeederArgs(random_rotate=(60.0, 60.0, 0.0))
+    turned = augment(clip.expand(100, *clip.shape), flat, torch.from_numpy(draw(0, 0, 0, 100, 3)), COCO17)
+    assert (turned[:, :2].norm(dim=1) <= clip[:2].norm(dim=0) + 1e-5).all()
+    with pytest.raises(ValueError, match="align: is for x y z, the layout coco17 has x y score"):
+        augment(clip[None], FeederArgs(align=True), torch.zeros(1, 0), COCO17)
 
 
 def test_flip() -> None:

@@ -20,8 +20,8 @@ from prep_files import kinetics_clip, nw_ucla_clip, write_ntu
 
 from export import live as live_module
 from export.live import LiveSession, LiveSettings, predict_stream
-from export.live_frames import Frame, frames_of
-from export.live_sources import Arrival, follow_file, split_lines
+from export.live_frames import BadLine, Frame, FrameParser, frames_of
+from export.live_sources import Arrival, LineFrames, follow_file, split_lines
 from export.manifest import Manifest, read_manifest
 from export.predict import predict
 from native_prep.catalog import class_names, get_dataset
@@ -307,6 +307,38 @@ def test_other_skeletons(exported: Path, tmp_path: Path, dataset: str, joints: i
     assert [one["end_frame"] for one in found] == [19, 29, 39, 49] and found[0]["people"] == 3
     assert {one.shape for one in engine.shown} == {(1, 3, 40, joints, 1 if dataset == "nw-ucla" else 2)}
     assert engine.shown[-1].any(axis=(0, 1, 3)).all(axis=1)[:20].all() and not engine.shown[-1][:, :, 20:].any()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "joint", "words"),
+    [
+        ("ntu60", [300.0, -200.0, 2900.0], "a body is .*expected less than 10: give --unit"),
+        ("kinetics", [400.0, 250.0, 0.9], "coordinates from .* are pixels"),
+        ("kinetics", [0.4, 0.5, 87.0], r"stdin:1: body 0: scores are from 0 to 87.*, expected 0 to 1"),
+    ],
+)
+def test_numbers_that_cannot_be_meant(exported: Path, dataset: str, joint: list[float], words: str) -> None:
+    engine = engine_for(exported, dataset)
+    count = get_dataset(dataset).layout.num_joints
+    parser = FrameParser(get_dataset(dataset).layout, None)
+    rng = np.random.default_rng(0)
+    live, _ = session(engine, window=8)
+
+    def lines() -> Iterator[bytes]:
+        for number in range(9):
+            joints = [[x * rng.uniform(0.8, 1), y * rng.uniform(0.8, 1), z] for x, y, z in [joint] * count]
+            yield json.dumps({"frame": number, "bodies": [{"joints": joints}]}).encode() + b"\n"
+
+    with pytest.raises(ValueError, match=words):
+        live.run(LineFrames(lines(), "stdin", parser, live=False))
+
+
+def test_one_odd_score_is_one_bad_line(exported: Path) -> None:
+    parser = FrameParser(LAYOUTS["kinetics"], None)
+    good = [[0.4, 0.5, 0.9]] * 18
+    assert parser.parse(json.dumps({"bodies": [{"joints": good}]}).encode()) is not None
+    with pytest.raises(BadLine, match="body 0: scores are from 0 to 9"):
+        parser.parse(json.dumps({"bodies": [{"joints": [[0.4, 0.5, 9.0], *good[1:]]}]}).encode())
 
 
 def test_wrong_settings_and_streams(exported: Path, recording: Path, tmp_path: Path) -> None:

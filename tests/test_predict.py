@@ -69,7 +69,7 @@ def test_clips_that_nobody_is_in_have_no_answer(
     assert [one["clip"] for one in found] == [str(first), str(empty), str(last)]
     for one, other in zip((found[0], found[2]), alone, strict=True):
         assert [best["label"] for best in one["top"]] == [best["label"] for best in other["top"]]
-    assert f"{empty}: nobody is seen in any of its frames: it has no answer" in capsys.readouterr().err
+    assert f"nobody is seen in 1 of the clips, they have no answer: {empty}" in capsys.readouterr().err
     assert predict(exported / "engine", [empty], runtime="onnxruntime")["clips"] == [{"clip": str(empty), "top": []}]
 
 

@@ -67,6 +67,7 @@ BAD_NTU = {
     "two points": (changed(9, joint(0, "1.2.3")), r":9: not a number"),
     "underscore": (changed(9, joint(0, "1_0")), r":9: not a number"),
     "too large": (changed(9, joint(0, "1e9")), r":9: a number out of range"),
+    "millimetres": (changed(9, joint(2, "3512.4")), r":9: a number out of range \(at most 1000 .*mend its unit"),
     "overflow": (changed(9, joint(0, "-1e999")), r":9: a number out of range"),
     "other word": (changed(9, joint(7, "abc")), r":9: not a number"),
     "other zero byte": (changed(9, joint(7, "1\x00")), r":9: not a number"),
@@ -174,6 +175,14 @@ BAD_KINETICS = {
         r":1: 19 scores instead of 18",
     ),
     "range": (kinetics_text().replace("0.5", "1e7", 1), r":1: a number out of range \(at most 1000000"),
+    "pixels": (
+        kinetics_text(data=[{**FRAME, "skeleton": [{"pose": [170] * 36, "score": [1] * 18}]}]),
+        r":1: x, y or a score of 170, expected shares of the picture .*divide pixels by",
+    ),
+    "per cent": (
+        kinetics_text(data=[{**FRAME, "skeleton": [{"pose": [0.5] * 36, "score": [87.5] * 18}]}]),
+        r":1: x, y or a score of 87, expected",
+    ),
     "deep": (kinetics_text(more=json.loads("[" * 70 + "]" * 70)), r":1: JSON nested deeper than 64"),
     "control": ('{"data": [], "label_index": 1, "a\x01": 1}', r":1: not JSON"),
     "escape": ('{"data": [], "label_index": 1, "a\\x": 1}', r":1: not JSON"),
@@ -210,6 +219,10 @@ def test_odd_but_good_kinetics(tmp_path):
 
 
 BAD_NW_UCLA = {
+    "millimetres": (
+        {"skeletons": [[[100, -200, 2900]] * 20], "label": 1},
+        r":1: a number out of range \(at most 1000",
+    ),
     "joints": ({"skeletons": [[[0, 0, 0]] * 19], "label": 1}, r":1: has 19 joints, the data set needs 20"),
     "more joints": ({"skeletons": [[[0, 0, 0]] * 21], "label": 1}, r":1: has 21 joints"),
     "point": ({"skeletons": [[[0, 0]] * 20], "label": 1}, r":1: a joint of 2 numbers instead of 3"),

@@ -162,6 +162,34 @@ def test_nw_ucla(tmp_path):
         prepare("nw-ucla", raw, tmp_path / "out", max_frames=8)
 
 
+@pytest.mark.parametrize("formats", [("npy",), ("packed",), ("npy", "packed")])
+def test_what_is_left_out_and_empty_is_counted(tmp_path, formats, capsys):
+    """Clips that nobody is in stay, as in the original; both are told and counted."""
+    raw = write_ntu_folder(tmp_path / "raw")
+    (raw / NAMES[0]).write_text("3\n0\n0\n0\n")
+    write_ntu(raw / "S001C001P001R001A003.skeleton")
+    (tmp_path / "list.txt").write_text("S001C001P001R001A003\nS001C001P001R001A004\n")
+    for _ in range(2):  # shards that are there are counted as they were
+        result = prepare("ntu60", raw, tmp_path / "out", formats=formats, ignored_samples=tmp_path / "list.txt")
+        assert (result["clips"], result["ignored"], result["empty"], result["bad_files"]) == (4, 1, 1, 0)
+    told = capsys.readouterr().err
+    assert "passed over 1 clips" in told and "nobody is seen in 1 of the clips: they stay" in told
+    still = prepare("ntu60", raw, tmp_path / "motion", streams=("joint_motion",), ignored_samples="none")
+    assert (still["clips"], still["ignored"], still["empty"]) == (5, 0, 0)  # motions do not tell who stands still
+
+
+def test_kinetics_without_skeletons_are_counted(tmp_path):
+    raw = write_kinetics_folder(tmp_path / "raw")
+    file = raw / "kinetics_train_label.json"
+    labels = json.loads(file.read_text())
+    first = next(iter(labels))
+    labels[first]["has_skeleton"] = False
+    whole = prepare("kinetics", raw, tmp_path / "whole", streams=("joint",))
+    file.write_text(json.dumps(labels))
+    result = prepare("kinetics", raw, tmp_path / "out", streams=("joint",))
+    assert (result["clips"], result["ignored"]) == (whole["clips"] - 1, whole["ignored"] + 1)
+
+
 def spoilt(folder: Path) -> Path:
     """Of five files three are bad, one of them by its name, one a folder."""
     raw = write_ntu_folder(folder)
