@@ -8,9 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 import cli
+from agcn.checkpoint import save_weights
+from agcn.config import load_config
+from agcn.model import build_model
+from native_prep import synth_motion
+from native_prep.files import load_pickle
+from native_prep.layout_file import layout_as_dict
+from native_prep.layouts import NW_UCLA
+from native_prep.synth import write_ntu
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,3 +57,39 @@ def test_the_walk_runs_as_it_stands(tmp_path: Path) -> None:
     from_scores, from_engine = (result for result in results if result["command"] == "fuse-eval")
     for key in ("clips", "joint_top1", "bone_top1", "top1"):
         assert from_scores[key] == pytest.approx(from_engine[key]), key
+
+
+def example(word: str) -> str:
+    """The README's Python that holds a word."""
+    (found,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if word in block]
+    return found
+
+
+def test_any_format_in_a_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = {**layout_as_dict(NW_UCLA), "name": "mine", "spine": ["hip centre", "spine"]}
+    own["shoulders"] = ["right shoulder", "left shoulder"]
+    Path("my_layout.yaml").write_text(yaml.safe_dump(own))
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("wave", "kick")):
+        Path("recordings", name).mkdir(parents=True)
+        points, _ = synth_motion.performance(3 * label, 12, 1.0, rng)
+        points = synth_motion.as_layout(points, NW_UCLA) + np.array((0.1, -0.8, 2.5))
+        np.savetxt(Path("recordings", name, f"{name}1.txt"), points.reshape(12, 60))
+    exec(example("write_clips("), {})
+    names, labels = load_pickle("data/custom/train_label.pkl")
+    assert (names, labels) == (["kick1", "wave1"], [0, 1])
+    clip = np.load("data/custom/train_data_joint.npy")[..., 0]
+    assert clip.shape == (2, 3, 12, 20) and (clip[:, 2, :, 3] > clip[:, 2, :, 0]).all()  # heads above hips, up is z
+
+
+def test_a_recording_as_its_model_sees_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    write_ntu(tmp_path / "raw", 1, classes=1, frames=20)
+    next(Path("raw").glob("*.skeleton")).rename("S001C001P001R001A001.skeleton")
+    config = load_config("configs/ntu-xsub.yaml")
+    save_weights(build_model(config.model, config.model_args), Path(config.work_dir, "best.pt"))
+    found: dict = {}
+    exec(example("read_input("), found)
+    assert found["logits"].shape == (1, 60)
