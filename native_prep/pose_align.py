@@ -12,8 +12,8 @@ from native_prep.tracking import present, seen_joints
 
 # A clip is turned by so many of its first frames together: one alone has the noise of its sensor.
 STEADY = 5
-# Left and right are doubted where more than this share of a clip's frames speaks against them. Of 1,484 clips of
-# NW-UCLA and 95 of NTU, 0 and 1 % do.
+# Left and right are doubted where more than this share of a clip's frames speaks against them, as in 2 of NW-UCLA's
+# 1,484 clips and 1 of 95 of NTU.
 DOUBTFUL = 0.75
 _SHORTEST = 1e-6
 # From the first to the second is forwards; where a skeleton has several, all are added.

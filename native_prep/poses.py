@@ -182,7 +182,9 @@ def keep_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str,
     else:
         kept = _keep(poses, settings.max_bodies, image)  # (M, T, V, 3)
     if not kept.any() and not settings.keep_empty:
-        raise EmptyClip(path, f"{what}nobody is seen in any of its {kept.shape[1]} frames")
+        raise EmptyClip(
+            path, f"{what}nobody is seen in any of its {kept.shape[1]} frames: leave it out, or give --keep-empty"
+        )
     return kept
 
 
