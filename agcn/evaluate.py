@@ -107,7 +107,7 @@ def test(
     path, data_hash = Path(config.work_dir) / SCORE_FILE, hash_clips(clips)
     if not overwrite:
         _check_scores_in_the_way(path, clips, data_hash)
-    warnings = mismatches(config, chosen)
+    warnings = mismatches(config, chosen, config.stream)
     feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     with OutputSet() as outputs:
@@ -170,6 +170,6 @@ def open_test_clips(config: Config) -> Clips:
 def names_of(model: Model, clips: Clips) -> list[str]:
     """The names of the classes: those of one's own data, or where skeleton and number of classes tell the data set."""
     if own := read_about(clips.path).get("classes"):
-        return [*own, *map(str, range(len(own), model.num_class))][: model.num_class]
+        return list(own)
     fitting = [one for one in DATASETS.values() if (one.layout, one.num_class) == (model.layout, model.num_class)]
     return class_names(fitting[0].name) if len(fitting) == 1 else []

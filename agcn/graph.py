@@ -73,7 +73,10 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
         return LAYOUTS[graph]
     if graph.endswith(SUFFIXES):
         return load_layout(graph)
-    if Path(graph).name == CUSTOM and (about := read_about(graph)):
+    if Path(graph).name == CUSTOM:
+        about = read_about(graph)
+        if not about:
+            raise ValueError(f"{graph}: no such file: run prep custom again, or set model_args.graph")
         return layout_from_dict(about["layout"])
     raise ValueError(f"model_args: graph {graph!r} is not known: {nearest(graph, [*_CLASS_NAMES, *LAYOUTS])}")
 

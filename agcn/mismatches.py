@@ -30,12 +30,15 @@ def hash_config(config: Config, amp_dtype: str | None = None) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def mismatches(config: Config, weights: str | os.PathLike[str], may_differ: frozenset[str] = frozenset()) -> list[str]:
+def mismatches(
+    config: Config, weights: str | os.PathLike[str], stream: str, may_differ: frozenset[str] = frozenset()
+) -> list[str]:
     """How clips were changed for a checkpoint's model and are not here, where its configuration lies beside it.
 
     Args:
         config: what is to be used.
         weights: the checkpoint.
+        stream: whose it is taken for.
         may_differ: keys of the feeder that need not be the same.
     """
     file = Path(weights).with_name("config.yaml")
@@ -48,7 +51,8 @@ def mismatches(config: Config, weights: str | os.PathLike[str], may_differ: froz
     if own.stream != "joint" and not own.test_feeder_args.make_stream:
         may_differ |= {"centre"}  # bones are the same wherever the joints are: their files are not centred
     ours = input_settings(config)
-    return [
+    other = [f"{weights}: is of a run on the {own.stream} stream, here it is taken for {stream}: check its accuracy"]
+    return (other if own.stream != stream else []) + [
         f"{weights}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
         for key, value in input_settings(own).items()
         if value != ours[key] and key not in may_differ

@@ -119,7 +119,7 @@ def _arrivals(
 ) -> Iterable[Arrival]:
     if source not in (None, "-") and not str(source).endswith(LINE_SUFFIXES):
         return _recorded(frames_of(raw.read_people(str(source)), raw.layout))
-    parser = session.parser = FrameParser(raw.layout, fps)
+    parser = session.parser = FrameParser(raw.layout, fps, raw.fault)
     if follow:
         lines = LineFrames(follow_file(follow, idle), follow, parser, live=True)
     elif source in (None, "-"):

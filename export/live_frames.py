@@ -10,7 +10,7 @@ first line without `bodies` may say what the sender thinks it sends: {"layout": 
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,13 +68,16 @@ class FrameParser:
     Args:
         layout: the skeleton that is expected.
         fps: frames a second, for frames that have a time and no number; None for the first line's, or 30.
+        fault: says what cannot be meant of the places of people (P, T, V, 3), see `RawClips.fault`.
 
     Attributes:
         fps: as asked for, or as the stream says.
     """
 
-    def __init__(self, layout: Layout, fps: float | None) -> None:
-        self._layout, self._fps = layout, fps
+    def __init__(
+        self, layout: Layout, fps: float | None, fault: Callable[[np.ndarray], str] = lambda points: ""
+    ) -> None:
+        self._layout, self._fps, self._fault = layout, fps, fault
         self.fps = fps or 30.0
         self._next = 0
         self._start: float | None = None
@@ -168,11 +171,13 @@ class FrameParser:
         points = points.astype(np.float64)
         if not (np.abs(points) <= LIMIT).all():
             raise BadLine(f"a joint of body {place} is no coordinate")
-        if self._layout.coordinates == "image":
+        fault, image = "", self._layout.coordinates == "image"
+        if image:
             fault = score_fault(points[:, 2])
-            if fault:
-                raise BadLine(f"body {place}: {fault}") if self._good else WrongStream(f"body {place}: {fault}")
             points[points[:, 2] == 0] = 0
+        if fault := fault or self._fault(points[None, None]):
+            # Of the first line, it shows what the whole stream is like.
+            raise BadLine(f"body {place}: {fault}") if self._good else WrongStream(f"body {place}: {fault}")
         return points
 
 

@@ -16,13 +16,13 @@ from export.inputs import dataset_of, feeder_from, feeder_settings, input_shape,
 from export.manifest import Manifest, check_shape
 from native_prep.catalog import get_dataset
 from native_prep.clips import read_clip, read_raw_clip
-from native_prep.custom import custom_clip, read_about, read_custom_clip
+from native_prep.custom import custom_clip, read_about, read_custom_clip, settings_from
 from native_prep.frames import prepare_frames, raw_frames
 from native_prep.layout_file import layout_from_dict
 from native_prep.people import read_people
 from native_prep.pose_checks import metre_fault, picture_fault
 from native_prep.pose_files import read_pose_file
-from native_prep.poses import EmptyClip, Poses
+from native_prep.poses import NO_UNIT, EmptyClip, Poses, PoseSettings
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -156,16 +156,13 @@ class RawClips:
         Raises:
             ValueError: more frames than the engine sees, or numbers that cannot be meant; `what` is what it names.
         """
+        if fault := self.fault(points):
+            raise ValueError(f"{what}: {fault}")
         with _one_thread():
             if self._dataset is None:
                 poses = Poses(points.astype(np.float32))
-                clip = custom_clip(poses, self._manifest.custom, self.frames, what, keep_empty=True)
-                return self._fitted(clip, what, self._streamed)
-            image = self.layout.coordinates == "image"
-            fault = picture_fault(points, None, False) if image else metre_fault(points, self.layout, "m")
-            if fault:
-                raise ValueError(f"{what}: {fault}")
-            if self._manifest.with_prep:
+                clip = custom_clip(poses, self._manifest.custom, self.frames, what, part=True)
+            elif self._manifest.with_prep:
                 clip = raw_frames(points, self._dataset, self._manifest.frames)
             else:
                 frames = self.frames
@@ -173,6 +170,13 @@ class RawClips:
                     frames = min(frames, max(self._filled, points.shape[1]))
                 clip = prepare_frames(points, self._dataset, frames)
             return self._fitted(clip, what, self._streamed)
+
+    def fault(self, points: np.ndarray) -> str:
+        """What cannot be meant of the places of people (P, T, V, 3) in a stream, "" where all can."""
+        settings = settings_from(self._manifest.custom) if self._manifest.custom else PoseSettings()
+        if self.layout.coordinates == "image":
+            return picture_fault(points, settings.image_size, part=True)
+        return "" if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, part=True)
 
     @property
     def usual_window(self) -> int:

@@ -148,7 +148,7 @@ def make_request(
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
         picked, refittable or refit is not None, None, dense, aot,
-        [doubt for path in given.values() for doubt in mismatches(config, path, _MAY_DIFFER)],
+        [doubt for stream, path in given.items() for doubt in mismatches(config, path, stream, _MAY_DIFFER)],
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 

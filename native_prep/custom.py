@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
-from native_prep.poses import BadClip, Poses, PoseSettings, keep_bodies, make_clip, place_bodies
+from native_prep.poses import BadClip, Poses, PoseSettings, choose_bodies, keep_bodies, make_clip, place_bodies
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
@@ -259,12 +258,18 @@ def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None
     return custom_clip(read_pose_file(path, layout_from_dict(about["layout"])), about, frames, path)
 
 
-def custom_clip(
-    poses: Poses, about: dict[str, Any], frames: int | None, path: str, keep_empty: bool = False
-) -> np.ndarray:
-    """`read_custom_clip` for poses that were read; `path` is what messages name."""
-    layout, settings = layout_from_dict(about["layout"]), replace(settings_from(about), keep_empty=keep_empty)
-    bodies = make_clip(poses, layout, settings, path)
+def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: str, part: bool = False) -> np.ndarray:
+    """`read_custom_clip` for poses that were read.
+
+    Args:
+        path: what messages name.
+        part: whether these are a few frames of a stream, which was checked as it came in, and in which nobody may be.
+    """
+    layout, settings = layout_from_dict(about["layout"]), settings_from(about)
+    if part:
+        bodies = place_bodies(choose_bodies(poses, layout, settings), poses, layout, settings)
+    else:
+        bodies = make_clip(poses, layout, settings, path)
     length = bodies.shape[1]
     if length > (frames or length):
         raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")

@@ -44,13 +44,14 @@ def score_fault(scores: np.ndarray) -> str:
     return f"scores are from {low:g} to {high:g}, expected 0 to 1: {cause}"
 
 
-def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: bool) -> str:
+def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: bool = False, part: bool = False) -> str:
     """What is wrong with the places of joints in their picture.
 
     Args:
         points: (P, T, V, 3) of x y score; joints with a score of 0 are not looked at.
         size: width and height in pixels; None where coordinates are to be shares of them.
         named: whether the file says the size, rather than `--image-size`.
+        part: whether these are a few frames of a stream, in which somebody may be half out of the picture.
     """
     places = points[..., :2][points[..., 2] != 0]  # (n, 2)
     if not len(places):
@@ -71,7 +72,7 @@ def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: b
         advice = "mend img_shape" if named else "give its own --image-size"
         return f"{text}{width:g}x{height:g}: {advice if size else 'they are to be shares of it from 0 to 1'}"
     negative = float((places < 0).mean(axis=0).max())
-    if negative > MOST_NEGATIVE:
+    if negative > MOST_NEGATIVE and not part:
         return (
             f"{negative:.0%} of the {seen} are negative, expected to count from the picture's upper left corner: "
             "undo what centred or normalised them"
@@ -79,13 +80,14 @@ def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: b
     return ""
 
 
-def metre_fault(points: np.ndarray, layout: Layout, unit: str) -> str:
+def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = False) -> str:
     """What is wrong with x y z that are to be in `unit`.
 
     Args:
         points: (P, T, V, 3) as recorded, zeros where a joint was not seen.
         layout: whether it is a whole person's tells how small it can be.
         unit: one of `UNITS`.
+        part: whether these are a few frames of a stream, in which little of a person may be seen.
     """
     seen = seen_joints(points, image=False)  # (P, T, V)
     if not seen.any():
@@ -105,7 +107,7 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str) -> str:
         if not score_fault(scores):
             return f"{told}: are these x y score? then give a layout with coordinates: image"
         return f"{told}, expected less than {LARGEST / factor:g}: {_likely_unit(usual, unit)}"
-    least = SMALLEST_PERSON if _is_person(layout) else SMALLEST
+    least = SMALLEST_PERSON if _is_person(layout) and not part else SMALLEST
     if len(points[0, 0]) > 1 and 0 < largest * factor < least:
         return f"{told}, expected more than {least / factor:g}: {_likely_unit(largest, unit)}"
     if max(-low, high) * factor > FARTHEST:

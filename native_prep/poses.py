@@ -168,24 +168,28 @@ def keep_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str,
         EmptyClip: nobody is in it, and such clips are not to stay.
         BadClip: its numbers cannot be meant, see `pose_checks`.
     """
-    image = layout.coordinates == "image"
     fault = ""
-    if image:
+    if layout.coordinates == "image":
         fault = score_fault(poses.points[..., 2])
         fault = fault or picture_fault(poses.points, poses.size or settings.image_size, poses.size is not None)
     elif settings.unit != NO_UNIT:
         fault = metre_fault(poses.points, layout, settings.unit)
     if fault:
         raise BadClip(path, what + fault)
-    if settings.track:
-        kept = bodies_of_highest_motion(poses.points, poses.ids, settings.max_bodies, image)
-    else:
-        kept = _keep(poses, settings.max_bodies, image)  # (M, T, V, 3)
+    kept = choose_bodies(poses, layout, settings)
     if not kept.any() and not settings.keep_empty:
         raise EmptyClip(
             path, f"{what}nobody is seen in any of its {kept.shape[1]} frames: leave it out, or give --keep-empty"
         )
     return kept
+
+
+def choose_bodies(poses: Poses, layout: Layout, settings: PoseSettings) -> np.ndarray:
+    """The bodies of a clip that are kept, as recorded, whatever their numbers: float32 (M, T, V, 3)."""
+    image = layout.coordinates == "image"
+    if settings.track:
+        return bodies_of_highest_motion(poses.points, poses.ids, settings.max_bodies, image)
+    return _keep(poses, settings.max_bodies, image)
 
 
 def place_bodies(kept: np.ndarray, poses: Poses, layout: Layout, settings: PoseSettings) -> np.ndarray:

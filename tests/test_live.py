@@ -312,33 +312,51 @@ def test_other_skeletons(exported: Path, tmp_path: Path, dataset: str, joints: i
 @pytest.mark.parametrize(
     ("dataset", "joint", "words"),
     [
-        ("ntu60", [300.0, -200.0, 2900.0], "a body is .*expected less than 10: give --unit"),
-        ("kinetics", [400.0, 250.0, 0.9], "coordinates from .* are pixels"),
+        ("ntu60", [300.0, -200.0, 2900.0], r"stdin:1: body 0: a body is .* m across .*expected less than 10"),
+        ("kinetics", [400.0, 250.0, 0.9], r"stdin:1: body 0: coordinates from .* are pixels"),
         ("kinetics", [0.4, 0.5, 87.0], r"stdin:1: body 0: scores are from 0 to 87.*, expected 0 to 1"),
     ],
 )
-def test_numbers_that_cannot_be_meant(exported: Path, dataset: str, joint: list[float], words: str) -> None:
-    engine = engine_for(exported, dataset)
-    count = get_dataset(dataset).layout.num_joints
-    parser = FrameParser(get_dataset(dataset).layout, None)
-    rng = np.random.default_rng(0)
-    live, _ = session(engine, window=8)
+def test_streams_of_numbers_that_cannot_be_meant(exported: Path, dataset: str, joint: list[float], words: str) -> None:
+    live, _ = session(engine_for(exported, dataset), window=8)
+    layout, rng = get_dataset(dataset).layout, np.random.default_rng(0)
 
     def lines() -> Iterator[bytes]:
         for number in range(9):
-            joints = [[x * rng.uniform(0.8, 1), y * rng.uniform(0.8, 1), z] for x, y, z in [joint] * count]
+            joints = [[x * rng.uniform(0.8, 1), y * rng.uniform(0.8, 1), z] for x, y, z in [joint] * layout.num_joints]
             yield json.dumps({"frame": number, "bodies": [{"joints": joints}]}).encode() + b"\n"
 
     with pytest.raises(ValueError, match=words):
-        live.run(LineFrames(lines(), "stdin", parser, live=False))
+        live.run(LineFrames(lines(), "stdin", FrameParser(layout, None, live.raw.fault), live=False))
 
 
-def test_one_odd_score_is_one_bad_line(exported: Path) -> None:
-    parser = FrameParser(LAYOUTS["kinetics"], None)
-    good = [[0.4, 0.5, 0.9]] * 18
-    assert parser.parse(json.dumps({"bodies": [{"joints": good}]}).encode()) is not None
+def test_one_odd_number_is_one_bad_line(exported: Path, recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tracker's glitch, or half a person at the picture's edge, ends no stream."""
+    lines = lines_of(recording)
+    glitch = json.loads(lines[40])
+    glitch["bodies"][0]["joints"][7][0] = 40.0
+    lines[40] = json.dumps(glitch)
+    live, told = session(engine_for(exported), window=30)
+    parser = FrameParser(NTU, None, live.raw.fault)
+    live.lines = LineFrames(iter(["\n".join(lines).encode()]), "stdin", parser, live=False)
+    live.run(live.lines)
+    assert live.result()["dropped"]["bad_lines"] == 1 and live.result()["frames"] == 69 and len(told) > 1
+    assert "stdin:41: body 0: a body is 4" in capsys.readouterr().err
+    shares = FrameParser(LAYOUTS["kinetics"], None, session(engine_for(exported, "kinetics"))[0].raw.fault)
+    half_out = [[-0.1, 0.5, 0.9]] * 12 + [[0.1, 0.5, 0.9]] * 6
+    assert shares.parse(json.dumps({"bodies": [{"joints": half_out}]}).encode()) is not None
     with pytest.raises(BadLine, match="body 0: scores are from 0 to 9"):
-        parser.parse(json.dumps({"bodies": [{"joints": [[0.4, 0.5, 9.0], *good[1:]]}]}).encode())
+        shares.parse(json.dumps({"bodies": [{"joints": [[0.4, 0.5, 9.0], *half_out[1:]]}]}).encode())
+
+
+def test_recordings_of_another_unit(exported: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a01_s01_e00_v01.json"
+    clip = nw_ucla_clip(1, 9, 1)
+    clip["skeletons"] = (100 * np.array(clip["skeletons"])).tolist()
+    path.write_text(json.dumps(clip))
+    live, _ = session(engine_for(exported, "nw-ucla"), window=6)
+    with pytest.raises(ValueError, match=r"a body is .* m across .*expected less than 10"):
+        live.run([Arrival(frame, 0.0, 0) for frame in frames_of(live.raw.read_people(str(path)), live.raw.layout)])
 
 
 def test_wrong_settings_and_streams(exported: Path, recording: Path, tmp_path: Path) -> None:
