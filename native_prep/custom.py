@@ -13,7 +13,7 @@ import numpy as np
 from native_prep.layout_file import find_layout, layout_as_dict, layout_from_dict
 from native_prep.layouts import Layout
 from native_prep.outputs import CUSTOM, check_formats
-from native_prep.pose_align import turn_doubts
+from native_prep.pose_align import picture_doubts, turn_doubts
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
@@ -100,7 +100,7 @@ def write_source(
         clip = found.clips[place]
         poses = found.read(clip)
         kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
-        for doubt in turn_doubts(kept, layout) if settings.align == "turn" else ():
+        for doubt in _doubts(kept, layout, settings):
             doubts.setdefault(doubt, []).append(clip.name)
         bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
@@ -113,6 +113,9 @@ def write_source(
         folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
     )  # fmt: skip
     result = write_job(job)
+    sides = [{clip.name for clip in found.clips if clip.side == side} for side in SIDES]
+    if both := sorted(sides[0] & sides[1]):
+        doubts["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
         f"{len(names)} of {result['clips']} clips {doubt} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for doubt, names in doubts.items()
@@ -120,6 +123,13 @@ def write_source(
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
     return {**result, "warnings": warnings}
+
+
+def _doubts(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[str]:
+    """What looks wrong with a clip's bodies as recorded, (M, T, V, 3), without being so for certain."""
+    if layout.coordinates == "image":
+        return picture_doubts(kept, layout)
+    return turn_doubts(kept, layout) if settings.align == "turn" else []
 
 
 def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:

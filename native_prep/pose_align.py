@@ -76,6 +76,20 @@ def turn_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
     return doubts
 
 
+def picture_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
+    """What speaks against the places of a clip's bodies (M, T, V, 3) of x y score, y counted downwards."""
+    joints = {part: [_named(layout, f"{side} {part}") for side in ("right", "left")] for part in ("shoulder", "hip")}
+    shoulders, hips = ([joint for joint in joints[part] if joint is not None] for part in ("shoulder", "hip"))
+    if not (shoulders and hips):
+        return []
+    body = bodies[0]
+    known = (body[:, [*shoulders, *hips], 2] != 0).all(axis=1)
+    turned = (body[:, shoulders, 1].mean(axis=1) > body[:, hips, 1].mean(axis=1))[known]
+    if not len(turned) or turned.mean() <= DOUBTFUL:
+        return []
+    return ["are upside down: y of a picture counts downwards from its upper edge"]
+
+
 def _axes(body: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray] | None:
     """Up and right shoulder minus left one, (3,) each, as the first frames of a body (T, V, 3) have them on average.
 

@@ -63,6 +63,10 @@ def read_array(path: str, layout: Layout) -> Poses:
         array = load_array(path)
     except ValueError as error:
         raise BadClip(path, "not an .npy array of numbers: write it again with numpy.save") from error
+    if array.ndim == 4 and array.shape[0] == 3 and array.shape[3] in (2, 3):
+        raise BadClip(
+            path, f"{array.shape} may be (M, T, V, C) of three people or (C, T, V, M): write (T, V, C) or two"
+        )
     return Poses(checked_points(array, layout, path))
 
 

@@ -252,6 +252,10 @@ def test_npy_clips(tmp_path: Path) -> None:
     np.save(tmp_path / "four.npy", np.ones((2, 5, 17, 4)))
     with pytest.raises(BadClip, match=r"float64 \(2, 5, 17, 4\)"):
         read_pose_file(str(tmp_path / "four.npy"), COCO17)
+    for shape in ((3, 5, 17, 2), (3, 5, 17, 3)):
+        np.save(tmp_path / "either.npy", np.ones(shape))
+        with pytest.raises(BadClip, match=r"may be \(M, T, V, C\) of three people or \(C, T, V, M\)"):
+            read_pose_file(str(tmp_path / "either.npy"), COCO17)
     (tmp_path / "cut.npy").write_bytes((tmp_path / "one.npy").read_bytes()[:200])
     with pytest.raises(BadClip, match=r"not an \.npy array"):
         read_pose_file(str(tmp_path / "cut.npy"), COCO17)

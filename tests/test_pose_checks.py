@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pose_files import walker, write_array_folder, write_labels
+from pose_files import annotation, walker, write_array_folder, write_labels, write_pyskl
 
 from native_prep import synth_motion
 from native_prep.custom import prepare_custom, read_about, read_custom_clip
@@ -198,3 +198,20 @@ def test_custom_json_keeps_the_unit(tmp_path: Path) -> None:
     path.write_text(json.dumps(older))
     np.save(raw / "a.npy", points)
     assert read_custom_clip(str(raw / "a.npy"), read_about(path)).shape == clip.shape
+
+
+def test_what_looks_wrong_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    person = np.zeros((6, 17, 3), np.float32)
+    person[..., 0], person[..., 2] = 300, 0.9
+    person[..., 1] = 100 + 10 * np.arange(17)  # COCO's joints go from the nose down
+    clips = [Clip(f"clip{number}", person, 0, "train") for number in range(5)]
+    clips += [Clip(f"over{number}", person * (1, -1, 1) + (0, 480, 0), 0, "train") for number in range(4)]
+    result = write_clips(clips, tmp_path / "out", image_size="640x480")
+    assert result["warnings"] == [
+        "4 of 9 clips are upside down: y of a picture counts downwards from its upper edge (over0, over1, over2, ...)"
+    ]
+    assert result["warnings"][0] in capsys.readouterr().err
+    pickled = [annotation(name, 0, walker(4)[None]) for name in "abc"]
+    path = write_pyskl(tmp_path / "x.pkl", pickled, {"train": ["a", "b"], "val": ["b", "c"]})
+    told = prepare_custom(path, tmp_path / "pickle", layout="coco17")["warnings"]
+    assert "1 of 4 clips are in train and in val, whose accuracy then says nothing of new clips (b)" in told
