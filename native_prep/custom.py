@@ -13,7 +13,7 @@ import numpy as np
 from native_prep.layout_file import find_layout, layout_as_dict, layout_from_dict
 from native_prep.layouts import Layout
 from native_prep.outputs import CUSTOM, check_formats
-from native_prep.pose_align import picture_doubts, turn_doubts
+from native_prep.pose_align import orientation_warnings, posture_warnings
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
@@ -94,14 +94,14 @@ def write_source(
     on_bad_file: str,
 ) -> dict[str, Any]:
     """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
-    doubts: dict[str, list[str]] = {}
+    warned: dict[str, list[str]] = {}
 
     def make(place: int) -> tuple[np.ndarray, int]:
         clip = found.clips[place]
         poses = found.read(clip)
         kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
-        for doubt in _doubts(kept, layout, settings):
-            doubts.setdefault(doubt, []).append(clip.name)
+        for text in _warnings(kept, layout, settings):
+            warned.setdefault(text, []).append(clip.name)
         bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
 
@@ -115,21 +115,21 @@ def write_source(
     result = write_job(job)
     sides = [{clip.name for clip in found.clips if clip.side == side} for side in SIDES]
     if both := sorted(sides[0] & sides[1]):
-        doubts["are in train and in val, whose accuracy then says nothing of new clips"] = both
+        warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
-        f"{len(names)} of {result['clips']} clips {doubt} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for doubt, names in doubts.items()
+        f"{len(names)} of {result['clips']} clips {text} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for text, names in warned.items()
     ]
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
     return {**result, "warnings": warnings}
 
 
-def _doubts(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[str]:
+def _warnings(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[str]:
     """What looks wrong with a clip's bodies as recorded, (M, T, V, 3), without being so for certain."""
     if layout.coordinates == "image":
-        return picture_doubts(kept, layout)
-    return turn_doubts(kept, layout) if settings.align == "turn" else []
+        return posture_warnings(kept, layout)
+    return orientation_warnings(kept, layout) if settings.align == "turn" else []
 
 
 def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:

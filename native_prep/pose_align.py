@@ -12,9 +12,9 @@ from native_prep.tracking import present, seen_joints
 
 # A clip is turned by so many of its first frames together: one alone has the noise of its sensor.
 STEADY = 5
-# Left and right are doubted where more than this share of a clip's frames speaks against them, as in 2 of NW-UCLA's
-# 1,484 clips and 1 of 95 of NTU.
-DOUBTFUL = 0.75
+# A clip is warned of where more than this share of its frames speaks for it, as in 2 of NW-UCLA's 1,484 clips and 1 of
+# 95 of NTU.
+MOSTLY = 0.75
 _SHORTEST = 1e-6
 # From the first to the second is forwards; where a skeleton has several, all are added.
 _FORWARDS = (
@@ -36,9 +36,9 @@ def align(bodies: np.ndarray, layout: Layout, how: str) -> np.ndarray:
     first = present(bodies)[0]  # (T,)
     if how == "none" or not first.any():
         return bodies
-    seen = seen_joints(bodies, image=False)[..., None]  # (M, T, V, 1)
+    known = np.stack([_usable(body) for body in bodies])[..., None]  # (M, T, V, 1)
     frames = np.maximum.accumulate(np.where(first, np.arange(len(first)), int(first.argmax())))
-    clip = np.where(seen, bodies - bodies[0, frames, layout.centre][None, :, None], 0)
+    clip = np.where(known, bodies - bodies[0, frames, layout.centre][None, :, None], 0)
     if how == "turn":
         axes = _axes(bodies[0], layout)
         if axes is not None:
@@ -48,7 +48,7 @@ def align(bodies: np.ndarray, layout: Layout, how: str) -> np.ndarray:
     return clip.astype(np.float32)
 
 
-def turn_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
+def orientation_warnings(bodies: np.ndarray, layout: Layout) -> list[str]:
     """What speaks against a clip's being turned rightly, from its bodies (M, T, V, 3) as recorded.
 
     Source: feet and noses point forwards, which is up x right in the right-handed axes of Kinect and of motion capture.
@@ -63,20 +63,20 @@ def turn_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
     bottom, top = layout.spine
     up, across = body[:, top] - body[:, bottom], _difference(body, layout.shoulders)
     known = _all_usable(usable, (bottom, top, *layout.shoulders))
-    doubts = []
+    warnings = []
     hips = tuple(joint for side in ("right", "left") if (joint := _named(layout, f"{side} hip")) is not None)
     if len(hips) == 2 and _mostly_against(across, _difference(body, hips), known & _all_usable(usable, hips)):
-        doubts.append("have the right shoulder over the left hip: the shoulders look swapped")
+        warnings.append("have the right shoulder over the left hip: the shoulders look swapped")
     if pairs := _forward_pairs(layout):
         seen = np.stack([_all_usable(usable, pair) for pair in pairs])  # (pairs, T)
         lines = np.stack([_difference(body, pair) for pair in pairs])  # (pairs, T, 3)
         forwards = (lines * seen[..., None]).sum(axis=0)
         if _mostly_against(np.cross(up, across), forwards, known & seen.any(axis=0)):
-            doubts.append("have feet or noses that point backwards: left and right look swapped, or an axis mirrored")
-    return doubts
+            warnings.append("have feet or noses that point backwards: left and right look swapped, or an axis mirrored")
+    return warnings
 
 
-def picture_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
+def posture_warnings(bodies: np.ndarray, layout: Layout) -> list[str]:
     """What speaks against the places of a clip's bodies (M, T, V, 3) of x y score, y counted downwards."""
     joints = {part: [_named(layout, f"{side} {part}") for side in ("right", "left")] for part in ("shoulder", "hip")}
     shoulders, hips = ([joint for joint in joints[part] if joint is not None] for part in ("shoulder", "hip"))
@@ -85,7 +85,7 @@ def picture_doubts(bodies: np.ndarray, layout: Layout) -> list[str]:
     body = bodies[0]
     known = (body[:, [*shoulders, *hips], 2] != 0).all(axis=1)
     turned = (body[:, shoulders, 1].mean(axis=1) > body[:, hips, 1].mean(axis=1))[known]
-    if not len(turned) or turned.mean() <= DOUBTFUL:
+    if not len(turned) or turned.mean() <= MOSTLY:
         return []
     return ["are upside down: y of a picture counts downwards from its upper edge"]
 
@@ -112,11 +112,12 @@ def _usable(body: np.ndarray) -> np.ndarray:
     Those at the origin are, where it lies within the body: then everything is relative to one of its joints.
     """
     seen = seen_joints(body, image=False)
-    hidden = ~seen[..., None]
+    hidden = ~(seen | ~seen.any(axis=1, keepdims=True))[..., None]  # in frames without anybody all are zeros
     low = np.where(hidden, np.inf, body).min(axis=1)  # (T, 3)
     high = np.where(hidden, -np.inf, body).max(axis=1)
     room = 0.1 * np.linalg.norm(high - low, axis=1, keepdims=True)
-    return np.asarray(seen | ((low - room <= 0) & (high + room >= 0)).all(axis=1)[:, None])
+    around = ((low - room <= 0) & (high + room >= 0)).all(axis=1) & seen.any(axis=1)
+    return np.asarray(seen | around[:, None])
 
 
 def _onto_z(vector: np.ndarray) -> np.ndarray:
@@ -166,4 +167,4 @@ def _difference(body: np.ndarray, joints: tuple[int, ...]) -> np.ndarray:
 def _mostly_against(one: np.ndarray, other: np.ndarray, known: np.ndarray) -> bool:
     """Whether two directions (T, 3) oppose one another in most of the frames that are known."""
     against = (one * other).sum(axis=1)[known] < 0
-    return bool(len(against) and against.mean() > DOUBTFUL)
+    return bool(len(against) and against.mean() > MOSTLY)
