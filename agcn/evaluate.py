@@ -144,7 +144,7 @@ def score_note(
 
 def _check_scores_in_the_way(path: Path, clips: Clips, data_hash: str) -> None:
     """Raises ValueError where a run's scores are of other clips than those that are to be tested."""
-    if not path.is_file() or best_of(path) != path.absolute().with_name(BEST):
+    if not path.is_file() or best_of(path) != path.with_name(BEST):
         return
     note = read_note(path)
     same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)

@@ -57,8 +57,9 @@ def read_note(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def best_of(path: str | os.PathLike[str]) -> Path | None:
     """The best checkpoint of the run that a score file is of: beside it, or in `agcn_bone` for `agcn_test_bone`."""
-    folder = Path(path).absolute().parent
-    for place in (folder, folder.with_name(folder.name.replace("_test_", "_"))):
+    folder = Path(path).parent
+    run = folder.absolute().name.replace("_test_", "_")
+    for place in (folder, folder / ".." / run if folder == Path() else folder.with_name(run)):
         if (place / BEST).is_file():
             return place / BEST
     return None

@@ -1,6 +1,7 @@
 """`export-trt`: two or four checkpoints to one ONNX graph, its engines, and the proof that they compute the same."""
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -93,6 +94,8 @@ def export_engines(
         dense=dense, aot=aot,
     )  # fmt: skip
     notes = request_notes(request, targets)
+    for doubt in request.doubts:
+        print(doubt, file=sys.stderr)
     with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
