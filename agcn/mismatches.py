@@ -9,6 +9,7 @@ from typing import Any
 
 from agcn.config import load_config
 from agcn.settings import Config
+from native_prep.yaml_file import read_yaml
 
 # Where the clips are and how they are read says nothing about the input.
 _PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap")
@@ -46,13 +47,15 @@ def mismatches(
         return []
     try:
         own = load_config(file)
+        # What a run wrote names its stream; a configuration for all streams does not.
+        trained = read_yaml(file, "a configuration")[0].get("stream", stream)
     except ValueError as error:
         return [f"{weights}: whether it is for such clips is not known: {error}"]
     if own.stream != "joint" and not own.test_feeder_args.make_stream:
         may_differ |= {"centre"}  # bones are the same wherever the joints are: their files are not centred
     ours = input_settings(config)
-    other = [f"{weights}: is of a run on the {own.stream} stream, here it is taken for {stream}: check its accuracy"]
-    return (other if own.stream != stream else []) + [
+    other = [f"{weights}: is of a run on the {trained} stream, here it is taken for {stream}: check its accuracy"]
+    return (other if trained != stream else []) + [
         f"{weights}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
         for key, value in input_settings(own).items()
         if value != ours[key] and key not in may_differ

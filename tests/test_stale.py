@@ -15,6 +15,7 @@ from agcn.accuracy import top5
 from agcn.config import Config, FeederArgs
 from agcn.data import hash_clips, open_clips
 from agcn.evaluate import test as score
+from agcn.mismatches import mismatches
 from agcn.score_files import SCORE_FILE, note_path, read_note, stale_reason
 from agcn.train import train
 from export.fuse_eval import fuse_eval
@@ -183,6 +184,16 @@ def test_a_test_says_where_the_run_was_shown_other_clips(config: Config, tmp_pat
     result = score(other, Path(config.work_dir, "best.pt"), device="cpu", work_dir=tmp_path / "apart")
     assert "is of a run with test_feeder_args.centre=False, here it is True" in result["warnings"][0]
     assert result["warnings"][0] in capsys.readouterr().err
+
+
+def test_weights_of_another_stream_are_told(config: Config, tmp_path: Path) -> None:
+    train(config, device="cpu")
+    best = Path(config.work_dir, "best.pt")
+    bones = replace(config, stream="bone")
+    result = score(bones, best, device="cpu", work_dir=tmp_path / "apart")
+    assert "is of a run on the joint stream, here it is taken for bone" in result["warnings"][0]
+    best.with_name("config.yaml").write_text("model_args: {num_class: 3}\n")  # for all streams
+    assert not any("stream" in text for text in mismatches(bones, best, "bone"))
 
 
 def both_streams(config: Config) -> Path:
