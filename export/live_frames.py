@@ -171,9 +171,10 @@ class FrameParser:
         points = points.astype(np.float64)
         if not (np.abs(points) <= LIMIT).all():
             raise BadLine(f"a joint of body {place} is no coordinate")
-        fault, image = "", self._layout.coordinates == "image"
-        if image:
-            fault = score_fault(points[:, 2])
+        fault = ""
+        if self._layout.coordinates == "image":
+            wrong = score_fault(points[:, 2])
+            fault = f"{wrong.wrong}: send scores" if wrong else ""
             points[points[:, 2] == 0] = 0
         if fault := fault or self._fault(points[None, None]):
             # Of the first line, it shows what the whole stream is like.

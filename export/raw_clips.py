@@ -172,11 +172,13 @@ class RawClips:
             return self._fitted(clip, what, self._streamed)
 
     def fault(self, points: np.ndarray) -> str:
-        """What cannot be meant of the places of people (P, T, V, 3) in a stream, "" where all can."""
+        """What cannot be meant of the places of people (P, T, V, 3) in a stream, and what to do; "" where all can."""
         settings = settings_from(self._manifest.custom) if self._manifest.custom else PoseSettings()
         if self.layout.coordinates == "image":
-            return picture_fault(points, settings.image_size, part=True)
-        return "" if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, part=True)
+            found = picture_fault(points, settings.image_size, part=True)
+        else:
+            found = None if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, part=True)
+        return f"{found.wrong}: send them as the clips of the training data have them" if found else ""
 
     @property
     def usual_window(self) -> int:

@@ -18,7 +18,7 @@ from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
-from native_prep.poses import BadClip, Poses, PoseSettings, choose_bodies, keep_bodies, make_clip, place_bodies
+from native_prep.poses import BadClip, Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
@@ -277,9 +277,11 @@ def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: s
     """
     layout, settings = layout_from_dict(about["layout"]), settings_from(about)
     if part:
-        bodies = place_bodies(choose_bodies(poses, layout, settings), poses, layout, settings)
+        kept = choose_bodies(poses, layout, settings)
     else:
-        bodies = make_clip(poses, layout, settings, path)
+        advice = "give it as the clips were that the network was trained on"
+        kept = keep_bodies(poses, layout, settings, path, advice=advice)
+    bodies = place_bodies(kept, poses, layout, settings)
     length = bodies.shape[1]
     if length > (frames or length):
         raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")

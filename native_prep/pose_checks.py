@@ -1,9 +1,11 @@
 """Numbers that no pose has: scores, places in a picture and metres that cannot be meant, each with its likely cause.
 
-Every function gives the text of what is wrong, "" where nothing is; who calls it knows the file and the clip.
+Who calls the functions knows the file and the clip.
 
 Letters: P people, T frames, V joints.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,27 +27,34 @@ _USUAL = 1.6
 FARTHEST = 1000.0
 
 
-def score_fault(scores: np.ndarray) -> str:
-    """What is wrong with scores of any shape."""
+class Fault(NamedTuple):
+    """What is wrong with numbers, and what to do about it where they are prepared."""
+
+    wrong: str
+    advice: str
+
+
+def score_fault(scores: np.ndarray) -> Fault | None:
+    """What is wrong with scores of any shape, None where nothing is."""
     low, high = float(scores.min(initial=0.0)), float(scores.max(initial=0.0))
     if low >= LOWEST_SCORE and high <= HIGHEST_SCORE:
-        return ""
+        return None
+    world = "give a layout with coordinates: world"
     if low < LOWEST_SCORE:
-        cause = "are these x y z? then give a layout with coordinates: world"
+        advice = f"are these x y z? then {world}"
     elif high == 2.0 and np.isin(scores, (0.0, 1.0, 2.0)).all():
-        cause = "COCO's flags 0 1 2 are no scores, write 0 where a joint was not labelled and 1 elsewhere"
+        advice = "COCO's flags 0 1 2 are no scores, write 0 where a joint was not labelled and 1 elsewhere"
     elif high <= 100.0:
-        cause = (
-            "divide them by their largest value (percent: by 100), or, if they are the z of x y z, give a layout with "
-        )
-        cause += "coordinates: world"
+        advice = f"divide them by their largest value (percent: by 100), or, if they are the z of x y z, {world}"
     else:
-        cause = "is the third number of a joint something else?"
-    return f"scores are from {low:g} to {high:g}, expected 0 to 1: {cause}"
+        advice = "is the third number of a joint something else?"
+    return Fault(f"scores are from {low:g} to {high:g}, expected 0 to 1", advice)
 
 
-def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: bool = False, part: bool = False) -> str:
-    """What is wrong with the places of joints in their picture.
+def picture_fault(
+    points: np.ndarray, size: tuple[float, float] | None, named: bool = False, part: bool = False
+) -> Fault | None:
+    """What is wrong with the places of joints in their picture, None where nothing is.
 
     Args:
         points: (P, T, V, 3) of x y score; joints with a score of 0 are not looked at.
@@ -55,33 +64,33 @@ def picture_fault(points: np.ndarray, size: tuple[float, float] | None, named: b
     """
     places = points[..., :2][points[..., 2] != 0]  # (n, 2)
     if not len(places):
-        return ""
+        return None
     low, high = places.min(axis=0), places.max(axis=0)
     seen = f"coordinates from {low.min():g} to {high.max():g}"
     largest = max(-float(low.min()), float(high.max()))
-    shares = 1.0 + MARGIN
-    if size is None and largest > shares:
-        return f"{seen} are pixels: give --image-size WIDTHxHEIGHT, or shares of the picture from 0 to 1"
-    if size is not None and min(size) > shares and 0 < largest <= shares:
+    farthest = 1.0 + MARGIN
+    if size is None and largest > farthest:
+        return Fault(f"{seen} are pixels", "give --image-size WIDTHxHEIGHT, or shares of the picture from 0 to 1")
+    if size is not None and min(size) > farthest and 0 < largest <= farthest:
         advice = "set img_shape to (1, 1)" if named else "leave --image-size out"
-        return f"{seen} are no pixels, but shares of the picture already: {advice}"
+        return Fault(f"{seen} are no pixels, but shares of the picture already", advice)
     width, height = size or (1.0, 1.0)
-    relative = places / (width, height)
-    if relative.min() < -MARGIN or relative.max() > shares:
-        text = f"x from {low[0]:g} to {high[0]:g} and y from {low[1]:g} to {high[1]:g} lie far outside of a picture of "
-        advice = "mend img_shape" if named else "give its own --image-size"
-        return f"{text}{width:g}x{height:g}: {advice if size else 'they are to be shares of it from 0 to 1'}"
+    shares = places / (width, height)
+    if shares.min() < -MARGIN or shares.max() > farthest:
+        ranges = f"x from {low[0]:g} to {high[0]:g} and y from {low[1]:g} to {high[1]:g}"
+        advice = "mend img_shape" if named else "give its own --image-size" if size else "give shares of it from 0 to 1"
+        return Fault(f"{ranges} lie far outside of a picture of {width:g}x{height:g}", advice)
     negative = float((places < 0).mean(axis=0).max())
     if negative > MOST_NEGATIVE and not part:
-        return (
-            f"{negative:.0%} of the {seen} are negative, expected to count from the picture's upper left corner: "
-            "undo what centred or normalised them"
+        return Fault(
+            f"{negative:.0%} of the {seen} are negative, expected to count from the picture's upper left corner",
+            "undo what centred or normalised them",
         )
-    return ""
+    return None
 
 
-def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = False) -> str:
-    """What is wrong with x y z that are to be in `unit`.
+def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = False) -> Fault | None:
+    """What is wrong with x y z that are to be in `unit`, None where nothing is.
 
     Args:
         points: (P, T, V, 3) as recorded, zeros where a joint was not seen.
@@ -91,7 +100,7 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = Fals
     """
     seen = seen_joints(points, image=False)  # (P, T, V)
     if not seen.any():
-        return ""
+        return None
     hidden = ~seen[..., None]
     spans = np.where(hidden, -np.inf, points).max(axis=2) - np.where(hidden, np.inf, points).min(axis=2)  # (P, T, 3)
     sizes = np.linalg.norm(np.where(np.isfinite(spans), spans, 0.0), axis=-1)  # (P, T)
@@ -102,18 +111,19 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = Fals
         frame = int(sizes.max(axis=0).argmax())
         usual = float(np.median(sizes[sizes > 0]))
         if usual * factor <= LARGEST:
-            return f"frame {frame}: {told}, usually {usual:.3g}: leave that joint out (0 0 0), or the clip"
-        scores = points[..., 2][seen]
-        if not score_fault(scores):
-            return f"{told}: are these x y score? then give a layout with coordinates: image"
-        return f"{told}, expected less than {LARGEST / factor:g}: {_likely_unit(usual, unit)}"
+            return Fault(f"frame {frame}: {told}, usually {usual:.3g}", "leave that joint out (0 0 0), or the clip")
+        if score_fault(points[..., 2][seen]) is None:
+            return Fault(told, "are these x y score? then give a layout with coordinates: image")
+        return Fault(f"{told}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit))
     least = SMALLEST_PERSON if _is_person(layout) and not part else SMALLEST
-    if len(points[0, 0]) > 1 and 0 < largest * factor < least:
-        return f"{told}, expected more than {least / factor:g}: {_likely_unit(largest, unit)}"
+    if layout.num_joints > 1 and 0 < largest * factor < least:
+        return Fault(f"{told}, expected more than {least / factor:g}", _likely_unit(largest, unit))
     if max(-low, high) * factor > FARTHEST:
-        told = f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}"
-        return f"{told}: count them from the camera or from the middle of the room"
-    return ""
+        return Fault(
+            f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}",
+            "count them from the camera or from the middle of the room",
+        )
+    return None
 
 
 def _is_person(layout: Layout) -> bool:

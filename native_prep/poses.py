@@ -11,7 +11,7 @@ import numpy as np
 
 from native_prep.layouts import LAYOUTS, Layout
 from native_prep.pose_align import align
-from native_prep.pose_checks import UNITS, metre_fault, picture_fault, score_fault
+from native_prep.pose_checks import UNITS, Fault, metre_fault, picture_fault, score_fault
 from native_prep.recordings import BadFile
 from native_prep.tracking import bodies_of_highest_motion, motion_of
 
@@ -158,8 +158,14 @@ def make_clip(poses: Poses, layout: Layout, settings: PoseSettings, path: str, w
     return place_bodies(keep_bodies(poses, layout, settings, path, what), poses, layout, settings)
 
 
-def keep_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "") -> np.ndarray:
+def keep_bodies(
+    poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "", advice: str = ""
+) -> np.ndarray:
     """The bodies of a clip as recorded.
+
+    Args:
+        path, what: the file, and the clip within it, for messages.
+        advice: what to do about numbers that cannot be meant; "" for what helps where clips are prepared.
 
     Returns:
         float32 (M, T, V, 3).
@@ -168,14 +174,14 @@ def keep_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str,
         EmptyClip: nobody is in it, and such clips are not to stay.
         BadClip: its numbers cannot be meant, see `pose_checks`.
     """
-    fault = ""
+    fault: Fault | None = None
     if layout.coordinates == "image":
         fault = score_fault(poses.points[..., 2])
         fault = fault or picture_fault(poses.points, poses.size or settings.image_size, poses.size is not None)
     elif settings.unit != NO_UNIT:
         fault = metre_fault(poses.points, layout, settings.unit)
-    if fault:
-        raise BadClip(path, what + fault)
+    if fault is not None:
+        raise BadClip(path, f"{what}{fault.wrong}: {advice or fault.advice}")
     kept = choose_bodies(poses, layout, settings)
     if not kept.any() and not settings.keep_empty:
         raise EmptyClip(
