@@ -153,11 +153,6 @@ def check_joints(count: int, layout: Layout, path: str, what: str = "", line: in
     raise BadClip(path, text, line)
 
 
-def make_clip(poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "") -> np.ndarray:
-    """The bodies of a clip as a network sees them: `keep_bodies`, then `place_bodies`."""
-    return place_bodies(keep_bodies(poses, layout, settings, path, what), poses, layout, settings)
-
-
 def keep_bodies(
     poses: Poses, layout: Layout, settings: PoseSettings, path: str, what: str = "", advice: str = ""
 ) -> np.ndarray:

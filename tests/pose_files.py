@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from native_prep.layouts import Layout
+from native_prep.poses import Poses, PoseSettings, keep_bodies, place_bodies
+
 SIZE = (640, 480)
 
 
@@ -66,3 +69,8 @@ def write_array_folder(folder: Path, clips: int = 8, joints: int = 17, frames: i
         rows.append((f"clip{clip}", ("wave", "fall")[label], "val" if clip % 4 > 1 else "train"))
     write_labels(folder / "labels.csv", rows)
     return folder
+
+
+def make_clip(poses: Poses, layout: Layout, settings: PoseSettings, path: str) -> np.ndarray:
+    """The bodies of a clip as a network sees them, (M, T, V, 3)."""
+    return place_bodies(keep_bodies(poses, layout, settings, path), poses, layout, settings)

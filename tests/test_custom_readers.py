@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pose_files import SIZE, annotation, walker, write_openpose, write_pyskl
+from pose_files import SIZE, annotation, make_clip, walker, write_openpose, write_pyskl
 
 from native_prep.layouts import COCO17, LAYOUTS, MEDIAPIPE33, NTU, OPENPOSE18, OPENPOSE25
 from native_prep.pose_files import read_pose_file
 from native_prep.pose_labels import read_label_file
 from native_prep.pose_sources import open_source, usual_layout
-from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
+from native_prep.poses import BadClip, Poses, PoseSettings
 from native_prep.pyskl_pickle import PysklFile
 
 WORLD33 = LAYOUTS["mediapipe33"].__class__(**{**MEDIAPIPE33.__dict__, "name": "world33", "coordinates": "world"})

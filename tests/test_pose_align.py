@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from exported import three_blocks
+from pose_files import make_clip
 
 from agcn.config import load_config
 from agcn.train import train
@@ -15,7 +16,7 @@ from native_prep.layout_file import layout_as_dict
 from native_prep.layouts import NTU, NW_UCLA
 from native_prep.own_clips import Clip, write_clips
 from native_prep.pose_align import orientation_warnings
-from native_prep.poses import Poses, PoseSettings, make_clip
+from native_prep.poses import Poses, PoseSettings
 from native_prep.reference import normalise_ntu
 
 # Kinect v1's 20 joints, as MSR Action3D and many recordings of one's own have them.

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pose_files import annotation, walker, write_array_folder, write_labels, write_pyskl
+from pose_files import annotation, make_clip, walker, write_array_folder, write_labels, write_pyskl
 
 from native_prep import synth_motion
 from native_prep.custom import prepare_custom, read_about, read_custom_clip
 from native_prep.layouts import COCO17, NTU, NW_UCLA, layout_from_edges
 from native_prep.own_clips import Clip, write_clips
-from native_prep.poses import BadClip, EmptyClip, Poses, PoseSettings, make_clip
+from native_prep.poses import BadClip, EmptyClip, Poses, PoseSettings
 
 PICTURE = PoseSettings(2, (1920, 1080))
 RNG = np.random.default_rng(0)
