@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pose_files import walker
+from pose_files import make_clip, walker
 from prep_files import NAMES, ntu_lines, person
 
 from native_prep.layouts import COCO17
 from native_prep.ntu_tracked import read_ntu_bodies, read_tracked
-from native_prep.poses import BadClip, Poses, PoseSettings, make_clip
+from native_prep.poses import BadClip, Poses, PoseSettings
 from native_prep.prep_command import prep
 from native_prep.reference import prepare_ntu_clip
 from native_prep.store import Store
