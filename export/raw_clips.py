@@ -118,6 +118,11 @@ class RawClips:
         # A part of a recording that ends as it began is not in disorder.
         self._streamed = replace(self._args, reorder=False)
         self._dataset = None if manifest.custom else get_dataset(manifest.dataset)
+        if manifest.custom:
+            try:
+                settings_from(manifest.custom)
+            except ValueError as error:
+                raise ValueError(f"{folder}: {error}") from error
         self.layout = self._dataset.layout if self._dataset else layout_from_dict(manifest.custom["layout"])
         # What is sampled to the engine's T is prepared at full length; else prep's own padding gives T.
         self.frames = None if self._args.sample or self._args.random_choose else manifest.frames

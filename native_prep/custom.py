@@ -23,7 +23,8 @@ from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
 
-_VERSION = 1
+# Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
+_VERSION, _FIRST = 2, 1
 
 
 def prepare_custom(
@@ -219,7 +220,7 @@ def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
         settings_from(about)
         layout_from_dict(about["layout"])
-        if about["version"] != _VERSION or not isinstance(about["classes"], list):
+        if about["version"] not in (_FIRST, _VERSION) or not isinstance(about["classes"], list):
             raise ValueError("of another version")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
@@ -242,7 +243,13 @@ def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
 
 
 def settings_from(about: dict[str, Any]) -> PoseSettings:
-    """The settings that `custom.json` holds."""
+    """The settings that `custom.json` holds.
+
+    Raises:
+        ValueError: an older version turned these clips in another way.
+    """
+    if about["version"] == _FIRST and about["align"] == "turn":
+        raise ValueError("an older version turned these clips, some over their heads: prepare them and train again")
     size = about["image_size"]
     return PoseSettings(
         about["max_bodies"], tuple(size) if size else None, about["align"], about["track"], about.get("unit", "m")

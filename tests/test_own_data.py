@@ -15,6 +15,7 @@ from agcn.evaluate import names_of, open_test_clips
 from agcn.evaluate import test as score
 from agcn.model import build_model
 from agcn.train import train
+from export.raw_clips import ClipForm, RawClips
 from native_prep.catalog import class_names
 from native_prep.custom import prepare_custom, read_about
 from native_prep.layout_file import layout_as_dict
@@ -105,3 +106,22 @@ def test_sides_that_are_prepared_one_after_the_other(tmp_path: Path) -> None:
         write("val", [0], image_size="800x600")
     with pytest.raises(ValueError, match="its train clips have other classes: give both runs the same --class-list"):
         write("val", ["wave"])
+
+
+def test_clips_that_an_older_version_turned_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clips = [Clip("a", rng.normal((0, 0, 3), 0.3, (4, 25, 3)), 0, "train")]
+    write_clips(clips, tmp_path / "out", "ntu", align="turn")
+    path = tmp_path / "out/custom.json"
+    now = json.loads(path.read_text())
+    for align, good in (("turn", False), ("centre", True), ("none", True)):
+        older = {**now, "version": 1, "align": align}
+        path.write_text(json.dumps(older))
+        if good:
+            assert read_about(tmp_path / "out/train_data_joint.npy")["align"] == align
+            continue
+        with pytest.raises(ValueError, match=r"custom\.json: not what prep custom wrote .an older version turned"):
+            read_about(tmp_path / "out/train_data_joint.npy")
+        form = ClipForm("custom", "ntu", older, {}, (3, 4, 25, 2), 0)
+        with pytest.raises(ValueError, match="engine: an older version turned these clips, some over their heads"):
+            RawClips(form, "engine")
