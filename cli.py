@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import reduce, wraps
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -18,7 +19,7 @@ STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 BENCHMARKS = ("xsub", "xview", "xset")
 DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
-TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla")
+TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla", "custom")
 
 # What may follow an option that takes several values, so that `--stream joint bone` means what it says.
 FOLLOWERS = {
@@ -133,9 +134,17 @@ def synth(dataset: str, folder: str, **options: Any) -> dict[str, Any]:
     return write(dataset, folder, **options)
 
 
+def _shipped() -> str:
+    names = sorted(path.stem for path in (Path(__file__).resolve().parent / "agcn" / "configs").glob("*.yaml"))
+    return ", ".join(names)
+
+
+_dataset_option = click.option("--dataset", metavar="NAME", help=f"{', '.join(TRAINED)}.  [default: {TRAINED[0]}]")
+_config_option = click.option("--config", metavar="FILE|NAME", help=f"Instead: a YAML file, or one of {_shipped()}.")
 _config_options = _options(
-    click.option("--config", metavar="FILE", required=True, help="YAML with the original's keys."),
-    click.option("--stream", type=click.Choice(STREAMS), help="Replaces the stream in the config's paths."),
+    _dataset_option,
+    _config_option,
+    click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), help="[default: joint bone]"),
     click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True),
     click.option("--work-dir", metavar="DIR", help="Replaces the config's work_dir."),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config."),
@@ -151,34 +160,33 @@ _config_options = _options(
 @click.option("--overwrite", is_flag=True, help="Begins anew where an earlier run lies; what it left goes.")
 @click.option("--profile", is_flag=True, help="Records some steps into WORK_DIR/profile.json.")
 @reports
-def train(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
-    """Train one stream."""
-    from agcn.config import load_config
-    from agcn.train import train as run
+def train(**options: Any) -> dict[str, Any]:
+    """Train the streams, one after the other."""
+    from agcn.commands import train_streams
 
-    return run(load_config(config, stream=stream, overrides=overrides), **options)
+    return train_streams(**options)
 
 
 @cli.command(cls=Several)
 @_config_options
-@click.option("--weights", metavar="FILE.pt", help="Checkpoint; else the config's `weights`.")
+@click.option("--weights", metavar="FILE.pt", help="Of one stream.  [default: its run's best.pt]")
 @click.option("--overwrite", is_flag=True, help="Replaces a run's scores of other clips, too.")
 @reports
-def test(config: str, stream: str | None, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
+def test(**options: Any) -> dict[str, Any]:
     """Score the test split. Writes the logits of every clip by name, for fuse-eval."""
-    from agcn.config import load_config
-    from agcn.evaluate import test as run
+    from agcn.commands import test_streams
 
-    return run(load_config(config, stream=stream, overrides=overrides), **options)
+    return test_streams(**options)
 
 
 @cli.command("export-trt", cls=Several)
-@click.option("--joint-weights", metavar="PT", required=True, help="Checkpoint of the joint stream.")
-@click.option("--bone-weights", metavar="PT", required=True)
+@_dataset_option
+@_config_option
+@click.option("--joint-weights", metavar="PT", help="Checkpoint of the joint stream.  [default: its run's best.pt]")
+@click.option("--bone-weights", metavar="PT")
 @click.option("--joint-motion-weights", metavar="PT", help="For four streams; so is --bone-motion-weights.")
 @click.option("--bone-motion-weights", metavar="PT")
-@click.option("--config", metavar="FILE", required=True)
-@click.option("--out", metavar="DIR", required=True)
+@click.option("--out", metavar="DIR", help="[default: the usual folder, engines/ntu/xsub]")
 @click.option("--streams", type=int, metavar="2|4", help="As many as there are checkpoints by default.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--flavor", type=click.Choice(("auto", "tensorrt", "tensorrt-rtx")), default="auto", show_default=True)
@@ -194,12 +202,11 @@ def test(config: str, stream: str | None, overrides: tuple[str, ...], **options:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
 @click.option("--triton", metavar="DIR", help="Also writes a model repository for NVIDIA's Triton server.")
 @reports
-def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[str, Any]:
+def export_trt(**options: Any) -> dict[str, Any]:
     """Export two or four streams as one graph. Writes ONNX and engines, and compares them with eager PyTorch."""
-    from agcn.config import load_config
-    from export.build import export_engines
+    from export.export_command import export
 
-    return export_engines(config=load_config(config, stream="joint", overrides=overrides), **options)
+    return export(**options)
 
 
 @cli.command("fuse-eval", cls=Several)
@@ -207,10 +214,10 @@ def export_trt(config: str, overrides: tuple[str, ...], **options: Any) -> dict[
 @click.option("--bone-scores", metavar="PKL")
 @click.option("--scores", "more", multiple=True, metavar="NAME=PKL[:WEIGHT]", help="Another stream's scores.")
 @click.option("--label", metavar="PKL")
-@click.option("--dataset", type=click.Choice(TRAINED), help="Scores and labels from the usual folders.")
-@click.option("--engine", metavar="DIR", help="Runs an exported engine over the config's test split.")
+@_dataset_option
+@_config_option
+@click.option("--engine", metavar="DIR", help="Runs an exported engine over the test split.")
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
-@click.option("--config", metavar="FILE")
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--allow-stale", is_flag=True, help="Takes scores of other weights than their run's best.pt too.")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
@@ -223,7 +230,8 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 
 
 @cli.command(cls=Several)
-@click.option("--engine", metavar="DIR", required=True, help="Folder that export-trt wrote.")
+@_dataset_option
+@click.option("--engine", metavar="DIR", help="Folder that export-trt wrote.  [default: the data set's]")
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")

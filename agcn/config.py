@@ -16,6 +16,7 @@ from native_prep.yaml_file import dump_yaml, read_yaml, yaml_value
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 
+_SHIPPED = Path(__file__).resolve().parent / "configs"
 Settings = TypeVar("Settings", Config, FeederArgs)
 # The longer names first: joint_motion is not joint.
 _STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
@@ -25,7 +26,7 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
     """Read a configuration.
 
     Args:
-        path: a YAML file with the original's keys; its strings may hold `{stream}`.
+        path: a YAML file with the original's keys, whose strings may hold `{stream}`, or the name of a shipped one.
         stream: replaces the stream in the names of data, work folder, model and weights.
         overrides: `KEY=VALUE` pairs, VALUE in YAML, KEY dotted for nested ones (`train_feeder_args.window_size=52`).
 
@@ -33,7 +34,8 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
         ValueError: not YAML, an unknown key, a value of the wrong kind, a contradiction; names file and line.
         OSError: the file cannot be read.
     """
-    raw, lines = _read_yaml(Path(path))
+    path = find_config(path)
+    raw, lines = _read_yaml(path)
     for pair in overrides:
         _override(raw, lines, pair)
     where = _Where(str(path), lines)
@@ -88,9 +90,34 @@ class _Where:
         return line if isinstance(line, str) else f"{self.path}:{line}" if line else self.path
 
 
+def shipped_configs() -> list[str]:
+    """The names of the shipped configurations."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of a configuration: a path, or the name of a shipped one, also as `configs/NAME.yaml`.
+
+    Raises:
+        ValueError: there is none; names the nearest shipped one.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    ours = _SHIPPED / f"{path.stem}.yaml"
+    if path.parts in ((path.stem,), (path.name,), ("configs", path.name)) and ours.is_file():
+        return ours
+    shipped = shipped_configs()
+    advice = nearest(path.stem, shipped)
+    raise ValueError(f"{name}: no such file, nor one of the shipped configurations ({', '.join(shipped)}): {advice}")
+
+
+def has_streams(name: str | Path) -> bool:
+    """Whether a configuration is for all streams: whether `{stream}` stands in it."""
+    return "{stream}" in find_config(name).read_text(encoding="utf-8", errors="replace")
+
+
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file: give a configuration, for example configs/ntu-xsub.yaml")
     raw, found = read_yaml(path, "a configuration")
     return raw, dict(found)
 

@@ -279,5 +279,5 @@ def _usual_score_file(folder: Path, stream: str) -> Path:
     places = [folder / part.format(stream=stream) / SCORE_FILE for part in SCORE_FOLDERS]
     there = [place for place in places if place.is_file()]
     if not there:
-        raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run `test` for the {stream} stream")
+        raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run train --stream {stream} first")
     return next((place for place in there if not stale_reason(place)), there[0])

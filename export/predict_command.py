@@ -9,10 +9,11 @@ TOP = 5
 
 
 def predict(
-    engine: str,
+    engine: str | None,
     clips: tuple[str, ...],
     top: int | None,
     *,
+    dataset: str | None = None,
     stream: bool,
     follow: str | None,
     idle: float | None,
@@ -33,6 +34,10 @@ def predict(
         ValueError: the options are of several ways, or of none.
         OSError: a file cannot be read or written.
     """
+    if engine is None:
+        engine = _usual_engine(dataset)
+    elif dataset is not None:
+        raise ValueError("--dataset names the usual engine, --engine another: give one of them")
     live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps}
     live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
@@ -51,6 +56,18 @@ def predict(
     from export.predict import predict as run
 
     return run(engine, clips, top=top, runtime=runtime)
+
+
+def _usual_engine(dataset: str | None) -> str:
+    from agcn.config import load_config
+    from agcn.streams import usual_engines
+    from agcn.usual import usual_config
+    from export.manifest import FILE_NAME
+
+    folder = usual_engines(load_config(usual_config(dataset, None), stream="joint"))
+    if not (folder / FILE_NAME).is_file():
+        raise ValueError(f"{folder}: no engine is there: run export-trt first, or give --engine")
+    return str(folder)
 
 
 def _of_stores(

@@ -20,12 +20,12 @@ PROMISED = {
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
-        "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device", "--resume",
-        "--overwrite", "--profile", "--work-dir", "--set",
+        "--dataset", "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device",
+        "--resume", "--overwrite", "--profile", "--work-dir", "--set",
     },
-    "test": {"--config", "--weights", "--stream", "--device", "--work-dir", "--set", "--overwrite"},
+    "test": {"--dataset", "--config", "--weights", "--stream", "--device", "--work-dir", "--set", "--overwrite"},
     "export-trt": {
-        "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
+        "--dataset", "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
         "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit", "--triton",
         "--aot",
@@ -35,8 +35,8 @@ PROMISED = {
         "--engine", "--config", "--runtime", "--allow-stale",
     },
     "predict": {
-        "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window", "--stride",
-        "--fps", "--gone", "--realtime", "--store", "--part", "--out",
+        "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
+        "--stride", "--fps", "--gone", "--realtime", "--store", "--part", "--out",
     },
     "bench": {"--out", "--ntu", "--kinetics"},
     "demo": {"--out", "--seed"},
@@ -68,6 +68,7 @@ def _spellings(option: click.Option) -> list[str]:
 
 def test_choices_are_the_rooms_own() -> None:
     from agcn.device import AMP_DTYPES
+    from agcn.usual import CONFIGS, DATASET
     from export.request import PRECISIONS
     from export.trt_flavors import FLAVORS
     from native_prep.catalog import DATASETS
@@ -81,7 +82,7 @@ def test_choices_are_the_rooms_own() -> None:
         for one in DATASETS.values()
         for part in one.benchmarks or ("",)
     }
-    assert places == set(cli.TRAINED)
+    assert {*places, "custom"} == set(cli.TRAINED) == set(CONFIGS) and cli.TRAINED[0] == DATASET
     assert _choices("export-trt", "precision") == PRECISIONS and _choices("export-trt", "flavor") == ("auto", *FLAVORS)
     assert _choices("train", "amp_dtype") == tuple(AMP_DTYPES)
 
@@ -115,9 +116,22 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["prep", "--shard", "1/2"], "add --format packed"),
         (["prep", "ntu61"], "'ntu61' is not one of"),
         (["nothing"], "No such command 'nothing'"),
-        (["train"], "Missing option '--config'"),
-        (["fuse-eval"], "give scores and --label"),
-        (["fuse-eval", "--engine", "x"], "--engine and --config go together"),
+        (["train"], "data/ntu/xsub/train_data_joint.npy: no such file: run prep first"),
+        (["train", "--dataset", "ntu/xsud"], "--dataset ntu/xsud: is not known: did you mean 'ntu/xsub'?"),
+        (["train", "--config", "nw-ucla-stong"], "did you mean 'nw-ucla-strong'?"),
+        (["test"], "work_dir/ntu/xsub/agcn_joint/best.pt: no such file: run train --stream joint first"),
+        (["test", "--weights", "x", "--stream", "joint", "bone"], "--weights x: is of one stream"),
+        (["export-trt", "--dataset", "kinetics"], "work_dir/kinetics/agcn_joint/best.pt: no such file: run train"),
+        (["fuse-eval"], "work_dir/ntu/xsub/agcn_joint/epoch1_test_score.pkl: no such score file"),
+        (
+            ["fuse-eval", "--config", "custom-strong"],
+            "custom-strong/agcn_joint/epoch1_test_score.pkl: no such",
+        ),
+        (["fuse-eval", "--dataset", "ntu"], "--dataset ntu: is not known"),
+        (["fuse-eval", "--dataset", "kinetics", "--label", "x"], "give scores and --label, or --dataset"),
+        (["fuse-eval", "--engine", "x"], "x: no manifest.json in it"),
+        (["predict", "a.skeleton"], "engines/ntu/xsub: no engine is there: run export-trt first"),
+        (["predict", "--dataset", "ntu/xview", "--engine", "x", "a.skeleton"], "give one of them"),
         (["fuse-eval", "--joint-scores", "x", "--label", "y"], "go together"),
         (["fuse-eval", "--engine", "x", "--config", "y", "--alpha", "2"], "the engine carries its own alpha"),
         (["export-trt", "--precision", "fp8"], "'fp8' is not one of"),

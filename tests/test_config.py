@@ -114,14 +114,14 @@ def test_stream_that_no_path_names(original: Path) -> None:
 
 
 def test_centring_is_for_joints() -> None:
-    path = ROOT / "configs" / "nw-ucla.yaml"
+    path = ROOT / "agcn" / "configs" / "nw-ucla.yaml"
     assert load_config(path).train_feeder_args.centre
     assert not load_config(path, stream="bone").train_feeder_args.centre
     assert not load_config(path, stream="bone").test_feeder_args.centre
 
 
 def test_streams_made_from_joints_are_centred_too() -> None:
-    config = load_config(ROOT / "configs" / "nw-ucla-strong.yaml", stream="bone")
+    config = load_config(ROOT / "agcn" / "configs" / "nw-ucla-strong.yaml", stream="bone")
     assert config.train_feeder_args.centre and config.train_feeder_args.make_stream == "bone"
 
 
@@ -140,10 +140,10 @@ def test_streams_made_from_joints_are_centred_too() -> None:
 )
 def test_recipe_keys(key: str, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        load_config(ROOT / "configs" / "nw-ucla-strong.yaml", overrides=[key])
+        load_config(ROOT / "agcn" / "configs" / "nw-ucla-strong.yaml", overrides=[key])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "agcn" / "configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_own_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path.stem.startswith("custom"):  # the model's sizes are those of the data
         monkeypatch.chdir(tmp_path)

@@ -225,7 +225,7 @@ def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x48
     """configs/custom.yaml made small, for what `write_array_folder` makes."""
     folder = write_array_folder(tmp_path / "raw")
     prepare_custom(folder, tmp_path / "data", layout=layout, image_size=image_size, unit=unit)
-    config = yaml.safe_load((ROOT / "configs/custom.yaml").read_text())
+    config = yaml.safe_load((ROOT / "agcn/configs/custom.yaml").read_text())
     for side in ("train", "test"):
         args = config[f"{side}_feeder_args"]
         for key in ("data_path", "label_path"):

@@ -33,7 +33,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     raw = write_array_folder(tmp_path / "raw")
     prepare_custom(raw, "data/custom", layout="coco17", image_size="640x480")
-    return ROOT / f"configs/{request.param}.yaml"
+    return ROOT / f"agcn/configs/{request.param}.yaml"
 
 
 SMALL = ("num_epoch=1", "batch_size=4", "warm_up_epoch=0", "model_args.base_channels=8", "eval_interval=1")
@@ -72,7 +72,7 @@ def test_a_skeleton_of_ones_own_is_read_from_there(tmp_path: Path, monkeypatch: 
     Path("stick.yaml").write_text(yaml.safe_dump(STICK))
     clips = [Clip(f"clip{number}", walker(6, 3, number), number % 3, "train") for number in range(6)]
     write_clips(clips, "data/custom", "stick.yaml", image_size="640x480", formats=("packed",))
-    config = load_config(ROOT / "configs/custom.yaml", stream="joint")
+    config = load_config(ROOT / "agcn/configs/custom.yaml", stream="joint")
     assert config.model_args["graph"] == "data/custom/custom.json"
     Path("stick.yaml").unlink()
     model = build_model(config.model, config.model_args)
@@ -88,7 +88,7 @@ def test_own_classes_do_not_get_the_names_of_ntu(tmp_path: Path, monkeypatch: py
         Clip(f"clip{number}", rng.normal((0, 0, 3), 0.3, (4, 25, 3)), name, "val") for number, name in enumerate(names)
     ]
     write_clips(clips, "data/custom", "ntu", classes=names)
-    config = load_config(ROOT / "configs/custom.yaml", stream="joint")
+    config = load_config(ROOT / "agcn/configs/custom.yaml", stream="joint")
     model, tested = build_model(config.model, config.model_args), open_test_clips(config)
     assert (model.layout, model.num_class) == (NTU, 60)
     assert names_of(model, tested) == names != class_names("ntu60")
