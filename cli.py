@@ -52,13 +52,24 @@ class Several(click.Command):
 
 
 def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Prints what a command returns as the last line of stdout; a gate that was not met exits with 1."""
+    """Prints what a command returns: a JSON line at the end of stdout, or a table where that is a terminal.
 
+    A gate that was not met exits with 1.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="The result as one JSON line on a terminal too.")
     @wraps(function)
-    def command(*args: Any, **options: Any) -> None:
+    def command(*args: Any, as_json: bool = False, **options: Any) -> None:
         result = function(*args, **options)
         if os.environ.get("RANK", "0") == "0":
-            print(json.dumps({"command": click.get_current_context().info_name, **result}, default=str), flush=True)
+            name = str(click.get_current_context().info_name)
+            if as_json or not sys.stdout.isatty():
+                print(json.dumps({"command": name, **result}, default=str), flush=True)
+            else:
+                from bench.terminal import show
+
+                given = [f" --{key} {options[key]}" for key in ("dataset", "config") if options.get(key)]
+                show(name, result, "" if name in ("prep", "synth") else "".join(given))
         if result.get("passed") is False:
             raise SystemExit(1)
 

@@ -21,6 +21,7 @@ DOORS = {
     "tensorrt_rtx_bindings": "export/trt_flavors.py",
     "tensorrt_rtx_libs": "export/trt_flavors.py",
     "matplotlib": "agcn/pictures.py",
+    "rich": "bench/terminal.py",
     "tqdm": "native_prep/progress.py",
     "yaml": "native_prep/yaml_file.py",
     "llvmlite": "native_prep/words.py",

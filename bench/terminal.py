@@ -1,0 +1,218 @@
+"""What a command has found, for eyes: a short table on a terminal, in the place of the JSON line of pipes and files."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Result = Mapping[str, Any]
+Row = tuple[str, str]
+# Narrower terminals get one line for each value, which they may wrap.
+NARROW = 60
+
+
+def percent(share: float | None) -> str:
+    """0.9375 as 93.75 %."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """126 as 2 min 6 s; below ten seconds with one digit."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def size(count: int) -> str:
+    """36400000 as 36 MB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} bytes"
+
+
+def show(command: str, result: Result, given: str = "", console: Console | None = None) -> None:
+    """Prints what `command` has returned.
+
+    Args:
+        command: its name.
+        result: what the JSON line would hold.
+        given: options that the next command needs too, as " --dataset kinetics".
+        console: where; standard output by default.
+    """
+    console = console or Console(highlight=False)
+    describe = _DESCRIBE.get(command, _plain)
+    rows, follows = describe(result)
+    if result.get("passed") is False:
+        rows = [*rows, ("failed", ", ".join(map(str, result.get("failed", ()))) or "a gate was not met")]
+    if follows and result.get("passed") is not False:
+        rows = [*rows, ("next", f"python cli.py {follows}{given if follows != 'bench' else ''}")]
+    if console.width < NARROW:
+        for name, value in rows:
+            console.print(f"{name}: {value}" if name else f"  {value}", soft_wrap=True, markup=False)
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))
+    console.print(table)
+
+
+def _prep(result: Result) -> tuple[list[Row], str]:
+    rows = [("clips", f"{result['clips']:,} of {result['frames']:,} frames")]
+    for key, text in (
+        ("bad_files", "bad files left out, see bad_files.csv"),
+        ("ignored", "on the list of missing samples, passed over"),
+        ("empty", "that nobody is seen in"),
+    ):
+        if result.get(key):
+            rows.append(("", f"{result[key]:,} {text}"))
+    rows += [("warning", text) for text in result.get("warnings", ())]
+    if result["bytes_read"]:
+        rows.append(("read", f"{size(result['bytes_read'])} in {duration(result['seconds'])}"))
+    rows += _written(result["outputs"])
+    return rows, _TRAINS[result["dataset"]]
+
+
+_TRAINS = {
+    "ntu60": "train --amp",
+    "ntu120": "train --amp --dataset ntu120/xsub",
+    "kinetics": "train --amp --dataset kinetics",
+    "nw-ucla": "train --amp --dataset nw-ucla",
+    "custom": "train --config custom-strong",
+}
+
+
+def _written(outputs: Iterable[str]) -> list[Row]:
+    """The folders that files went to, and how large those are."""
+    folders: dict[Path, list[Path]] = {}
+    for path in map(Path, outputs):
+        folders.setdefault(path if path.is_dir() else path.parent, []).append(path)
+    rows: list[Row] = []
+    for folder, paths in folders.items():
+        files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else (path,)) if file.is_file()]
+        count = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+        rows.append(("written" if not rows else "", f"{folder}: {count}, {size(sum(f.stat().st_size for f in files))}"))
+    return rows
+
+
+def _synth(result: Result) -> tuple[list[Row], str]:
+    made = f"{result['clips']:,} of {result['classes']} classes, {size(result['bytes'])}"
+    return [("clips", made), ("written", result["folder"])], f"prep {result['dataset']}"
+
+
+def _streams(result: Result) -> dict[str, Result]:
+    return dict(result["streams"]) if "streams" in result else {result["stream"]: result}
+
+
+def _train(result: Result) -> tuple[list[Row], str]:
+    rows = []
+    for stream, one in _streams(result).items():
+        found = f"best {percent(one['best_top1'])}, last {percent(one['top1'])}"
+        found += f", top-5 {percent(one['top5'])}" if one["top5"] is not None else ""
+        rows.append((stream, found))
+        loss = "" if one["loss"] is None else f"loss {one['loss']:.4f}, "
+        rate = f"{one['clips_per_second']:.4g} clips/s" if one["clips_per_second"] else "finished before"
+        rows.append(("", f"{one['epochs']} epochs, {loss}{rate}"))
+        rows.append(("", str(Path(one["checkpoint"]).parent / "best.pt") if one["checkpoint"] else ""))
+    return rows, "export-trt" if len(_streams(result)) > 1 else "fuse-eval"
+
+
+def _test(result: Result) -> tuple[list[Row], str]:
+    rows = []
+    for stream, one in _streams(result).items():
+        found = f"{percent(one['top1'])} of {one['clips']:,} clips"
+        found += f", top-5 {percent(one['top5'])}" if one["top5"] is not None else ""
+        rows += [(stream, f"{found}, loss {one['loss']:.4f}"), ("", one["scores"])]
+        rows += [("warning", text) for text in one["warnings"]]
+    return rows, "fuse-eval"
+
+
+def _export(result: Result) -> tuple[list[Row], str]:
+    measured = result["parity"]
+    largest = f"{measured['max_rel']:.1e} of the largest score" if "max_rel" in measured else ""
+    rows = [("parity", f"{'met' if measured['passed'] else 'not met'}{largest and ': ' + largest}")]
+    rows.append(("precision", result["precision"]))
+    files = [path for path in (result["onnx"], *result["engines"]) if path]
+    rows += [("written" if not place else "", f"{path}, {_size_of(path)}") for place, path in enumerate(files)]
+    rows += [("note", text) for text in result["notes"]]
+    rows.append(("time", duration(result["seconds"])))
+    folder = str(Path(result["onnx"]).parent) if result["onnx"] else ""
+    return rows, f"fuse-eval --engine {folder}"
+
+
+def _size_of(path: str) -> str:
+    return size(Path(path).stat().st_size) if Path(path).is_file() else "is gone"
+
+
+def _fuse(result: Result) -> tuple[list[Row], str]:
+    rows = [("joint", percent(result["joint_top1"])), ("bone", percent(result["bone_top1"]))]
+    rows += [(name, percent(one["top1"])) for name, one in result.get("streams", {}).items()]
+    fused = f"{percent(result['top1'])} of {result['clips']:,} clips"
+    fused += f", top-5 {percent(result['top5'])}" if result["top5"] is not None else ""
+    rows.append(("fused", f"{fused} (alpha {result['alpha']:g})"))
+    if "alpha_search" in result:
+        rows.append(("note", result["alpha_search"]["note"]))
+    if "runtime" in result:
+        rows.append(("runtime", result["runtime"]))
+    return rows, "" if "runtime" in result else "bench"
+
+
+def _predict(result: Result) -> tuple[list[Row], str]:
+    if not isinstance(result.get("clips"), list):
+        return _plain(result)
+    rows: list[Row] = []
+    for one in result["clips"]:
+        rows.append(("clip", one["clip"]))
+        answers = [f"{percent(best['score']):>8}  {best['class']}" for best in one["top"]]
+        rows += [("", answer) for answer in answers or ["nobody is in it"]]
+    return [*rows, ("runtime", result["runtime"])], ""
+
+
+def _bench(result: Result) -> tuple[list[Row], str]:
+    rows = []
+    for part, ratios in result["ratios"].items():
+        for name, ratio in ratios.items():
+            rate = result["rates"][part][name]
+            rows.append((f"{part}: {name}", f"{rate:.4g}" + (f" ({ratio:.3g} times the plain way)" if ratio else "")))
+    rows += [("written", path) for path in result["outputs"] if path.endswith(".md")]
+    return [*rows, ("time", duration(result["seconds"]))], ""
+
+
+def _demo(result: Result) -> tuple[list[Row], str]:
+    rows, _ = _fuse({**result, "alpha": 1.0})
+    rows.append(("chance", percent(result["chance"])))
+    rows += [(duration(seconds), step) for step, seconds in result["steps"].items()]
+    return [*rows, ("written", result["out"]), ("time", duration(result["seconds"]))], ""
+
+
+def _plain(result: Result) -> tuple[list[Row], str]:
+    """Any other result: its values as they are, those of tables within it named by both."""
+    rows: list[Row] = []
+    for key, value in result.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += [(f"{name}: {inner}", _short(one)) for inner, one in value.items()]
+        elif value is not None:
+            rows.append((name, _short(value)))
+    return rows, ""
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+_DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
+    "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
+    "predict": _predict, "bench": _bench, "demo": _demo,
+}  # fmt: skip
