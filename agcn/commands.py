@@ -9,7 +9,7 @@ from agcn.data import open_clips
 from agcn.evaluate import test
 from agcn.parallel import open_world
 from agcn.resume import FILE as STATE
-from agcn.run_folder import check_begins
+from agcn.run_folder import check_begins, holds_run
 from agcn.streams import best_weights, load_streams
 from agcn.train import train
 from agcn.usual import usual_config
@@ -89,8 +89,9 @@ def test_streams(
         raise ValueError(f"--weights {weights}: is of one stream: name one --stream")
     if weights is not None and not streams:
         streams = (load_config(name, overrides=overrides).stream,)
-    found = load_streams(name, streams, overrides)
-    chosen = [weights or one.weights or str(best_weights(one)) for one in found]
     scored = load_streams(name, streams, overrides, work_dir)
+    # Scores may go to a folder that is no run's.
+    runs = scored if holds_run(Path(scored[0].work_dir)) else load_streams(name, streams, overrides)
+    chosen = [weights or one.weights or str(best_weights(one)) for one in runs]
     results = {one.stream: test(one, path, **options) for one, path in zip(scored, chosen, strict=True)}
     return {"streams": results} if len(results) > 1 else next(iter(results.values()))

@@ -53,7 +53,12 @@ def best_weights(config: Config) -> Path:
 
 
 def usual_engines(config: Config) -> Path:
-    """Where the engines of a configuration's runs are: `engines/ntu/xsub` for `work_dir/ntu/xsub/agcn_joint`."""
-    runs = Path(config.work_dir).parent
+    """Where the engines of a configuration's runs are.
+
+    `engines/ntu/xsub` for `work_dir/ntu/xsub/agcn_joint`, and `engines/ntu/xsub-aagcn` for `aagcn_joint` beside it.
+    """
+    work = Path(config.work_dir)
+    runs, kind = work.parent, work.name.removesuffix(f"_{config.stream}")
     inside = runs.parts[1:] if runs.parts[:1] == ("work_dir",) else (runs.name,)
-    return Path("engines", *inside)
+    folder = Path("engines", *inside)
+    return folder if kind in ("agcn", config.stream) else folder.with_name(f"{folder.name}-{kind}")

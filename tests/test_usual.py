@@ -59,6 +59,12 @@ def test_commands_without_options(data: Path, monkeypatch: pytest.MonkeyPatch) -
         assert fuse()["top1"] == pytest.approx(fused["top1"])
         alone = score_streams(None, None, (), SMALL, weights=tested["joint"]["weights"], device="cpu")
         assert (alone["stream"], alone["top1"]) == ("joint", tested["joint"]["top1"])
+        elsewhere = score_streams(None, None, ("bone",), SMALL, work_dir="apart", device="cpu")
+        assert elsewhere["scores"] == "apart/epoch1_test_score.pkl" and elsewhere["top1"] == tested["bone"]["top1"]
+        moved = "moved/{stream}"
+        train_streams(None, None, (), SMALL, work_dir=moved, device="cpu")
+        again = score_streams(None, None, (), SMALL, work_dir=moved, device="cpu")["streams"]
+        assert again["bone"]["weights"] == "moved/bone/best.pt"
         made = export(None, None, SMALL)
     assert made["onnx"] == "engines/ntu/xsub/two_stream.onnx" and made["passed"]
     clip = next(Path("data/nturgbd_raw/nturgb+d_skeletons").glob("*.skeleton"))
@@ -130,6 +136,7 @@ def test_every_data_set_has_its_places() -> None:
         assert usual_engines(joint) == Path("engines", dataset)
     assert usual_engines(load_streams("nw-ucla-strong", ("joint",))[0]) == Path("engines/nw-ucla-strong")
     assert usual_engines(load_streams("kinetics", (), work_dir="/tmp/x/{stream}")[0]) == Path("engines/x")
+    assert usual_engines(load_streams("aagcn-ntu-xsub", ("bone",))[0]) == Path("engines/ntu/xsub-aagcn")
 
 
 def test_configurations_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
