@@ -19,10 +19,12 @@ from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
 from native_prep.poses import BadClip, Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
+from native_prep.prepare import usual_folder
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams
 
+OUT_FOLDER = "data/custom"
 # Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
 _VERSION, _FIRST = 2, 1
 
@@ -50,7 +52,7 @@ def prepare_custom(
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each side and stream, label files and `custom.json`.
 
     Args:
-        data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go.
+        data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
         layout: a name, or a YAML file; None where the source has one of its own.
         source: one of `pose_sources.SOURCES`, or auto.
         label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
@@ -159,9 +161,9 @@ def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> lis
 
 
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
-    if not data_path or not out_folder:
-        raise ValueError("prep custom has no usual folders: give --data-path and --out-folder")
-    path, folder = Path(data_path), Path(out_folder)
+    if not data_path:
+        raise ValueError("prep custom: give --data-path the file or folder of your poses")
+    path, folder = Path(data_path), usual_folder(out_folder, OUT_FOLDER, "--out-folder")
     if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
     return path, folder

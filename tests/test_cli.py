@@ -143,7 +143,7 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["prep", "--data-path", "nowhere", "--out-folder", "out"], "nowhere"),
         (["predict", "--engine", "nowhere", "a.skeleton"], "nowhere"),
-        (["prep", "custom"], "give --data-path and --out-folder"),
+        (["prep", "custom"], "give --data-path the file or folder of your poses"),
         (["prep", "custom", "--benchmark", "xsub"], "--benchmark is not for prep custom"),
         (["prep", "ntu60", "--layout", "coco17"], "--layout is not for prep ntu60"),
     ],

@@ -125,3 +125,11 @@ def test_clips_that_an_older_version_turned_are_refused(tmp_path: Path) -> None:
         form = ClipForm("custom", "ntu", older, {}, (3, 4, 25, 2), 0)
         with pytest.raises(ValueError, match="engine: an older version turned these clips, some over their heads"):
             RawClips(form, "engine")
+
+
+def test_the_usual_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare_custom(write_array_folder(tmp_path / "raw"), layout="coco17", image_size="640x480")
+    assert load_config("custom", stream="joint").model_args["num_class"] == 2
+    with pytest.raises(ValueError, match="give --data-path the file or folder"):
+        prepare_custom(None, "data/custom", layout="coco17")
