@@ -146,7 +146,8 @@ def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> lis
     before = read_about(folder / "of_any_array.npy") if others else {}
     if not before:
         return ours
-    differ = [key for key in about if key != "classes" and before.get(key, about[key]) != about[key]]
+    before = {"unit": "m", **before}  # an older version knew metres only
+    differ = [key for key in about if key not in ("classes", "version") and before.get(key) != about[key]]
     if differ:
         raise ValueError(
             f"{folder}: its {others[0]} clips were prepared with another {differ[0].replace('_', ' ')}: prepare both "

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ class Clip:
     """One clip.
 
     Attributes:
-        name: as label and score files have it; no two clips of a split share one.
-        joints: float (M, T, V, C) or, of one person, (T, V, C); C is 3 (x y z, or x y score), or 2 (x y). NaN or zeros
-            where a joint was not seen.
+        name: as label and score files have it; no two clips share one.
+        joints: float (M, T, V, C) or, of one person, (T, V, C); C is 3 (x y z, or x y score), or 2 (x y). Zeros, or
+            NaN in any of its numbers, where a joint was not seen.
         label: the class, a name or a number from 0.
         split: train or val.
     """
@@ -88,6 +88,7 @@ def write_clips(
 
 @contextmanager
 def _waiting_room(folder: Path) -> Iterator[Path]:
+    made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     for old in left_behind(folder, "clips"):
         shutil.rmtree(old, ignore_errors=True)
@@ -97,6 +98,9 @@ def _waiting_room(folder: Path) -> Iterator[Path]:
         yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
+        for parent in made:  # the innermost first; one that something was written to stays
+            with suppress(OSError):
+                parent.rmdir()
 
 
 def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] | None) -> PoseSource:
@@ -114,8 +118,8 @@ def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] 
         rows.append((clip.name, str(clip.label), clip.split, 0))
         try:
             points = as_array(clip.joints, where)
-            if points.dtype.kind == "f":  # what is infinite stays: that is no way to say "not seen"
-                points = np.where(np.isnan(points), 0, points)
+            if points.dtype.kind == "f" and points.ndim > 2:  # a joint without one of its numbers was not seen
+                points = np.where(np.isnan(points).any(axis=-1, keepdims=True), 0, points)
             np.save(files[clip.name], checked_points(points, layout, where))
         except BadClip as error:
             bad.append(error.bad)

@@ -44,10 +44,8 @@ def score_fault(scores: np.ndarray) -> Fault | None:
         advice = f"are these x y z? then {world}"
     elif high == 2.0 and np.isin(scores, (0.0, 1.0, 2.0)).all():
         advice = "COCO's flags 0 1 2 are no scores, write 0 where a joint was not labelled and 1 elsewhere"
-    elif high <= 100.0:
-        advice = f"divide them by their largest value (percent: by 100), or, if they are the z of x y z, {world}"
     else:
-        advice = "is the third number of a joint something else?"
+        advice = f"divide them by their largest value (percent: by 100), or, if they are the z of x y z, {world}"
     return Fault(f"scores are from {low:g} to {high:g}, expected 0 to 1", advice)
 
 
@@ -114,10 +112,10 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = Fals
             return Fault(f"frame {frame}: {told}, usually {usual:.3g}", "leave that joint out (0 0 0), or the clip")
         if score_fault(points[..., 2][seen]) is None:
             return Fault(told, "are these x y score? then give a layout with coordinates: image")
-        return Fault(f"{told}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit))
+        return Fault(f"{told}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit, layout))
     least = SMALLEST_PERSON if _is_person(layout) and not part else SMALLEST
     if layout.num_joints > 1 and 0 < largest * factor < least:
-        return Fault(f"{told}, expected more than {least / factor:g}", _likely_unit(largest, unit))
+        return Fault(f"{told}, expected more than {least / factor:g}", _likely_unit(largest, unit, layout))
     if max(-low, high) * factor > FARTHEST:
         return Fault(
             f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}",
@@ -130,9 +128,15 @@ def _is_person(layout: Layout) -> bool:
     return any("shoulder" in name for name in layout.joints) and any("hip" in name for name in layout.joints)
 
 
-def _likely_unit(size: float, unit: str) -> str:
-    """What to do where a body of `size` is no person in `unit`."""
-    likely = min(UNITS, key=lambda name: abs(np.log(size * UNITS[name] / _USUAL)))
-    if likely == unit or not 0.1 < size * UNITS[likely] / _USUAL < 3:
+def _likely_unit(size: float, unit: str, layout: Layout) -> str:
+    """What to do where a body of `size` cannot be in `unit`."""
+    least = SMALLEST_PERSON if _is_person(layout) else SMALLEST
+    fitting = [name for name, factor in UNITS.items() if name != unit and least <= size * factor <= LARGEST]
+    if _is_person(layout):  # of a few units only one makes somebody of the usual size
+        fitting.sort(key=lambda name: abs(np.log(size * UNITS[name] / _USUAL)))
+        fitting = fitting[:1]
+    if not fitting:
         return "are they pixels, or without a unit? give --unit none where they are to stay as they are"
-    return f"give --unit {likely}" if likely != "m" else "they look like metres, leave --unit out"
+    if fitting == ["m"]:
+        return "they look like metres, leave --unit out"
+    return f"give --unit {' or '.join(fitting)}"

@@ -133,3 +133,20 @@ def test_the_usual_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert load_config("custom", stream="joint").model_args["num_class"] == 2
     with pytest.raises(ValueError, match="give --data-path the file or folder"):
         prepare_custom(None, "data/custom", layout="coco17")
+
+
+def test_older_sides_are_in_metres(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def write(side: str, unit: str) -> None:
+        points = rng.normal((0, 0, 3), 0.3, (4, 25, 3)) * {"m": 1, "mm": 1000}[unit]
+        write_clips([Clip(side, points, 0, side)], tmp_path / "out", "ntu", unit=unit)
+
+    write("train", "m")
+    path = tmp_path / "out/custom.json"
+    older = json.loads(path.read_text())
+    del older["unit"]
+    path.write_text(json.dumps({**older, "version": 1}))
+    with pytest.raises(ValueError, match="its train clips were prepared with another unit"):
+        write("val", "mm")
+    write("val", "m")

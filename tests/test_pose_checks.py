@@ -75,10 +75,8 @@ def test_pictures(points: np.ndarray, settings: PoseSettings, words: str) -> Non
 
 def test_what_estimators_do_give() -> None:
     """OpenPose and other networks of heat maps give scores a little above 1, and joints a little outside."""
-    points = pixels()
-    for place, value in ((SCORE, 1.41), (SCORE, -0.05), (X, -300), (X, 2500)):
-        points = with_(points, place, value)
-    assert make_clip(Poses(points), COCO17, PICTURE, "x").any()
+    for place, value in ((SCORE, 1.41), (SCORE, -0.05), (X, -300), (X, 2500), (Y, 2000)):
+        assert make_clip(Poses(with_(pixels(), place, value)), COCO17, PICTURE, "x").any(), (place, value)
     shares = pixels() / (1920, 1080, 1)
     assert make_clip(Poses(with_(shares, X, 1.138).astype(np.float32)), COCO17, PoseSettings(), "x").any()
 
@@ -123,6 +121,8 @@ def test_units_become_metres() -> None:
     np.testing.assert_array_equal(make_clip(Poses(odd), NTU, PoseSettings(unit="none"), "x")[0], odd[0])
     hand = np.linspace((0, 0, 0.5), (0.1, 0.15, 0.5), 21)[None, None].astype(np.float32)
     assert make_clip(Poses(hand), HAND, PoseSettings(), "x").any()
+    with pytest.raises(BadClip, match=r"180\.3 m across .*: give --unit cm or mm"):  # nobody knows its size
+        make_clip(Poses(1000 * hand), HAND, PoseSettings(), "x")
     with pytest.raises(ValueError, match="--unit is for x y z"):
         PoseSettings(unit="mm").check(COCO17)
     with pytest.raises(ValueError, match="unit 'inch' is not known: use one of m, cm, mm, none"):

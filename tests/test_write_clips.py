@@ -37,8 +37,9 @@ def test_the_same_as_prep_custom(tmp_path: Path) -> None:
 def test_forms_of_joints(tmp_path: Path) -> None:
     one = walker(6)
     unseen = one.copy()
-    unseen[2, 5] = np.nan
-    zeros = np.nan_to_num(unseen)
+    unseen[2, 5, :2] = np.nan  # its score alone makes nobody seen
+    zeros = one.copy()
+    zeros[2, 5] = 0
     clips = [
         Clip("a", one, 0, "train"),
         Clip("b", np.stack([one, one + 1e-3]), 1, "train"),
@@ -105,7 +106,17 @@ def test_clips_are_taken_one_at_a_time(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_written(tmp_path: Path, clips: list[Clip], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        write_clips(clips, tmp_path / "out", image_size="640x480")
+        write_clips(clips, tmp_path / "a/b/out", image_size="640x480")
+    assert not any(tmp_path.iterdir())
+
+
+def test_nothing_is_left_when_the_reader_fails(tmp_path: Path) -> None:
+    def clips() -> Iterator[Clip]:
+        yield Clip("a", walker(4), 0, "train")
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        write_clips(clips(), tmp_path / "a/b/out", image_size="640x480")
     assert not any(tmp_path.iterdir())
 
 
