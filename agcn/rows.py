@@ -94,7 +94,7 @@ class _CountedNorm(torch.autograd.Function):
         x, weight, mean, variance, share = ctx.saved_tensors
         inverse = torch.rsqrt(variance + ctx.eps)  # (C,)
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
-            grads[0].contiguous(), x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            grads[0].contiguous(), x, weight, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
         )
         # What the statistics add: they depend on each row as often as it counts.
         both = _total(torch.stack([dweight, dbias]), ctx.shared)
