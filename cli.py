@@ -267,16 +267,27 @@ def predict(**options: Any) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(("prep", "train", "infer", "all")), default="all")
+@click.argument("what", type=click.Choice(("prep", "train", "infer", "all", "gpu")), default="all")
 @click.option("--out", metavar="DIR", default="bench_out", show_default=True)
 @click.option("--ntu", "ntu_data", metavar="DIR", help="prep: .skeleton files instead of made ones.")
 @click.option("--kinetics", "kinetics_data", metavar="DIR", help="prep: a Kinetics folder instead of a made one.")
+@click.option("--minutes", type=float, help="gpu: For everything; what finds no time is listed.  [default: 9]")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), help="gpu: cpu rehearses on tiny sizes.")
+@click.option("--nw-ucla", metavar="DIR", help="gpu: Trains on NW-UCLA's raw files too, seed after seed.")
+@click.option("--only", multiple=True, metavar="PART", help="gpu: Some of its parts.")
 @reports
-def bench(what: str, out: str, **recordings: str | None) -> dict[str, Any]:
+def bench(what: str, out: str, ntu_data: str | None, kinetics_data: str | None, **gpu: Any) -> dict[str, Any]:
     """Check parity, then measure speed. The fast ways must give the plain ways' answers before any is timed."""
+    given = {name: value for name, value in gpu.items() if value}
+    if what == "gpu":
+        from bench.gpu import run_gpu
+
+        return run_gpu(out, **given)
+    if given:
+        raise ValueError(f"--{next(iter(given)).replace('_', '-')} is for bench gpu: leave it out")
     from bench.run import run
 
-    return run(what, out, prep=recordings)
+    return run(what, out, prep={"ntu_data": ntu_data, "kinetics_data": kinetics_data})
 
 
 @cli.command()

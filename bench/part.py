@@ -45,6 +45,7 @@ class Part:
     checks: list[Check] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     error: str = ""
 
     @property

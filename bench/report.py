@@ -26,12 +26,13 @@ def read_results(out: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not results of bench: give --out another folder") from error
 
 
-def write_report(out: str | Path, parts: dict[str, Any]) -> list[str]:
+def write_report(out: str | Path, parts: dict[str, Any], pictures: bool = True) -> list[str]:
     """Write what was found so far; returns the paths.
 
     Args:
         out: folder, made if missing.
         parts: name -> `Part.as_dict()` with the `machine` that it ran on.
+        pictures: with a plot of each part's rates.
     """
     out = Path(out)
     written = [out / RESULTS, out / "report.md"]
@@ -39,7 +40,7 @@ def write_report(out: str | Path, parts: dict[str, Any]) -> list[str]:
         outputs.part(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
         outputs.part(out / "report.md").write_text(as_markdown(parts))
         for name, part in parts.items():
-            if part["rates"]:
+            if pictures and part["rates"]:
                 written.append(out / f"{name}.png")
                 draw_rates(outputs.part(written[-1]), name, part["rates"])
     return [str(path) for path in written]
@@ -55,6 +56,7 @@ def as_markdown(parts: dict[str, Any]) -> str:
         if part["error"]:
             lines += ["", f"Broke off: {part['error']}"]
         lines += _check_table(part["checks"]) + _rate_table(part["rates"])
+        lines += [f"- {note}" for note in part.get("notes", ())]
         lines += [f"- Not run: {what}: {why}" for what, why in part["left_out"].items()]
     return "\n".join(lines) + "\n"
 
@@ -91,3 +93,13 @@ def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
         )
     head = "| way | rate | times the plain way | median | runs | spread | |"
     return ["", head, "|---|---|---|---|---|---|---|", *rows, ""]
+
+
+def failures(name: str, part: dict[str, Any]) -> list[str]:
+    """What a part did not meet, a line each."""
+    lines = [
+        f"{name}, {check['name']}: {check['what']} {check['error']:.2e} > {check['tolerance']:.2e}"
+        for check in part["checks"]
+        if not check["passed"]
+    ]
+    return lines + ([f"{name}: {part['error']}"] if part["error"] else [])

@@ -10,7 +10,7 @@ from bench.infer import run_infer
 from bench.machine import describe
 from bench.part import Part
 from bench.prep import run_prep
-from bench.report import read_results, write_report
+from bench.report import failures, read_results, write_report
 from bench.train import run_train
 
 PARTS: dict[str, Callable[..., Part]] = {"prep": run_prep, "train": run_train, "infer": run_infer}
@@ -48,7 +48,7 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
     found = {name: parts[name] for name in names}
     return {
         "passed": all(part["passed"] for part in found.values()),
-        "failed": [line for name, part in found.items() for line in _failures(name, part)],
+        "failed": [line for name, part in found.items() for line in failures(name, part)],
         "rates": {name: {_way(rate): rate["rate"] for rate in part["rates"]} for name, part in found.items()},
         "ratios": {name: {_way(rate): rate["ratio"] for rate in part["rates"]} for name, part in found.items()},
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
@@ -70,12 +70,3 @@ def _run_part(name: str, sizes: Mapping[str, Any]) -> Part:
 def _way(rate: dict[str, Any]) -> str:
     """A way may be told in clips and in text; only the second needs its unit beside it."""
     return rate["name"] if rate["unit"] == "clips/s" else f"{rate['name']}, {rate['unit']}"
-
-
-def _failures(name: str, part: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{name}, {check['name']}: {check['what']} {check['error']:.2e} > {check['tolerance']:.2e}"
-        for check in part["checks"]
-        if not check["passed"]
-    ]
-    return lines + ([f"{name}: {part['error']}"] if part["error"] else [])

@@ -27,7 +27,7 @@ PLAIN = "original fp32"
 OURS = "eager fp32"
 # (loss, gradients), relative to eager float32. Half precision: two or three significant digits, through ten blocks and
 # back.
-_ALLOWED = {None: (1e-5, 2e-3), "bf16": (2e-2, 0.2), "fp16": (5e-3, 0.05)}
+ALLOWED = {None: (1e-5, 2e-3), "bf16": (2e-2, 0.2), "fp16": (5e-3, 0.05)}
 # What torch.compile raises where there is no compiler, or one that fails.
 COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
 
@@ -172,7 +172,7 @@ def _agreeing_steps(part: Part, model: Model, clips: Tensor, labels: Tensor) -> 
         if way.name == PLAIN:
             loss, gradients = found, step.gradients()
         else:
-            loss_allowed, allowed = _ALLOWED[way.amp_dtype]
+            loss_allowed, allowed = ALLOWED[way.amp_dtype]
             part.checks.append(Check(way.name, relative(found, loss), loss_allowed, "loss, relative"))
             error_of_all = relative(step.gradients(), gradients)
             part.checks.append(Check(way.name, error_of_all, allowed, "all gradients, relative"))

@@ -16,7 +16,7 @@ def lively_model(seed: int, batch: Tensor, num_class: int = CLASSES) -> Model:
 
     Freshly initialised, the graph convolutions are all but switched off (their last batch norm starts at 1e-6), so a
     fault there would hide. Here batch norms and learned graphs are drawn anew, and the running statistics are those
-    of `batch`.
+    of `batch`, on whose device it is.
     """
     torch.manual_seed(seed)
     model = Model(num_class=num_class, num_point=batch.shape[3], num_person=batch.shape[4], graph=NTU.name)
@@ -29,7 +29,7 @@ def lively_model(seed: int, batch: Tensor, num_class: int = CLASSES) -> Model:
         for name, parameter in model.named_parameters():
             if name.endswith(".PA"):
                 parameter.normal_(0.0, 0.02)
-        model.train()(batch)
+        model.to(batch.device).train()(batch)
     for norm in norms:
         norm.momentum = 0.1
     return model.eval()

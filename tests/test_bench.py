@@ -130,7 +130,7 @@ def test_training_ways_agree_and_are_timed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_train, "_ALLOWED", {"bf16": (0.0, 0.0), "fp16": (0.0, 0.0), None: (0.0, 0.0)})
+    monkeypatch.setattr(bench_train, "ALLOWED", {"bf16": (0.0, 0.0), "fp16": (0.0, 0.0), None: (0.0, 0.0)})
     part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32", "compiled amp bf16"))
     assert not part.passed and [rate.name for rate in part.rates] == ["original fp32"]
     monkeypatch.setattr(bench_prep, "ALLOWED", -1.0)
