@@ -46,8 +46,8 @@ ROWS: tuple[tuple[Section, ...], ...] = (
         Section("compile package", 150),
     ),
     (Section("prep", 60),),
-    (Section("train", 120),),
-    (Section("infer", 100),),
+    (Section("train", 140),),
+    (Section("infer", 130),),
     (Section("feed", 40),),
     (Section("nw-ucla", 540),),
 )
@@ -98,6 +98,8 @@ def run_gpu(
                 names.append(child.key)
             if running:
                 outputs = write_report(out, parts, pictures=False)
+            if any(child.interrupted for child in running):
+                raise KeyboardInterrupt
     found = {name: parts[name] for name in names}
     return {
         "passed": all(part["passed"] for part in found.values()),
@@ -128,6 +130,7 @@ class _Child:
         self.until = time.monotonic() + self.limit
         self.file = Path(work) / f"{section.name}.json"
         self.log = Path(work) / f"{section.name}.log"
+        self.interrupted = False
         self.process: subprocess.Popen[bytes] | None = None
         if self.limit < 5:
             return
@@ -151,6 +154,8 @@ class _Child:
                 error = f"ended with exit status {code}: {self._last_words()}"
         except subprocess.TimeoutExpired:
             error = f"stopped after {self.limit:.0f} s"
+        except KeyboardInterrupt:
+            self.interrupted, error = True, "interrupted"
         finally:
             self._kill()
         try:

@@ -67,7 +67,8 @@ class Step:
             self.network = torch.compile(model)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
         self.device = clips.device
-        self.scaler = torch.amp.GradScaler(clips.device.type, enabled=way.amp_dtype == "fp16")
+        # A run would find such a scale after some steps without an update; the usual first one overflows here.
+        self.scaler = torch.amp.GradScaler(clips.device.type, init_scale=256.0, enabled=way.amp_dtype == "fp16")
 
     def differentiate(self) -> Tensor:
         """Sets the gradients, scaled as the scaler wants them; returns the loss."""

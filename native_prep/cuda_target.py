@@ -4,11 +4,13 @@ With NUMBA_ENABLE_CUDASIM=1 kernels run in Numba's simulator, as plain Python: s
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import numba
 import numba.cuda
+import numpy as np
 
 from native_prep.jit import SIMULATED
 
@@ -40,5 +42,12 @@ def check_device() -> None:
         return
     if find_spec("numba_cuda") is None:
         raise ValueError("device cuda: numba-cuda is not installed: pip install 'numba-cuda[cu13]' or use --device cpu")
+    try:
+        import_module("numba.cuda.cudaimpl")  # else the first kernel would
+    except AttributeError as error:
+        raise ValueError(
+            f"device cuda: this numba-cuda does not work with NumPy {np.__version__} ({error}): "
+            "pip install 'numpy<2.5' or use --device cpu"
+        ) from error
     if not cuda.is_available():
         raise ValueError("device cuda: no CUDA GPU with a working driver is here: use --device cpu")

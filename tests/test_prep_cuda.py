@@ -301,3 +301,16 @@ def test_bench_says_what_it_leaves_out():
     part = Part("prep", {})
     add_cuda(part, [], runs=1, seconds=0.0)
     assert "device cuda: " in part.left_out["prep on a GPU"]
+
+
+@pytest.mark.skipif(SIMULATED, reason="the simulator is part of Numba")
+def test_numba_cuda_that_does_not_fit_numpy(monkeypatch):
+    from native_prep import cuda_target
+
+    def broken(name: str) -> None:
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(cuda_target, "find_spec", lambda name: object())
+    monkeypatch.setattr(cuda_target, "import_module", broken)
+    with pytest.raises(ValueError, match=r"does not work with NumPy .*row_stack.*numpy<2\.5"):
+        cuda_target.check_device()
