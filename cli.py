@@ -301,6 +301,18 @@ def demo(out: str, seed: int) -> dict[str, Any]:
     return run(out, seed=seed)
 
 
+@cli.command(cls=Several)
+@click.option(
+    "--require", multiple=True, metavar="NAME", help="Exit 1 without: cuda, tensorrt, tensorrt-rtx, numba-cuda, ..."
+)
+@reports
+def doctor(require: tuple[str, ...]) -> dict[str, Any]:
+    """Look at this machine: what it can do, what is missing, and how to get it."""
+    from bench.doctor import doctor as run
+
+    return run(require)
+
+
 def _fail(message: str, status: int = 2) -> NoReturn:
     if os.environ.get("AGCN_TRACEBACK"):
         import traceback

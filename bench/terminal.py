@@ -194,6 +194,16 @@ def _demo(result: Result) -> tuple[list[Row], str]:
     return [*rows, ("written", result["out"]), ("time", duration(result["seconds"]))], ""
 
 
+def _doctor(result: Result) -> tuple[list[Row], str]:
+    rows: list[Row] = []
+    for key in ("software", "processor", "gpu", "folders", "data"):
+        rows += [(name, str(value)) for name, value in (result[key] or {"GPU": "none"}).items()]
+    usable = [name for name, there in result["needs"].items() if there]
+    rows.append(("usable", ", ".join(usable) or "nothing of what is optional"))
+    rows += [("missing" if not place else "", line) for place, line in enumerate(result["advice"])]
+    return rows, ""
+
+
 def _plain(result: Result) -> tuple[list[Row], str]:
     """Any other result: its values as they are, those of tables within it named by both."""
     rows: list[Row] = []
@@ -214,5 +224,5 @@ def _short(value: Any) -> str:
 
 _DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
     "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
-    "predict": _predict, "bench": _bench, "demo": _demo,
+    "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor,
 }  # fmt: skip

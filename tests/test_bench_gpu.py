@@ -8,6 +8,7 @@ import torch
 
 from bench import gpu, gpu_parts
 from bench.gpu import Section, run_gpu
+from bench.terminal import show
 
 
 def options(folder: Path, **more: object) -> dict[str, object]:
@@ -15,11 +16,13 @@ def options(folder: Path, **more: object) -> dict[str, object]:
     return given | {"nw_ucla": None} | more
 
 
-def test_parts_in_processes_of_their_own(tmp_path: Path) -> None:
+def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = run_gpu(tmp_path / "out", device="cpu", only=("feed", "machine", "nw-ucla"))
     assert found["passed"] and found["device"] == "cpu"
     assert found["rates"]["gpu machine"]["copy within memory, GB/s"] > 0
     assert found["rates"]["gpu feed"]["feeder, as they are, clips/s"] > 0
+    show("bench", found)  # on a terminal
+    assert "gpu machine: copy within memory, GB/s" in capsys.readouterr().out
     assert "--nw-ucla" in found["left_out"]["gpu nw-ucla"]["NW-UCLA"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "results.json"]
     again = run_gpu(tmp_path / "out", 0.01, device="cpu", only=("train",))
