@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agcn.model import Model
+from agcn.config import load_config
+from agcn.model import Model, build_model
+from agcn.settings import Config
 from native_prep.files import load_pickle, whole_file
 
 # Where a file holds more than weights, the weights are under one of these.
@@ -97,6 +99,27 @@ def _unwrap(content: Any) -> Any:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             return content[key]
     return content
+
+
+def load_model(weights: str | Path, config: Config | str | Path = "ntu-xsub", stream: str | None = None) -> Model:
+    """The trained model of a file of weights, ready to answer.
+
+    >>> model = load_model("best.pt", "nw-ucla-strong")
+    >>> logits = model(clips)  # (N, C, T, V, M) float32, as a feeder makes them -> (N, num_class)
+
+    Args:
+        weights: a checkpoint, ours or the original's.
+        config: what describes its model: a configuration, a YAML file, or the name of a shipped one.
+        stream: which stream's model, where the configuration has a key that goes by it.
+
+    Raises:
+        ValueError: the file is for another model, or the configuration is wrong.
+    """
+    if not isinstance(config, Config):
+        config = load_config(config, stream)
+    model = build_model(config.model, config.model_args)
+    load_weights(model, weights, config.ignore_weights)
+    return model.eval()
 
 
 def load_weights(model: Model, path: str | Path, ignore: Sequence[str] = ()) -> None:

@@ -11,7 +11,7 @@ from agcn.parallel import open_world
 from agcn.resume import FILE as STATE
 from agcn.run_folder import check_begins, holds_run
 from agcn.streams import best_weights, load_streams
-from agcn.train import train
+from agcn.training import train
 from agcn.usual import usual_config
 
 

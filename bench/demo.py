@@ -8,12 +8,12 @@ from typing import Any
 
 from agcn.config import load_config
 from agcn.evaluate import test
-from agcn.train import train
+from agcn.training import train
 from bench.run import run
 from export.build import export_engines
 from export.fusion import fuse_scores
 from export.predict import fuse_engine, predict
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.synth import synth
 from native_prep.yaml_file import dump_yaml
 

@@ -531,7 +531,7 @@ def _numbers(answers: tuple[Tensor, ...] | list[Tensor]) -> Answers:
 
 def feed(bench: Bench) -> None:
     """Clips a second that reach the device from a packed store, through the original's changes."""
-    from native_prep.prepare import prepare
+    from native_prep.preparation import prepare
     from native_prep.synth import write_ntu
 
     raw, out = bench.work / "feed_raw", bench.work / "feed"

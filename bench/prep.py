@@ -25,7 +25,7 @@ from bench.timer import Timing, Work, measure
 from native_prep import reference
 from native_prep.clips import read_clip
 from native_prep.layouts import KINETICS, NTU, Layout
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.store import Store
 from native_prep.streams import STREAMS, bones, stream_of
 

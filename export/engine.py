@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,6 +42,30 @@ class Engine(ABC):
         step = self.manifest.max_batch
         parts = [self._run(joints[start : start + step]) for start in range(0, len(joints), step)]
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+
+    def predict(self, clips: Sequence[str | os.PathLike[str] | np.ndarray]) -> tuple[list[str | None], np.ndarray]:
+        """The likeliest action of each recording.
+
+        >>> classes, scores = open_engine("engines/nw-ucla").predict(["a01_s01_e00_v01.json", joints])
+
+        Args:
+            clips: raw files of the data set that the engine is for (of one's own, a file or folder for each clip), or
+                joints (M, T, V, C) or (T, V, C) as such files would have them: x, y and z or score; NaN or zeros where
+                nothing was seen.
+
+        Returns:
+            The name of each clip's class, None where nobody is in it, and float32 (N, num_class), the softmax of the
+            fused scores, NaN where nobody is.
+
+        Raises:
+            ValueError: a recording that cannot be read (file and line), joints of another shape, no clip at all.
+        """
+        from export.predict import score_recordings
+
+        found = score_recordings(self, clips)
+        nobody = np.full(self.manifest.num_class, np.nan, np.float32)
+        classes = [None if scores is None else self.manifest.class_names[int(scores.argmax())] for scores in found]
+        return classes, np.stack([nobody if scores is None else scores for scores in found])
 
     @abstractmethod
     def _run(self, joints: np.ndarray) -> Answers: ...

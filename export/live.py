@@ -15,7 +15,7 @@ import numpy as np
 from export.live_frames import Frame, FrameParser, frames_of
 from export.live_sources import Arrival, LineFrames, follow_file, read_file, read_pipe
 from export.live_window import Fate, Window
-from export.predict import best_classes
+from export.predict import best_classes, softmax
 from export.raw_clips import RawClips
 from export.runtime import Engine, open_engine
 from export.timeline import Timeline
@@ -250,7 +250,7 @@ class LiveSession:
         if len(people):
             clip = self.raw.prepare(people, self._place)
             self._prepared.append(time.monotonic() - began)
-            top = best_classes(self._engine.run(clip)[-1][0], manifest, self._settings.top)
+            top = best_classes(softmax(self._engine.run(clip)[-1][0]), manifest, self._settings.top)
         best: dict[str, Any] = top[0] if top else {"class": "", "label": -1, "score": 0.0}
         self.timeline.add(start, end, best["label"], best["class"], best["score"])
         self._latencies.append(time.monotonic() - arrived)

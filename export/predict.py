@@ -46,38 +46,66 @@ def predict(
         ValueError: a recording that cannot be read (file and line), no recording at all, an engine for a skeleton
             without raw files.
     """
-    if not clips:
-        raise ValueError("no clip to look at: name at least one raw file")
     if top < 1:
         raise ValueError(f"top is {top}: ask for at least 1")
     engine = open_engine(folder, runtime)
-    manifest = engine.manifest
-    raw = RawClips(manifest, folder)
     paths = [os.fspath(clip) for clip in clips]
-    found: dict[str, list[dict[str, Any]]] = {}
-    with Progress(len(paths), "predict", "clip") as progress:
-        for start in range(0, len(paths), _BATCH):
-            read = _read_clips(raw, paths[start : start + _BATCH])
-            if read:
-                answers = engine.run(np.concatenate(list(read.values())))[-1]
-                found |= {path: best_classes(scores, manifest, top) for path, scores in zip(read, answers, strict=True)}
-            progress.update(len(paths[start : start + _BATCH]))
-    if empty := [path for path in paths if path not in found]:
+    found = score_recordings(engine, paths)
+    if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
         named = ", ".join(empty[:3]) + (", ..." if empty[3:] else "")
         print(f"nobody is seen in {len(empty)} of the clips, they have no answer: {named}", file=sys.stderr)
+    answers = [[] if scores is None else best_classes(scores, engine.manifest, top) for scores in found]
     return {
-        "clips": [{"clip": path, "top": found.get(path, [])} for path in paths],
+        "clips": [{"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)],
         "runtime": f"{engine.runtime} on {engine.device}",
     }
 
 
-def _read_clips(raw: RawClips, paths: Sequence[str]) -> dict[str, np.ndarray]:
-    """Clips by path, without those that nobody is in."""
-    read = {}
-    for path in paths:
-        with suppress(EmptyClip):
-            read[path] = raw.read(path)
-    return read
+def score_recordings(engine: Engine, clips: Sequence[str | os.PathLike[str] | np.ndarray]) -> list[np.ndarray | None]:
+    """The softmax of the fused scores of each recording, float32 (num_class,); None where nobody is in it.
+
+    Args:
+        clips: see `Engine.predict`.
+
+    Raises:
+        ValueError: see `Engine.predict`.
+    """
+    if not len(clips):
+        raise ValueError("no clip to look at: name at least one raw file")
+    raw = RawClips(engine.manifest, engine.folder)
+    found: list[np.ndarray | None] = [None] * len(clips)
+    with Progress(len(clips), "predict", "clip") as progress:
+        for start in range(0, len(clips), _BATCH):
+            read: dict[int, np.ndarray] = {}
+            for place, clip in enumerate(clips[start : start + _BATCH], start):
+                with suppress(EmptyClip):
+                    read[place] = _read(raw, clip, place)
+            if read:
+                for place, scores in zip(read, engine.run(np.concatenate(list(read.values())))[-1], strict=True):
+                    found[place] = softmax(scores)
+            progress.update(len(clips[start : start + _BATCH]))
+    return found
+
+
+def _read(raw: RawClips, clip: str | os.PathLike[str] | np.ndarray, place: int) -> np.ndarray:
+    """One recording, a path or joints, as the engine's input (1, C, T, V, M)."""
+    if not isinstance(clip, np.ndarray):
+        return raw.read(os.fspath(clip))
+    what, joints = f"clip {place + 1}", raw.layout.num_joints
+    points = np.nan_to_num(np.asarray(clip, dtype=np.float64))
+    if points.ndim == 3:
+        points = points[None]
+    if points.ndim != 4 or points.shape[2:] != (joints, 3) or not points.shape[1]:
+        raise ValueError(f"{what}: joints of shape {clip.shape}: give (M, T, {joints}, 3) or (T, {joints}, 3)")
+    if not points.any():
+        raise EmptyClip(what, "nobody is seen in any of its frames")
+    return raw.prepare(points, what)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Scores (num_class,) as probabilities."""
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum()
 
 
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
@@ -129,10 +157,8 @@ def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -
     return [part / np.float32(config.test_windows) for part in total]
 
 
-def best_classes(scores: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
-    """The `top` likeliest classes of fused scores (num_class,): class, label and score, their softmax."""
-    powers = np.exp(scores - scores.max())
-    probabilities = powers / powers.sum()
+def best_classes(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
+    """The `top` likeliest classes of (num_class,) probabilities: class, label and score."""
     order = np.argsort(-probabilities, kind="stable")[:top]
     names = manifest.class_names
     return [{"class": names[label], "label": int(label), "score": float(probabilities[label])} for label in order]

@@ -1,21 +1,16 @@
 """Raw recordings and poses of one's own to the arrays that networks are trained on.
 
->>> from native_prep import Clip, write_clips
-
-The names are looked up when they are used: importing the package alone loads nothing else.
+>>> from native_prep import Clip, prepare, write_clips
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from native_prep.lazy import lazy_names
 
 if TYPE_CHECKING:
     from native_prep.own_clips import Clip, write_clips
+    from native_prep.preparation import prepare
 
-__all__ = ["Clip", "write_clips"]
+__all__ = ["Clip", "prepare", "write_clips"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from native_prep import own_clips
-
-    return getattr(own_clips, name)
+__getattr__ = lazy_names(__name__, {"Clip": "own_clips", "prepare": "preparation", "write_clips": "own_clips"})

@@ -9,7 +9,7 @@ from native_prep import status
 from native_prep.catalog import get_dataset
 from native_prep.cpu import CODE, FRAMES, LINE, Reader, reason
 from native_prep.layouts import KINETICS
-from native_prep.prepare import LONGEST
+from native_prep.preparation import LONGEST
 from native_prep.recordings import BadFile
 from native_prep.reference import raw_kinetics_clip, raw_ntu_clip
 

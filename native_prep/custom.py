@@ -19,7 +19,7 @@ from native_prep.pose_labels import number_classes, read_classes
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.pose_sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
 from native_prep.poses import BadClip, Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
-from native_prep.prepare import usual_folder
+from native_prep.preparation import usual_folder
 from native_prep.recordings import SIDES, Recording, Recordings
 from native_prep.store import FOLDER
 from native_prep.streams import check_streams

@@ -16,7 +16,7 @@ from native_prep.layouts import NTU
 from native_prep.outputs import check_formats
 from native_prep.pose_outputs import PoseJob, write_job
 from native_prep.poses import BadClip, Poses
-from native_prep.prepare import usual_folder
+from native_prep.preparation import usual_folder
 from native_prep.recordings import find_recordings
 from native_prep.reference import normalise_ntu
 from native_prep.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT

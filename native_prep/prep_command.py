@@ -5,7 +5,7 @@ from typing import Any
 
 from native_prep.custom import prepare_custom
 from native_prep.ntu_tracked import prepare_tracked
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 
 # Options that one kind alone has, as calls name them.
 _OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit", "keep_empty")

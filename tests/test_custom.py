@@ -15,7 +15,7 @@ from agcn.config import load_config
 from agcn.data import open_clips
 from agcn.evaluate import test as score
 from agcn.settings import FeederArgs
-from agcn.train import train
+from agcn.training import train
 from export import build
 from export.predict import predict
 from native_prep.custom import check_layout, prepare_custom, read_about, read_custom_clip

@@ -14,7 +14,7 @@ from agcn.config import load_config, to_yaml
 from agcn.evaluate import names_of, open_test_clips
 from agcn.evaluate import test as score
 from agcn.model import build_model
-from agcn.train import train
+from agcn.training import train
 from export.raw_clips import ClipForm, RawClips
 from native_prep.catalog import class_names
 from native_prep.custom import prepare_custom, read_about

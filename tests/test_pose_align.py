@@ -10,7 +10,7 @@ from exported import three_blocks
 from pose_files import make_clip
 
 from agcn.config import load_config
-from agcn.train import train
+from agcn.training import train
 from native_prep import synth_motion
 from native_prep.layout_file import layout_as_dict
 from native_prep.layouts import NTU, NW_UCLA

@@ -18,7 +18,7 @@ from prep_files import (
 from native_prep import reference, status
 from native_prep.clips import read_clip
 from native_prep.cpu import reason
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 
 
 def good_lines(frames: int = 3) -> list[str]:

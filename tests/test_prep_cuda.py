@@ -239,7 +239,7 @@ def test_json(tmp_path, dataset):
 
 @on_device
 def test_prepare(tmp_path):
-    from native_prep.prepare import prepare
+    from native_prep.preparation import prepare
 
     folder = tmp_path / "raw"
     named = {

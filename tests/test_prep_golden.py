@@ -7,7 +7,7 @@ import pytest
 
 from native_prep.files import load_pickle
 from native_prep.layouts import KINETICS, NTU
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.streams import stream_of
 
 ALLOWED = 2e-6

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from prep_files import write_ntu, write_ntu_folder
 
-from native_prep import prepare as prepare_module
-from native_prep.prepare import prepare
+from native_prep import preparation as prepare_module
+from native_prep.preparation import prepare
 from native_prep.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +44,7 @@ def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
         "import json, os, random, signal, sys, time, traceback\n"
         "from pathlib import Path\n"
         "from native_prep import packing\n"
-        "from native_prep.prepare import prepare\n"
+        "from native_prep.preparation import prepare\n"
         f"packing.SHARD_CLIPS = {SIZE}\n"
         "raw, out = map(Path, sys.argv[1:3])\n"
         "def pack(out, **options):\n"

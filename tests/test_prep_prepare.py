@@ -16,7 +16,7 @@ from native_prep import reference
 from native_prep.clips import read_clip
 from native_prep.files import load_pickle
 from native_prep.layouts import NTU, NW_UCLA
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.rows import npy_header
 from native_prep.streams import STREAMS, stream_of
 
@@ -270,7 +270,7 @@ def test_disk_full(tmp_path):
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "from native_prep.prepare import prepare;"
+        "from native_prep.preparation import prepare;"
         f"prepare('ntu60', {str(raw)!r}, {str(out)!r}, streams=['joint'])"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -292,7 +292,7 @@ def test_memory_does_not_grow(tmp_path):
         for number in range(clips):
             (raw / f"S001C001P{number % 100 + 1:03d}R001A{number // 100 + 1:03d}.skeleton").write_bytes(good)
         code = (
-            "import re; from pathlib import Path; from native_prep.prepare import prepare;"
+            "import re; from pathlib import Path; from native_prep.preparation import prepare;"
             f"print(prepare('ntu60', {str(raw)!r}, {str(tmp_path / 'out')!r}, benchmarks=['xsub'])['clips'],"
             r"re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1])"
         )

@@ -18,7 +18,7 @@ from export.runtime import open_engine
 from export.scoring import list_shards, score_stores
 from native_prep.files import save_pickle
 from native_prep.layouts import NTU
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

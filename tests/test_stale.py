@@ -17,7 +17,7 @@ from agcn.data import hash_clips, open_clips
 from agcn.evaluate import test as score
 from agcn.mismatches import mismatches
 from agcn.score_files import SCORE_FILE, note_path, read_note, stale_reason
-from agcn.train import train
+from agcn.training import train
 from export.fuse_eval import fuse_eval
 from export.fusion import fuse_arrays, fuse_dataset, fuse_scores
 from native_prep.files import load_pickle, save_pickle

@@ -22,7 +22,7 @@ from native_prep.catalog import get_dataset, missing_samples
 from native_prep.clip_writer import clip_writer
 from native_prep.files import load_pickle, save_pickle
 from native_prep.layouts import NTU, layout_from_edges
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.shards import ShardWriter, write_about
 from native_prep.splits import check_benchmarks, is_training
 from native_prep.store import Store, find_part, verify_store

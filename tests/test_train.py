@@ -24,7 +24,7 @@ from agcn.parallel import World
 from agcn.score_files import SCORE_FILE
 from agcn.stopping import Stop
 from agcn.trace import traced
-from agcn.train import train
+from agcn.training import train
 from native_prep.files import load_pickle, save_pickle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -464,7 +464,7 @@ import torch
 from agcn.model import build_model
 from agcn.parallel import open_world
 from agcn.rows import plan_rows
-from agcn.train import train
+from agcn.training import train
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 with open_world("cpu") as world:

@@ -23,7 +23,7 @@ from export.export_command import export
 from export.fuse_eval import fuse_eval
 from export.predict_command import predict
 from native_prep.custom import prepare_custom
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.synth import synth
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ import pytest
 from prep_files import write_ntu
 
 from native_prep.locks import locked
-from native_prep.prepare import prepare
+from native_prep.preparation import prepare
 from native_prep.shards import Workshop
 from native_prep.store import Store
 from native_prep.store_format import StoreHead
