@@ -21,6 +21,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
 
+from native_prep.progress import compiling
+
 _CONFIG: Any = numba.config
 SIMULATED = bool(_CONFIG.ENABLE_CUDASIM)
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
@@ -45,7 +47,19 @@ class _KernelFiles(CompileResultCacheImpl):
 
 
 class _KernelCache(FunctionCache):
+    """Keeps compiled code on disk; what it does not find there is compiled next, and then saved."""
+
     _impl_class = _KernelFiles
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        if found is None:
+            compiling.add(f"{self._name}{sig}")
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        compiling.discard(f"{self._name}{sig}")
+        super().save_overload(sig, data)
 
 
 class _Simulated(CPUDispatcher):

@@ -137,7 +137,7 @@ class Tally:
         if self.empty:
             print(f"nobody is seen in {self.empty} of the clips: they stay, all zeros", file=sys.stderr)
         self.bad.sort(key=lambda one: one.path)
-        _list_bad(self.bad)
+        _list_bad(self.bad, but_first=not (skip and self.clips))
         if not self.bad:
             return
         count = f"{len(self.bad)} bad file{'s' if len(self.bad) > 1 else ''}"
@@ -152,14 +152,18 @@ class Tally:
 _ALL_NAMED, _FIRST_NAMED = 5, 3
 
 
-def _list_bad(bad: Sequence[BadFile]) -> None:
-    """Names bad files on stderr, of many with one fault the first few and how many more there are."""
+def _list_bad(bad: Sequence[BadFile], but_first: bool) -> None:
+    """Names bad files on stderr, of many with one fault the first few and how many more there are.
+
+    Args:
+        but_first: the first is not printed, since the error to come names it.
+    """
     counts = Counter(map(_fault, bad))
     named: Counter[str] = Counter()
-    for one in bad:
+    for place, one in enumerate(bad):
         fault = _fault(one)
         named[fault] += 1
-        if counts[fault] <= _ALL_NAMED or named[fault] <= _FIRST_NAMED:
+        if (place or not but_first) and (counts[fault] <= _ALL_NAMED or named[fault] <= _FIRST_NAMED):
             print(one, file=sys.stderr)
         if counts[fault] > _ALL_NAMED and named[fault] == _FIRST_NAMED:
             print(f"... and {counts[fault] - _FIRST_NAMED} more files with this fault", file=sys.stderr)

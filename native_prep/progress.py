@@ -5,6 +5,10 @@ import threading
 import time
 from types import TracebackType
 
+# Kernels that are being compiled, which takes half a minute once a machine; `native_prep.jit` counts them.
+compiling: set[str] = set()
+_COMPILING = "compiling, first use only"
+
 
 class Progress:
     """Counts work done out of `total`, with rate and time left.
@@ -21,6 +25,7 @@ class Progress:
         self._over = threading.Event()
         self._bar = None
         self._speaks = not quiet and not sys.stderr.isatty()
+        self._watched: threading.Thread | None = None
         if not quiet and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -31,6 +36,7 @@ class Progress:
         self.done += amount
         self.note = note or self.note
         if self._bar is not None:
+            self._stop_watching()
             self._bar.set_postfix_str(self.note, refresh=False)
             self._bar.update(amount)
 
@@ -39,7 +45,22 @@ class Progress:
         while not self._over.wait(self.every):
             print(self._line(), file=sys.stderr, flush=True)
 
+    def _watch(self) -> None:
+        """Until there is work done: says where kernels are compiled, for a bar that stands still looks dead."""
+        assert self._bar is not None
+        while not self._over.wait(0.5) and not self.done:
+            if compiling:
+                self._bar.bar_format = f"{{desc}}: {_COMPILING} ({{elapsed}})"
+                self._bar.refresh()
+
+    def _stop_watching(self) -> None:
+        if self._bar is not None and self._watched is not None:
+            self._watched.join()
+            self._watched, self._bar.bar_format = None, None
+
     def _line(self) -> str:
+        if compiling and not self.done:
+            return f"{self.what}: {_COMPILING}"
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
         left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "time left not known yet"
         tail = f", {self.note}" if self.note else ""
@@ -48,6 +69,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._speaks:
             threading.Thread(target=self._tell, daemon=True).start()
+        elif self._bar is not None:
+            self._watched = threading.Thread(target=self._watch, daemon=True)
+            self._watched.start()
         return self
 
     def __exit__(
@@ -55,4 +79,5 @@ class Progress:
     ) -> None:
         self._over.set()
         if self._bar is not None:
+            self._stop_watching()
             self._bar.close()

@@ -38,8 +38,9 @@ PROMISED = {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
         "--stride", "--fps", "--gone", "--realtime", "--store", "--part", "--out",
     },
-    "bench": {"--out", "--ntu", "--kinetics"},
+    "bench": {"--out", "--ntu", "--kinetics", "--minutes", "--device", "--nw-ucla", "--only"},
     "demo": {"--out", "--seed"},
+    "doctor": {"--require"},
 }  # fmt: skip
 
 

@@ -117,9 +117,9 @@ def test_openpose_folders_and_what_does_not_meet(tmp_path: Path, capsys: pytest.
         write_openpose(raw / name, {frame: [person[frame]] for frame in range(4)})
     write_labels(raw / "labels.csv", [("a", 0, "train"), ("b", 1, "val"), ("d", 1, "val")])
     given: dict = {"image_size": "640x480", "streams": ("joint",)}
-    with pytest.raises(ValueError, match=r"2 bad files, nothing is written"):
+    with pytest.raises(ValueError, match=r"2 bad files, nothing is written") as error:
         prepare_custom(raw, tmp_path / "out", **given)
-    told = capsys.readouterr().err
+    told = f"{error.value}\n{capsys.readouterr().err}"
     assert f"{raw / 'c'}: has no line in" in told and f"{raw / 'labels.csv'}:4: clip 'd' is not among" in told
     assert not (tmp_path / "out").exists()
     result = prepare_custom(raw, tmp_path / "out", on_bad_file="skip", **given)

@@ -168,9 +168,9 @@ def test_one_cause_is_told_three_times(tmp_path: Path, capsys: pytest.CaptureFix
     for number in range(34):
         np.save(raw / f"clip{number}.npy", np.full((5 + number, 17, 3), 3 + number, np.float32))
     given: dict = {"layout": "coco17", "image_size": "640x480"}
-    with pytest.raises(ValueError, match=r"clip0\.npy: scores .*\(34 bad files, nothing is written"):
+    with pytest.raises(ValueError, match=r"clip0\.npy: scores .*\(34 bad files, nothing is written") as error:
         prepare_custom(raw, tmp_path / "out", **given)
-    told = capsys.readouterr().err
+    told = f"{error.value}\n{capsys.readouterr().err}"
     assert told.count("scores are from") == 3 and "... and 31 more files with this fault" in told
     prepare_custom(raw, tmp_path / "out", **given, on_bad_file="skip")
     with (tmp_path / "out/bad_files.csv").open(newline="") as file:

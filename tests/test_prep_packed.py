@@ -215,9 +215,9 @@ def spoil(raw: Path) -> list[str]:
 def test_bad_files_are_all_listed_and_nothing_is_written(tmp_path, capsys):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
     names = spoil(raw)
-    with pytest.raises(ValueError, match=r"Is a directory.* \(5 bad files, nothing is written"):
+    with pytest.raises(ValueError, match=r"Is a directory.* \(5 bad files, nothing is written") as caught:
         pack(raw, out)
-    told = capsys.readouterr().err.splitlines()
+    told = [str(caught.value), *capsys.readouterr().err.splitlines()]  # the error names the first
     assert [line.split(":")[0] for line in told] == [str(raw / name) for name in names]
     for line, reason in zip(
         told, ("directory", "No such file", "symbolic links", "larger than 32 MiB", "not the name of"), strict=True

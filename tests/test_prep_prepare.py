@@ -202,9 +202,11 @@ def spoilt(folder: Path) -> Path:
 
 def test_bad_files_are_all_listed(tmp_path, capsys):
     raw = spoilt(tmp_path / "raw")
-    with pytest.raises(ValueError, match=r"R001A002\.skeleton:3: ends after 0 .*\(3 bad files, nothing is written"):
+    with pytest.raises(
+        ValueError, match=r"R001A002\.skeleton:3: ends after 0 .*\(3 bad files, nothing is written"
+    ) as error:
         prepare("ntu60", raw, tmp_path / "out")
-    told = capsys.readouterr().err.splitlines()
+    told = [str(error.value), *capsys.readouterr().err.splitlines()]
     assert [line.split(":")[0] for line in told] == [str(raw / name) for name in (NAMES[1], NAMES[3], "clip.skeleton")]
     assert "Is a directory" in told[1]
     assert nothing_in(tmp_path / "out")
