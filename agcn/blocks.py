@@ -136,10 +136,13 @@ class GraphConv(nn.Module):
         """The graph of each subset for each clip: (N, C, T, V) -> K of (N, V, V)."""
         if not self.adaptive:
             return self.A.expand(x.shape[0], *self.A.shape).unbind(1)
-        similar = self.similarity(x)  # (N, K, V, V)
-        if self.variant == "aagcn":
-            return (self.PA + torch.tanh(similar) * self.alpha).unbind(1)
-        return (torch.softmax(similar, dim=-2) + (self.A + self.PA)).unbind(1)
+        shared = self.PA if self.variant == "aagcn" else self.A + self.PA
+        return (self.own_graphs(x) + shared).unbind(1)
+
+    def own_graphs(self, x: Tensor) -> Tensor:
+        """The part that each clip makes for itself, the paper's C: (N, C, T, V) -> (N, K, V, V)."""
+        similar = self.similarity(x)
+        return torch.tanh(similar) * self.alpha if self.variant == "aagcn" else torch.softmax(similar, dim=-2)
 
     def similarity(self, x: Tensor) -> Tensor:
         """theta' phi over channels and frames, divided by their number: (N, C, T, V) -> (N, K, V, V).

@@ -33,13 +33,13 @@ def train_streams(
 
     Args:
         dataset, config, streams, overrides, work_dir: see `usual` and `streams`.
-        device, resume, overwrite, options: as `train.train`'s.
+        device, resume, overwrite, options: as `training.train`'s.
 
     Returns:
-        What `train.train` returns, of several streams as {"streams": {name: that}}.
+        What `training.train` returns, of several streams as {"streams": {name: that}}.
 
     Raises:
-        ValueError: as `train.train`, and where the data of a stream are not there.
+        ValueError: as `training.train`, and where the data of a stream are not there.
         MemoryError: too little memory.
     """
     found = load_streams(usual_config(dataset, config), streams, overrides, work_dir)

@@ -47,6 +47,4 @@ def layer_graphs(model: Model, clip: np.ndarray, layer: int = 1) -> LayerGraphs:
     for block in model.blocks[: layer - 1]:
         x = block(x)
     conv = model.blocks[layer - 1].gcn1
-    similar = conv.similarity(x)[0]  # (K, V, V)
-    own = torch.softmax(similar, dim=-2) if conv.variant == "agcn" else torch.tanh(similar) * conv.alpha
-    return LayerGraphs(conv.A.numpy().copy(), conv.PA.numpy().copy(), own.numpy())
+    return LayerGraphs(conv.A.numpy().copy(), conv.PA.numpy().copy(), conv.own_graphs(x)[0].numpy())

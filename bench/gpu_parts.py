@@ -9,7 +9,6 @@ import copy
 import json
 import math
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from agcn.score_files import SCORE_FILE
 from agcn.settings import FeederArgs
 from bench.infer import TwoModels
 from bench.part import Check, Part, Rate
+from bench.timer import Timing
 from bench.train import ALLOWED, COMPILE_ERRORS, Step, Way
 from bench.work import CLASSES, lively_model, made_clips, relative
 from export.aot import build_package
@@ -78,9 +78,9 @@ class Bench:
         if self.on_gpu:
             torch.cuda.synchronize()
 
-    def time(self, work: Callable[[], object], runs: int = 20, seconds: float = 3.0) -> list[float]:
-        """Seconds of each run after three that are not counted."""
-        taken: list[float] = []
+    def time(self, work: Callable[[], object], runs: int = 20, seconds: float = 3.0) -> Timing:
+        """The runs after three that are not counted."""
+        warm_up, taken = 0.0, []
         for turn in range(-3 if self.on_gpu else 0, runs if self.on_gpu else 1):
             self.wait()
             start = time.perf_counter()
@@ -88,18 +88,19 @@ class Bench:
             self.wait()
             if turn >= 0:
                 taken.append(time.perf_counter() - start)
+            else:
+                warm_up = warm_up or time.perf_counter() - start
             if sum(taken) > seconds:
                 break
-        return taken
+        return Timing(tuple(taken), warm_up)
 
     def add(
-        self, name: str, taken: list[float], amount: float, unit: str, plain: Rate | None = None, note: str = ""
+        self, name: str, taken: Timing, amount: float, unit: str, plain: Rate | None = None, note: str = ""
     ) -> Rate:
         """Adds amount / median as a rate, and its ratio to `plain`'s."""
-        median = statistics.median(taken)
-        ratio = amount / median / plain.rate if plain is not None else None
-        spread = (max(taken) - min(taken)) / median
-        rate = Rate(name, amount / median, unit, median, len(taken), spread, ratio, note)
+        speed = amount / taken.median
+        ratio = speed / plain.rate if plain is not None else None
+        rate = Rate(name, speed, unit, taken.median, len(taken.runs), taken.spread, ratio, note)
         self.part.rates.append(rate)
         self.save()
         return rate
@@ -261,8 +262,8 @@ def _train_batch(bench: Bench, batch: int, ways: list[Way]) -> None:
             torch.cuda.empty_cache()
 
 
-def _of_peak(bench: Bench, work: float, taken: list[float]) -> str:
-    rate = work / statistics.median(taken) / 1e12
+def _of_peak(bench: Bench, work: float, taken: Timing) -> str:
+    rate = work / taken.median / 1e12
     peak = bench.peaks.get(BF16)
     return f"{rate:.3g} TFLOP/s" + (f", {rate / peak:.0%} of the bf16 product's" if peak else "")
 
@@ -318,6 +319,7 @@ class Network:
         folded = TwoStream(joint, bone, NTU.bone_parents, frames=frames, dtype=dtype)
         self.rows = RowNetwork(folded).to(device)
         self.answer: Callable[..., tuple[Tensor, ...]] = self.rows
+        self.dynamic = False
 
     def compile(self, dynamic: bool) -> None:
         """Compiles for any number of bodies, or anew for each."""
@@ -328,7 +330,7 @@ class Network:
     def __call__(self, joints: Tensor) -> tuple[Tensor, ...]:
         take, slots, place = present_rows(joints)
         rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, take)
-        if self.answer is not self.rows and self.dynamic:
+        if self.dynamic:
             for tensor in (rows, slots, place):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
         return self.answer(rows, slots, place)
@@ -510,7 +512,7 @@ class Trial:
             return
         taken = bench.time(lambda: network(clips), 300 if len(clips) == 1 else 20, 2.0)
         if len(clips) == 1:
-            note += f", p99 {1000 * sorted(taken)[math.ceil(0.99 * len(taken)) - 1]:.3g} ms"
+            note += f", p99 {1000 * taken.p99:.3g} ms"
         rate = bench.add(name, taken, len(clips), "clips/s", self.base, note)
         self.base = self.base or rate
         if profiled:

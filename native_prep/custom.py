@@ -58,15 +58,15 @@ def prepare_custom(
         label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
         split: which of a pickle's splits; or the side of all clips where the label file names none.
         class_list: file of the names of the classes, one a line.
-        streams, formats: as `prepare.prepare`'s.
+        streams, formats: as `preparation.prepare`'s.
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
         max_bodies: M, 2 by default.
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
         align, track, unit, keep_empty: see `poses.PoseSettings`.
-        on_bad_file: as `prepare.prepare`'s.
+        on_bad_file: as `preparation.prepare`'s.
 
     Returns:
-        What `prepare.prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
+        What `preparation.prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
 
     Raises:
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
