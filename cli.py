@@ -13,8 +13,6 @@ from typing import Any, NoReturn
 
 import click
 
-__version__ = "0.1.0"
-
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 BENCHMARKS = ("xsub", "xview", "xset")
 DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
@@ -76,8 +74,24 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     return command
 
 
+def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    """The one number of pyproject.toml: read there in a checkout, which need not be installed."""
+    if not value or ctx.resilient_parsing:
+        return
+    project = Path(__file__).with_name("pyproject.toml")
+    if project.exists():
+        import tomllib
+
+        click.echo(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    else:
+        from importlib.metadata import version
+
+        click.echo(version("two-stream-agcn"))
+    ctx.exit()
+
+
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, message="%(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
 def cli() -> None:
     """Two-stream adaptive graph convolutional networks (2s-AGCN) for skeletons."""
 

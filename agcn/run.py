@@ -32,8 +32,9 @@ from agcn.runlog import RunLog
 from agcn.score_files import BEST, SCORE_FILE, put_scores, stale_reason
 from agcn.settings import Config
 from agcn.stopping import Stop
+from agcn.trace import StepTrace
 from native_prep.files import OutputSet, load_pickle, whole_file
-from native_prep.progress import Progress
+from native_prep.progress import Progress, duration, percent
 
 # Steps between looks at the loss on a GPU: a look waits for the device.
 _LOOK_EVERY = 20
@@ -70,7 +71,7 @@ class Run:
         gone = remove_leftovers(config) if world.leads and not resume else ""
         self.log = RunLog(self.folder, world.leads, config.print_log, self.at.step)
         self.clips_trained, self.seconds = 0, 0.0
-        self.trace: torch.profiler.profile | None = None
+        self.trace: StepTrace | None = None
         if world.device.type == "cpu":
             keep_freed_memory()
         # The scores of the best checkpoint that this process has found, and what its test clips are.
@@ -142,22 +143,25 @@ class Run:
             raise
 
     def _train(self) -> None:
-        begun = self.at.epoch
-        with advising(self.config, self.world.size):
-            while self.at.epoch < self.config.num_epoch:
+        config, begun, start = self.config, self.at.epoch, time.monotonic()
+        with advising(config, self.world.size):
+            while self.at.epoch < config.num_epoch:
                 epoch = self.at.epoch
                 meter = self.train_epoch(epoch)
                 loss, accuracy = meter.whole()
                 self.at.epoch = epoch + 1
                 self.at.losses.append(loss)
-                self.log.line(f"epoch {epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.2%}")
+                told = f"epoch {epoch + 1}/{config.num_epoch}: loss {loss:.4f}, accuracy {percent(accuracy)}"
                 try:
-                    best = self._is_tested(epoch) and self.evaluate()
+                    best, found = self.evaluate() if self._is_tested(epoch) else (False, "")
                 except KeyboardInterrupt:
                     # The epoch's steps are done, its test is not.
                     self.at.epoch = epoch
                     self.at.losses.pop()
                     self._pause(self.steps, meter)
+                left = config.num_epoch - self.at.epoch
+                seconds = (time.monotonic() - start) / (self.at.epoch - begun) * left
+                self.log.line(f"{told}{found}" + (f", {duration(seconds)} left" if left else ""))
                 self.save(epoch, best)
             if self.at.epoch > begun and self.world.leads:
                 self._write_outcome()
@@ -184,12 +188,12 @@ class Run:
                 rate = learning_rate(config, epoch + done / len(chunks))
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
+                if self.trace is not None:
+                    self.trace.begin_step()
                 loss, right = self.train_step(parts, held)
                 self.at.step += 1
                 if self.average is not None:
                     self.average.update(self.model, self.at.step)
-                if self.trace is not None:
-                    self.trace.step()
                 if meter.add(loss, right, config.batch_size // world.size):
                     self._check(meter.loss)
                     self.log.curve("train", self.at.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
@@ -238,8 +242,8 @@ class Run:
         """What is tested and saved: the average of the weights where there is one."""
         return self.model if self.average is None else self.average.model
 
-    def evaluate(self) -> bool:
-        """Tests the model, each process its part; returns whether it is the best so far."""
+    def evaluate(self) -> tuple[bool, str]:
+        """Tests the model, each process its part; returns whether it is the best so far, and the figures as text."""
         clips = self.test_feed.clips
         mine = np.array_split(np.arange(len(clips)), self.world.size)[self.world.rank]
         part = score_clips(
@@ -251,14 +255,13 @@ class Run:
         at.top1, at.top5 = top_k(scores, clips.labels, 1), top5(scores, clips.labels)
         shown = {f"top{k}": top_k(scores, clips.labels, k) for k in self.config.show_topk if k < scores.shape[1]}
         self.log.curve("val", at.step, loss=loss, acc=at.top1, **({} if at.top5 is None else {"top5": at.top5}))
-        told = "".join(f", {name} {value:.2%}" for name, value in shown.items())
-        self.log.line(f"epoch {at.epoch}: test loss {loss:.4f}{told}")
+        told = f", test loss {loss:.4f}" + "".join(f", {name} {percent(value)}" for name, value in shown.items())
         best = at.best_top1 is None or at.top1 > at.best_top1
         if at.top1 == at.best_top1 and at.best_loss is not None:
             best = loss < at.best_loss
         if best:
             at.best_top1, at.best_loss, self._best = at.top1, loss, scores
-        return best
+        return best, told
 
     def save(self, epoch: int, best: bool) -> None:
         """What this epoch leaves behind, all of it or nothing."""

@@ -1,10 +1,11 @@
 """A trace of a few training steps: what ran when, for a browser's trace viewer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 import torch
+from torch.profiler import ProfilerAction, ProfilerActivity
 
 from native_prep.files import whole_file
 
@@ -13,23 +14,49 @@ FILE = "profile.json"
 _SKIPPED, _RECORDED = 3, 5
 
 
-@contextmanager
-def traced(path: Path, say: Callable[[str], None]) -> Iterator[torch.profiler.profile]:
-    """The block whose steps, told by `step()`, are recorded into `path` (chrome://tracing, ui.perfetto.dev).
+class StepTrace:
+    """Records a few steps of a training into `path` (chrome://tracing, ui.perfetto.dev).
 
-    A block of too few steps leaves no file; `say` gets a line that says so.
+    PyTorch's profiler is started where the first recorded step begins and stopped once, whenever the training ends: of
+    its schedules, that of PyTorch 2.11 could end the process where training ended during the warm-up.
     """
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    if torch.cuda.is_available():
-        activities.append(torch.profiler.ProfilerActivity.CUDA)
 
-    def write(profile: torch.profiler.profile) -> None:
-        if profile.step_num > _SKIPPED:
-            with whole_file(path) as part:
-                profile.export_chrome_trace(str(part))
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self.path, self.say = path, say
+        self._begun = 0
+        self._profile: torch.profiler.profile | None = None
 
-    schedule = torch.profiler.schedule(wait=_SKIPPED - 1, warmup=1, active=_RECORDED, repeat=1)
-    with torch.profiler.profile(activities=activities, schedule=schedule, on_trace_ready=write) as profile:
-        yield profile
-    if profile.step_num <= _SKIPPED:
-        say(f"no {path.name}: the first {_SKIPPED} steps are not recorded, there were {profile.step_num}: train longer")
+    def __enter__(self) -> "StepTrace":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._finish()
+        if self._begun <= _SKIPPED:
+            self.say(
+                f"no {self.path.name}: the first {_SKIPPED} steps are not recorded, there were {self._begun}: "
+                "train longer"
+            )
+
+    def begin_step(self) -> None:
+        """To be called before every step."""
+        self._begun += 1
+        if self._begun == _SKIPPED + 1:
+            activities = [ProfilerActivity.CPU]
+            if torch.cuda.is_available():
+                activities.append(ProfilerActivity.CUDA)
+            # A schedule, if only one that always records, makes the profiler mark the steps.
+            self._profile = torch.profiler.profile(
+                activities=activities, schedule=lambda step: ProfilerAction.RECORD, acc_events=True
+            )
+            self._profile.start()
+        elif self._begun == _SKIPPED + _RECORDED + 1:
+            self._finish()
+        elif self._profile is not None:
+            self._profile.step()
+
+    def _finish(self) -> None:
+        if self._profile is not None:
+            self._profile.stop()
+            with whole_file(self.path) as part:
+                self._profile.export_chrome_trace(str(part))
+            self._profile = None

@@ -11,7 +11,7 @@ from agcn.run import Run
 from agcn.run_folder import check_begins
 from agcn.settings import Config
 from agcn.trace import FILE as TRACE
-from agcn.trace import traced
+from agcn.trace import StepTrace
 
 
 def train(
@@ -65,7 +65,7 @@ def train(
     with open_world(device, config.device[0] if config.device else 0) as world:
         run = Run(config, world, amp_dtype if amp else None, compile, resume)
         try:
-            with traced(run.folder / TRACE, run.log.line) if profile and world.leads else nullcontext() as run.trace:
+            with StepTrace(run.folder / TRACE, run.log.line) if profile and world.leads else nullcontext() as run.trace:
                 run.go()
         finally:
             run.log.close()

@@ -8,26 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from native_prep.progress import duration, percent
+
 Result = Mapping[str, Any]
 Row = tuple[str, str]
 # Narrower terminals get one line for each value, which they may wrap.
 NARROW = 60
-
-
-def percent(share: float | None) -> str:
-    """0.9375 as 93.75 %."""
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def duration(seconds: float) -> str:
-    """126 as 2 min 6 s; below ten seconds with one digit."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def size(count: int) -> str:

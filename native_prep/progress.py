@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, a line every ten seconds elsewhere; always on stderr."""
+"""A progress bar on a terminal, a line every ten seconds elsewhere, always on stderr; numbers as people read them."""
 
 import sys
 import threading
@@ -8,6 +8,22 @@ from types import TracebackType
 # Kernels that are being compiled, which takes half a minute once a machine; `native_prep.jit` counts them.
 compiling: set[str] = set()
 _COMPILING = "compiling, first use only"
+
+
+def percent(share: float | None) -> str:
+    """0.9375 as 93.75 %."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """126 as 2 min 6 s; below ten seconds with one digit."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Progress:
@@ -62,7 +78,7 @@ class Progress:
         if compiling and not self.done:
             return f"{self.what}: {_COMPILING}"
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
-        left = f"{(self.total - self.done) / rate:.0f} s left" if rate else "time left not known yet"
+        left = f"{duration((self.total - self.done) / rate)} left" if rate else "time left not known yet"
         tail = f", {self.note}" if self.note else ""
         return f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f} {self.unit}s/s, {left}{tail}"
 

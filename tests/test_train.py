@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from agcn.optimise import Average, held_back, learning_rate, make_optimizer
 from agcn.parallel import World
 from agcn.score_files import SCORE_FILE
 from agcn.stopping import Stop
-from agcn.trace import traced
+from agcn.trace import StepTrace
 from agcn.training import train
 from native_prep.files import load_pickle, save_pickle
 
@@ -159,9 +160,9 @@ def test_profile(config: Config) -> None:
 @pytest.mark.parametrize("steps", [0, 3, 4])
 def test_profile_of_few_steps(tmp_path: Path, steps: int) -> None:
     lines: list[str] = []
-    with traced(tmp_path / "profile.json", lines.append) as trace:
+    with StepTrace(tmp_path / "profile.json", lines.append) as trace:
         for _ in range(steps):
-            trace.step()
+            trace.begin_step()
     assert (tmp_path / "profile.json").exists() == (steps > 3)
     assert lines == ([] if steps > 3 else [
         f"no profile.json: the first 3 steps are not recorded, there were {steps}: train longer"
@@ -250,7 +251,10 @@ def test_a_whole_run(config: Config) -> None:
     assert names == kept | set(outcome.FILES) | {SCORE_FILE, f"{SCORE_FILE}.json"}
     assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
     assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
-    assert "epoch 2: test loss" in (work / "log.txt").read_text()
+    said = (work / "log.txt").read_text()
+    epoch = r"epoch {}/2: loss [\d.]+, accuracy [\d.]+ %, test loss [\d.]+, top1 [\d.]+ %"
+    assert re.search(epoch.format(1) + r", [\d.]+ s left$", said, re.MULTILINE)
+    assert re.search(epoch.format(2) + "$", said, re.MULTILINE)
     assert any((work / "tensorboard" / "val").iterdir())
 
     tested = evaluate.test(config, result["checkpoint"], device="cpu")
