@@ -1,11 +1,12 @@
 # make test   installs into .venv, then lints, checks types and tests
 # make demo   installs into .venv, then goes from made recordings to a fused answer and an engine
+# make test-lowest   tests with the lowest versions that pyproject.toml allows, in .venv-lowest (gigabytes: torch with CUDA)
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test,tensorrt-rtx
 BIN := $(VENV)/bin
 
-.PHONY: install test lint demo bench clean
+.PHONY: install test test-lowest lint demo bench clean
 
 install: $(BIN)/.installed
 
@@ -22,6 +23,12 @@ lint: install
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[$(EXTRAS)]'
+	.venv-lowest/bin/python -m pytest -n auto --dist loadfile
+
 demo: install
 	rm -rf demo_out
 	$(BIN)/python cli.py demo --out demo_out
@@ -30,4 +37,4 @@ bench: install
 	$(BIN)/python cli.py bench all
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .venv-lowest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -185,6 +185,6 @@ def _draw_links(axis: Any, graph: np.ndarray, points: np.ndarray, layout: Layout
         axis.plot(points[0, ends], points[1, ends], color="C3", alpha=float(share), linewidth=1.0, zorder=2)
     given = np.abs(graph).sum(axis=1)
     sizes = 20 + 130 * (given - given.min()) / (np.ptp(given) or 1.0)
-    axis.scatter(points[0], points[1], s=sizes, color="C0", zorder=3)
+    axis.scatter(points[0], points[1], s=sizes, color="C0", zorder=3, clip_on=False)
     axis.set_aspect("equal")
     axis.axis("off")
