@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from agcn.coerce import coerce, nearest
 from agcn.model import model_arguments
 from agcn.settings import Config, FeederArgs
+from agcn.usual import SHIPPED
 from native_prep.custom import custom_file, read_about
 from native_prep.layouts import LAYOUTS
 from native_prep.streams import STREAMS
@@ -16,7 +17,6 @@ from native_prep.yaml_file import dump_yaml, read_yaml, yaml_value
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 
-_SHIPPED = Path(__file__).resolve().parent / "configs"
 Settings = TypeVar("Settings", Config, FeederArgs)
 # The longer names first: joint_motion is not joint.
 _STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
@@ -92,7 +92,7 @@ class _Where:
 
 def shipped_configs() -> list[str]:
     """The names of the shipped configurations."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def find_config(name: str | Path) -> Path:
@@ -104,12 +104,14 @@ def find_config(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    ours = _SHIPPED / f"{path.stem}.yaml"
+    ours = SHIPPED / f"{path.stem}.yaml"
     if path.parts in ((path.stem,), (path.name,), ("configs", path.name)) and ours.is_file():
         return ours
     shipped = shipped_configs()
     advice = nearest(path.stem, shipped)
-    raise ValueError(f"{name}: no such file, nor one of the shipped configurations ({', '.join(shipped)}): {advice}")
+    if not advice.startswith("use"):
+        advice = f"{advice} There are {', '.join(shipped)}"
+    raise ValueError(f"{name}: no such file, nor a shipped configuration: {advice}")
 
 
 def has_streams(name: str | Path) -> bool:

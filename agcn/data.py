@@ -12,6 +12,7 @@ import numpy as np
 
 from agcn.model import Model
 from agcn.settings import FeederArgs
+from agcn.usual import prep_command
 from native_prep.array_file import load_array
 from native_prep.custom import check_layout, read_about
 from native_prep.labels import read_labels as read_label_file
@@ -133,7 +134,7 @@ def _existing(path: str | Path, key: str) -> Path:
     if not str(path):
         raise ValueError(f"{key} is not set: name the file that prep wrote")
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file: run prep first, or set {key}")
+        raise ValueError(f"{path}: no such file: run {prep_command(path)} first, or set {key}")
     return Path(path)
 
 

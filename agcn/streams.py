@@ -7,6 +7,7 @@ from pathlib import Path
 from agcn.config import has_streams, load_config
 from agcn.score_files import BEST
 from agcn.settings import Config
+from agcn.usual import command
 
 # Those of a command that names none.
 BOTH = ("joint", "bone")
@@ -48,7 +49,7 @@ def best_weights(config: Config) -> Path:
     """
     path = Path(config.work_dir) / BEST
     if not path.is_file():
-        raise ValueError(f"{path}: no such file: run train --stream {config.stream} first")
+        raise ValueError(f"{path}: no such file: run {command('train', config.config, config.stream)} first")
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from agcn.score_files import SCORE_FILE
-from agcn.usual import DATASET, usual_config
+from agcn.usual import DATASET, command, usual_config
 
 
 def fuse_eval(
@@ -68,7 +68,7 @@ def _fuse_runs(config: str, how: dict[str, Any]) -> dict[str, Any]:
     files = {run.stream: Path(run.work_dir) / SCORE_FILE for run in runs}
     for stream, path in files.items():
         if not path.is_file():
-            raise ValueError(f"{path}: no such file: run train --stream {stream} first")
+            raise ValueError(f"{path}: no such file: run {command('train', config, stream)} first")
     return fuse_scores(files, runs[0].test_feeder_args.label_path, **how)
 
 

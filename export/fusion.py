@@ -15,6 +15,7 @@ import numpy as np
 
 from agcn.accuracy import top5, top_k
 from agcn.score_files import SCORE_FILE, stale_reason
+from agcn.usual import CONFIGS, command, prep_command
 from native_prep.files import load_pickle
 from native_prep.labels import read_labels as read_label_file
 from native_prep.store import find_part
@@ -110,10 +111,13 @@ def fuse_dataset(
         ValueError: a score or label file is not there, and whatever `fuse_scores` raises.
     """
     folder = Path(work_dir) / name
-    files = {stream: _usual_score_file(folder, stream) for stream in ("joint", "bone")}
+    files = {
+        stream: _usual_score_file(folder, stream, command("train", CONFIGS.get(name, name), stream))
+        for stream in ("joint", "bone")
+    }
     label = Path(data) / name / "val_label.pkl"
     if not label.is_file() and find_part(label) is None:
-        raise ValueError(f"{label}: no such label file: run `prep` for {name} or give --label")
+        raise ValueError(f"{label}: no such label file: run {prep_command(label)} first, or give --label")
     return fuse_scores(files, label, alpha, search_alpha, allow_stale=allow_stale)
 
 
@@ -275,9 +279,9 @@ def _best_alpha(fuse: Callable[[float], np.ndarray], labels: np.ndarray) -> floa
     return min((alpha for alpha, hit in zip(SEARCH_GRID, hits, strict=True) if hit == best), key=lambda a: abs(a - 1))
 
 
-def _usual_score_file(folder: Path, stream: str) -> Path:
+def _usual_score_file(folder: Path, stream: str, trains: str) -> Path:
     places = [folder / part.format(stream=stream) / SCORE_FILE for part in SCORE_FOLDERS]
     there = [place for place in places if place.is_file()]
     if not there:
-        raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run train --stream {stream} first")
+        raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run {trains} first")
     return next((place for place in there if not stale_reason(place)), there[0])

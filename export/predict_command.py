@@ -61,12 +61,13 @@ def predict(
 def _usual_engine(dataset: str | None) -> str:
     from agcn.config import load_config
     from agcn.streams import usual_engines
-    from agcn.usual import usual_config
+    from agcn.usual import command, usual_config
     from export.manifest import FILE_NAME
 
-    folder = usual_engines(load_config(usual_config(dataset, None), stream="joint"))
+    config = usual_config(dataset, None)
+    folder = usual_engines(load_config(config, stream="joint"))
     if not (folder / FILE_NAME).is_file():
-        raise ValueError(f"{folder}: no engine is there: run export-trt first, or give --engine")
+        raise ValueError(f"{folder}: no engine is there: run {command('export-trt', config)} first, or give --engine")
     return str(folder)
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+import agcn
 import cli
 from agcn.checkpoint import save_weights
 from agcn.config import find_config, load_config
@@ -19,7 +21,7 @@ from native_prep import synth_motion
 from native_prep.files import load_pickle
 from native_prep.layout_file import layout_as_dict
 from native_prep.layouts import NW_UCLA
-from native_prep.synth import write_ntu
+from native_prep.synth import synth, write_ntu
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -91,3 +93,20 @@ def test_a_recording_as_its_model_sees_it(tmp_path: Path, monkeypatch: pytest.Mo
     found: dict = {}
     exec(example("read_input("), found)
     assert found["logits"].shape == (1, 60)
+
+
+def test_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls from raw files to an engine, with the shipped configuration but for its number of epochs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(agcn, "load_config", lambda name, stream: load_config(name, stream, ["num_epoch=1"]))
+    synth("nw-ucla", "raw", clips=24, classes=2, seed=0, frames=20)
+    shutil.copy(min(Path("raw").glob("*.json")), "a.json")
+    joints = np.array(json.loads(Path("a.json").read_text())["skeletons"])
+    found: dict = {"joints": joints}
+    exec(example("open_engine("), found)
+    assert found["classes"][0] == found["classes"][1] and found["scores"].shape == (2, 10)
+    np.testing.assert_allclose(found["scores"][0], found["scores"][1], atol=1e-5)
+    found["clip"] = np.load("data/nw-ucla/val_data_joint.npy")[0]
+    exec(example("draw_graphs("), found)
+    for name in ("clip.png", "graphs.png"):
+        assert Path(name).read_bytes().startswith(b"\x89PNG")

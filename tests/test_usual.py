@@ -145,8 +145,12 @@ def test_configurations_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert load_config(name).work_dir == "work_dir/ntu/xsub/agcn_joint"
     Path("ntu-xsub.yaml").write_text("work_dir: mine\n")
     assert load_config("ntu-xsub.yaml").work_dir == "mine"  # a file of one's own comes first
-    for name in ("nowhere.yaml", "elsewhere/ntu-xsub.yaml", "ntu-xsup"):
-        with pytest.raises(ValueError, match=rf"{name}: no such file, nor one of the shipped configurations \(aagcn"):
+    for name, advice in (
+        ("nowhere.yaml", r"use one of aagcn-ntu-xsub, .*, nw-ucla-strong-aligned$"),
+        ("elsewhere/ntu-xsub.yaml", r"did you mean 'ntu-xsub'\? There are aagcn"),
+        ("ntu-xsup", r"did you mean 'ntu-xsub'\? There are aagcn"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}: no such file, nor a shipped configuration: {advice}"):
             load_config(name)
 
 
@@ -157,7 +161,7 @@ def test_ones_own_data_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         trained = train_streams("custom", None, ("bone",), SMALL, device="cpu")
     assert trained["stream"] == "bone" and Path("work_dir/custom/agcn_bone/best.pt").is_file()
     assert len(open_test_clips(load_streams("custom", ("bone",))[0])) == 4
-    with pytest.raises(ValueError, match=r"custom/agcn_joint/best\.pt: no such file: run train --stream joint"):
+    with pytest.raises(ValueError, match=r"agcn_joint/best\.pt: no such file: run train --dataset custom --str"):
         export("custom", None, SMALL)
 
 
