@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numba
 import onnxruntime
 import torch
 
@@ -78,8 +79,9 @@ def _checks() -> Iterator[tuple[str, tuple[str, str]]]:
     remedy = "install PyTorch for CUDA on a machine with an NVIDIA GPU"
     yield "cuda", ("" if cuda else no_gpu, "" if cuda else remedy)
     for name in ("tensorrt", "tensorrt-rtx"):
-        wrong = _wrong_with(partial(load_flavor, name)) if is_installed(name) else "is not installed"
-        wanted = cuda or name == "tensorrt-rtx"  # the other one builds on the GPU that it is for
+        wanted = cuda or name == "tensorrt-rtx"
+        absent = "is not installed" if wanted else "is not installed, and builds only on the GPU that an engine is for"
+        wrong = _wrong_with(partial(load_flavor, name)) if is_installed(name) else absent
         yield name, (wrong, f"pip install '.[{name}]'" if wanted else "")
     providers = onnxruntime.get_available_providers()
     there = "CUDAExecutionProvider" in providers
@@ -107,7 +109,10 @@ def _wrong_with(work: Callable[[], object]) -> str:
 def _check_numba() -> None:
     from native_prep.cuda_target import check_device
 
-    check_device()
+    try:
+        check_device()
+    except ValueError as error:  # the advice of `prep --device cuda`, without what is of that option
+        raise ValueError(str(error).removeprefix("device cuda: ").removesuffix(" or use --device cpu")) from error
 
 
 def _software() -> dict[str, str]:
@@ -127,6 +132,8 @@ def _software() -> dict[str, str]:
         found[name] = f"{version}, builds for {', '.join(targets) or 'nothing here: it needs the GPU'}"
     providers = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
     found["ONNX Runtime"] = f"{onnxruntime.__version__}, {', '.join(providers)}"
+    found["Numba"] = numba.__version__
+    found["CUDA of Numba"] = _wrong_with(_check_numba) or "works"
     return found
 
 

@@ -37,7 +37,8 @@ def show(command: str, result: Result, given: str = "", console: Console | None 
     describe = _DESCRIBE.get(command, _plain)
     rows, follows = describe(result)
     if result.get("passed") is False:
-        rows = [*rows, ("failed", ", ".join(map(str, result.get("failed", ()))) or "a gate was not met")]
+        failed = [str(gate) for gate in result.get("failed", ())] or ["a gate was not met"]
+        rows = [*rows, *(("failed" if not place else "", gate) for place, gate in enumerate(failed))]
     if follows and result.get("passed") is not False:
         rows = [*rows, ("next", f"python cli.py {follows}{given if follows != 'bench' else ''}")]
     if console.width < NARROW:

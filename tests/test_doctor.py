@@ -64,4 +64,4 @@ def test_command() -> None:
     wrong = run("--require", "cuds")
     assert wrong.returncode == 2 and "'cuda'" in wrong.stderr and wrong.stderr.count("\n") == 1
     if not torch.cuda.is_available():
-        assert run("--require", "cuda").returncode == 1
+        assert run("--require", "compiler", "cuda").returncode == 1
