@@ -12,7 +12,7 @@ from bench.terminal import show
 
 
 def options(folder: Path, **more: object) -> dict[str, object]:
-    given = {"seconds": 100.0, "device": "cpu", "out": str(folder / "part.json"), "work": str(folder), "peaks": {}}
+    given = {"seconds": 600.0, "device": "cpu", "out": str(folder / "part.json"), "work": str(folder), "peaks": {}}
     return given | {"nw_ucla": None} | more
 
 
