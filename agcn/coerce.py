@@ -23,6 +23,8 @@ def coerce(value: Any, hint: Any, where: str) -> Any:
         if value is None and type(None) in options:
             return None
         options = [option for option in options if option is not type(None)]
+    if len(options) > 1 and type(value) in options:
+        return value
     if typing.get_origin(options[0]) is tuple:
         items = value if isinstance(value, (list, tuple)) else [value]
         return tuple(_single(item, typing.get_args(options[0])[0], value, where) for item in items)

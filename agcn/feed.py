@@ -1,8 +1,8 @@
-"""Batches on the device: read ahead by a thread, changed there as the configuration asks."""
+"""Batches on the device: read ahead by a thread or gathered there, and changed there as the configuration asks."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -14,7 +14,8 @@ from torch import Tensor
 from agcn.augment import augment, draws_per_clip
 from agcn.data import Clips, normalisation
 from agcn.draws import draw, middle
-from agcn.rows import Rows, plan_rows
+from agcn.resident import keep_resident
+from agcn.rows import Rows, plan_rows, present_bodies
 from agcn.settings import FeederArgs
 from native_prep.layouts import Layout
 
@@ -107,6 +108,7 @@ class Feed:
         self.clips, self.args, self.layout, self.device, self.seed = clips, args, layout, device, seed
         self._plans = share_absent and args.keeps_absent and clips.shape[4] > 1
         self._labels = torch.from_numpy(clips.labels).to(device)
+        self.resident = keep_resident(clips, args.resident, device)
         self._scale: tuple[Tensor, Tensor] | None = None
         if args.normalization:
             mean, deviation = normalisation(clips)
@@ -116,33 +118,48 @@ class Feed:
         """One for each chunk, in order; without an epoch nothing is random, see `agcn.draws.middle`."""
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
             coming = iter(chunks)
-            waiting: deque[tuple[Chunk, Future[tuple[Tensor, Tensor, Rows | None]]]] = deque()
-            for chunk in islice(coming, AHEAD):
-                waiting.append((chunk, reader.submit(self._read, chunk, epoch)))
+            waiting = deque(reader.submit(self._read, chunk, epoch) for chunk in islice(coming, AHEAD))
             while waiting:
-                chunk, future = waiting.popleft()
-                x, uniform, rows = future.result()
-                for following in islice(coming, 1):
-                    waiting.append((following, reader.submit(self._read, following, epoch)))
-                index = torch.from_numpy(np.ascontiguousarray(chunk.index)).to(self.device)
-                rows = None if rows is None else rows.to(self.device)
+                read = waiting.popleft().result()
+                waiting.extend(reader.submit(self._read, chunk, epoch) for chunk in islice(coming, 1))
+                index, uniform = self._move(read.clip_index), self._move(read.uniform)
+                x = self._move(read.clips) if self.resident is None else self.resident.batch(index)
+                rows = None if read.rows is None else read.rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
     def test_batches(self, chunks: Sequence[Chunk], window: int = 0) -> Iterator[Batch]:
         """Those of one of a test's draws (test_windows); in the first, 0, nothing is random."""
         return self.batches(chunks, window or None)
 
-    def _read(self, chunk: Chunk, epoch: int | None) -> tuple[Tensor, Tensor, Rows | None]:
-        x = torch.from_numpy(self.clips.batch(chunk.index))
+    def _read(self, chunk: Chunk, epoch: int | None) -> "_Read":
         size = len(chunk.index), draws_per_clip(self.args)
         uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, chunk.first, *size))
-        rows = plan_rows((x != 0).flatten(1, 3).any(dim=1).numpy()) if self._plans else None
-        if self.device.type == "cuda":
-            return x.pin_memory(), uniform.pin_memory(), rows and Rows(*(part.pin_memory() for part in rows))
-        return x, uniform, rows
+        if self.resident is None:
+            x = torch.from_numpy(self.clips.batch(chunk.index))
+            rows = plan_rows(present_bodies(x).numpy()) if self._plans else None
+        else:
+            x = torch.empty(0)
+            rows = plan_rows(self.resident.present[chunk.index]) if self._plans else None
+        read = _Read(torch.from_numpy(np.ascontiguousarray(chunk.index)), x, uniform, rows)
+        return read.pin_memory() if self.device.type == "cuda" else read
+
+    def _move(self, part: Tensor) -> Tensor:
+        return part.to(self.device, non_blocking=True)
 
     def _change(self, x: Tensor, uniform: Tensor) -> Tensor:
-        x = x.to(self.device, non_blocking=True)
         if self._scale is not None:
             x = (x - self._scale[0]) / self._scale[1]
-        return augment(x, self.args, uniform.to(self.device, non_blocking=True), self.layout)
+        return augment(x, self.args, uniform, self.layout)
+
+
+class _Read(NamedTuple):
+    """What the host knows of a batch: clips' numbers (B,), the clips unless they are resident, numbers drawn, rows."""
+
+    clip_index: Tensor
+    clips: Tensor
+    uniform: Tensor
+    rows: Rows | None
+
+    def pin_memory(self) -> "_Read":
+        rows = self.rows and Rows(*(part.pin_memory() for part in self.rows))
+        return _Read(self.clip_index.pin_memory(), self.clips.pin_memory(), self.uniform.pin_memory(), rows)

@@ -12,7 +12,7 @@ from agcn.settings import Config
 from native_prep.yaml_file import read_yaml
 
 # Where the clips are and how they are read says nothing about the input.
-_PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap")
+_PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap", "resident")
 
 
 def input_settings(config: Config) -> dict[str, Any]:

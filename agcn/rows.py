@@ -41,6 +41,11 @@ class Rows(NamedTuple):
             torch._dynamo.maybe_mark_dynamic(part, 0)
 
 
+def present_bodies(x: Tensor) -> Tensor:
+    """Which bodies of clips (N, C, T, V, M) are not all zero, bool (N, M)."""
+    return (x != 0).flatten(1, 3).any(dim=1)
+
+
 def plan_rows(present: np.ndarray) -> Rows:
     """Every body that is there, and one for each place that is empty in some clip.
 

@@ -29,6 +29,8 @@ class FeederArgs:
         normalization: subtracts each joint's mean and divides by its standard deviation over the data set.
         debug: only the first 100 clips.
         use_mmap: read from disk as needed.
+        resident: True keeps all clips on the device and makes batches there, False reads them batch by batch; "auto"
+            keeps them on a GPU where they take at most half of its free memory.
         sample: "" as above; "linear" resizes the valid frames to window_size by interpolation; "crop" does so with a
             random part of them, of a share within `crop`; "uniform" draws one frame from each of window_size parts.
         crop: smallest and largest share of the valid frames for "crop".
@@ -65,6 +67,7 @@ class FeederArgs:
     normalization: bool = False
     debug: bool = False
     use_mmap: bool = True
+    resident: bool | str = "auto"
     sample: str = ""
     crop: tuple[float, ...] = (0.5, 1.0)
     reorder: bool = False
@@ -80,6 +83,8 @@ class FeederArgs:
     repeat: int = 1
 
     def __post_init__(self) -> None:
+        if self.resident not in (True, False, "auto"):
+            raise ValueError(f"resident is {self.resident!r}: set it to auto, True or False")
         if self.sample not in SAMPLINGS:
             raise ValueError(f"sample {self.sample!r} is not known: {nearest(self.sample, SAMPLINGS[1:])}")
         if self.window_size < 1 and (self.random_choose or self.sample):

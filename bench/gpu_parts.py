@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -532,7 +533,7 @@ def _numbers(answers: tuple[Tensor, ...] | list[Tensor]) -> Answers:
 
 
 def feed(bench: Bench) -> None:
-    """Clips a second that reach the device from a packed store, through the original's changes."""
+    """Clips a second that reach the model from a packed store, read by the host or resident on the device."""
     from native_prep.preparation import prepare
     from native_prep.synth import write_ntu
 
@@ -550,14 +551,23 @@ def feed(bench: Bench) -> None:
         )
         clips = open_clips(args)
         batch = min(64, len(clips))
-        feeder = Feed(clips, args, NTU, bench.device, share_absent=True)
         chunks = training_chunks(len(clips), batch, 0, 0, repeat=20 if bench.on_gpu else 1)
+        feeds = {
+            place: Feed(clips, replace(args, resident=kept), NTU, bench.device, share_absent=True)
+            for place, kept in (("from the host", False), ("resident", True))
+        }
+        read, gathered = (next(one.batches(chunks[:1], 0)).clips for one in feeds.values())
+        bench.part.checks.append(Check(f"feeder resident, {name}", relative(gathered, read), 1e-6, "clips, relative"))
+        base = None
+        for place, feeder in feeds.items():
 
-        def run(feeder: Feed = feeder, chunks: list[Any] = chunks) -> None:
-            for _ in feeder.batches(chunks, 0):
-                pass
+            def run(feeder: Feed = feeder, chunks: list[Any] = chunks) -> None:
+                for _ in feeder.batches(chunks, 0):
+                    pass
 
-        bench.add(f"feeder, {name}", bench.time(run, 3, 5.0), batch * len(chunks), "clips/s", note="from memory")
+            title = f"feeder {place}, {name}"
+            rate = bench.add(title, bench.time(run, 3, 5.0), batch * len(chunks), "clips/s", base)
+            base = base or rate
 
 
 def nw_ucla(bench: Bench) -> None:

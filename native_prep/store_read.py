@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from native_prep.layouts import Layout
 from native_prep.pack import unpack_streams
 from native_prep.streams import STREAMS, check_streams
 
@@ -99,6 +100,30 @@ class StreamArray:
         """The clips' names, n."""
         names = self._unpacker.store.names
         return [names[clip] for clip in self._clips]
+
+    @property
+    def layout(self) -> Layout:
+        """The skeleton."""
+        return self._unpacker.store.head.layout
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a body repeats after its frames; else zeros follow."""
+        return self._unpacker.store.head.padding == "repeat"
+
+    @property
+    def frame_dtype(self) -> np.dtype[Any]:
+        """What frames are stored as, float32 or float16."""
+        return np.dtype(self._unpacker.store.head.dtype)
+
+    def bodies(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the frames of the clips' bodies are: shard (n,), first frame there (n, M), frames (n, M), all int64."""
+        store, clips = self._unpacker.store, self._clips
+        return store.shards[clips], store.starts[clips], store.lengths[clips]
+
+    def shard_frames(self, shard: int) -> np.ndarray:
+        """The frames of a shard, (F, V, 3) of `frame_dtype`."""
+        return self._unpacker.store.shard_frames(shard)
 
     def __len__(self) -> int:
         return len(self._clips)

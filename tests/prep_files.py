@@ -92,3 +92,50 @@ def write_nw_ucla_folder(folder: Path) -> Path:
         clip = nw_ucla_clip(view, 3 + 2 * view, view)
         (inside / f"a0{view}_s01_e00_v0{view}.json").write_text(json.dumps(clip))
     return folder
+
+
+def awkward_ntu(folder: Path) -> Path:
+    """Two bodies that repeat differently, one that comes late, one without a sum, nobody, a full clip, a still one."""
+    rng = np.random.default_rng(5)
+    write_ntu_folder(folder)
+    one, two = person(rng, 24), person(rng, 24)
+    zero = np.zeros((25, 3))
+    balanced = np.concatenate([np.eye(1, 3), -np.eye(1, 3), np.zeros((23, 3))])
+    clips = {
+        7: [[a, b] if t < 8 else [a] for t, (a, b) in enumerate(zip(one[:12], two[:12], strict=True))],
+        11: [[] if t < 3 else [a] for t, a in enumerate(one)],
+        12: [[a, balanced] for a in one],
+        13: [[] for _ in one],
+        14: [[zero] for _ in one],
+        15: [[a, b] for a, b in zip(person(rng, 40), person(rng, 40), strict=True)],
+        16: [[one[0]] for _ in range(5)],
+        17: [[a, b] if t % 5 else [b] for t, (a, b) in enumerate(zip(one, two, strict=True))],
+    }
+    for action, frames in clips.items():
+        (folder / f"S001C00{1 + action % 3}P00{1 + action % 4}R001A0{action:02d}.skeleton").write_text(
+            "\n".join(ntu_lines(frames)) + "\n"
+        )
+    return folder
+
+
+def awkward_kinetics(folder: Path) -> Path:
+    """A y of exactly the middle becomes minus zero, at the end of a body too."""
+    write_kinetics_folder(folder)
+    pose = {"pose": [0.5] * 36, "score": [0.25] * 18}
+    frames = [{"frame_index": frame, "skeleton": [pose] * (1 + frame % 3)} for frame in range(1, 9)]
+    frames.append({"frame_index": 9, "skeleton": [{"pose": [0.5] * 36, "score": [0] * 17 + [-0.0]}]})
+    clip = {"data": frames, "label": "x", "label_index": 2}
+    (folder / "kinetics_val" / "clip-val2_x.json").write_text(json.dumps(clip))
+    return folder
+
+
+def awkward_nw_ucla(folder: Path) -> Path:
+    write_nw_ucla_folder(folder)
+    points = np.zeros((6, 20, 3))
+    points[1, 3, 2], points[4, 3, 2] = 0.5, -0.0
+    clip = {"file_name": "x", "skeletons": points.tolist(), "label": 4}
+    (folder / "all_sqe" / "a04_s01_e00_v03.json").write_text(json.dumps(clip))
+    return folder
+
+
+AWKWARD = {"ntu60": awkward_ntu, "ntu120": awkward_ntu, "kinetics": awkward_kinetics, "nw-ucla": awkward_nw_ucla}

@@ -20,7 +20,7 @@ def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
     found = run_gpu(tmp_path / "out", device="cpu", only=("feed", "machine", "nw-ucla"))
     assert found["passed"] and found["device"] == "cpu"
     assert found["rates"]["gpu machine"]["copy within memory, GB/s"] > 0
-    assert found["rates"]["gpu feed"]["feeder, as they are, clips/s"] > 0
+    assert found["rates"]["gpu feed"]["feeder resident, as they are, clips/s"] > 0
     show("bench", found)  # on a terminal
     assert "gpu machine: copy within memory, GB/s" in capsys.readouterr().out
     assert "--nw-ucla" in found["left_out"]["gpu nw-ucla"]["NW-UCLA"]

@@ -1,7 +1,6 @@
 """The packed store: dense arrays to the bit, read by `agcn` and `export` as files are, and every damage in one line."""
 
 import io
-import json
 import lzma
 import re
 import shutil
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prep_files import NAMES, ntu_lines, person, write_kinetics_folder, write_ntu_folder, write_nw_ucla_folder
+from prep_files import AWKWARD, NAMES, awkward_ntu
 
 from agcn.data import normalisation, open_clips, read_labels
 from agcn.feed import Feed, chunks_in_order
@@ -30,53 +29,6 @@ from native_prep.store_format import StoreHead
 from native_prep.streams import STREAMS, stream_of
 
 
-def awkward_ntu(folder: Path) -> Path:
-    """Two bodies that repeat differently, one that comes late, one without a sum, nobody, a full clip, a still one."""
-    rng = np.random.default_rng(5)
-    write_ntu_folder(folder)
-    one, two = person(rng, 24), person(rng, 24)
-    zero = np.zeros((25, 3))
-    balanced = np.concatenate([np.eye(1, 3), -np.eye(1, 3), np.zeros((23, 3))])
-    clips = {
-        7: [[a, b] if t < 8 else [a] for t, (a, b) in enumerate(zip(one[:12], two[:12], strict=True))],
-        11: [[] if t < 3 else [a] for t, a in enumerate(one)],
-        12: [[a, balanced] for a in one],
-        13: [[] for _ in one],
-        14: [[zero] for _ in one],
-        15: [[a, b] for a, b in zip(person(rng, 40), person(rng, 40), strict=True)],
-        16: [[one[0]] for _ in range(5)],
-        17: [[a, b] if t % 5 else [b] for t, (a, b) in enumerate(zip(one, two, strict=True))],
-    }
-    for action, frames in clips.items():
-        (folder / f"S001C00{1 + action % 3}P00{1 + action % 4}R001A0{action:02d}.skeleton").write_text(
-            "\n".join(ntu_lines(frames)) + "\n"
-        )
-    return folder
-
-
-def awkward_kinetics(folder: Path) -> Path:
-    """A y of exactly the middle becomes minus zero, at the end of a body too."""
-    write_kinetics_folder(folder)
-    pose = {"pose": [0.5] * 36, "score": [0.25] * 18}
-    frames = [{"frame_index": frame, "skeleton": [pose] * (1 + frame % 3)} for frame in range(1, 9)]
-    frames.append({"frame_index": 9, "skeleton": [{"pose": [0.5] * 36, "score": [0] * 17 + [-0.0]}]})
-    clip = {"data": frames, "label": "x", "label_index": 2}
-    (folder / "kinetics_val" / "clip-val2_x.json").write_text(json.dumps(clip))
-    return folder
-
-
-def awkward_nw_ucla(folder: Path) -> Path:
-    write_nw_ucla_folder(folder)
-    points = np.zeros((6, 20, 3))
-    points[1, 3, 2], points[4, 3, 2] = 0.5, -0.0
-    clip = {"file_name": "x", "skeletons": points.tolist(), "label": 4}
-    (folder / "all_sqe" / "a04_s01_e00_v03.json").write_text(json.dumps(clip))
-    return folder
-
-
-SOURCES = {"ntu60": awkward_ntu, "ntu120": awkward_ntu, "kinetics": awkward_kinetics, "nw-ucla": awkward_nw_ucla}
-
-
 @pytest.fixture(scope="module")
 def ntu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`npy` holds arrays, `data` a store, of the same recordings."""
@@ -87,10 +39,10 @@ def ntu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("dataset", SOURCES)
+@pytest.mark.parametrize("dataset", AWKWARD)
 def test_to_the_bit(tmp_path, dataset, monkeypatch):
     monkeypatch.setattr("native_prep.packing.SHARD_CLIPS", 5)
-    raw = SOURCES[dataset](tmp_path / "raw")
+    raw = AWKWARD[dataset](tmp_path / "raw")
     frames = None if dataset == "nw-ucla" else 50
     prepare(dataset, raw, tmp_path / "npy", streams=STREAMS, max_frames=frames)
     result = prepare(dataset, raw, tmp_path / "both", streams=STREAMS, max_frames=frames, formats=["npy", "packed"])
