@@ -51,6 +51,8 @@ def autocast(device: torch.device, amp_dtype: str | None) -> AbstractContextMana
 @contextmanager
 def full_float32() -> Iterator[None]:
     """The block in which a GPU's convolutions keep all of float32; PyTorch lets them round to TF32, ten bits."""
+    # The older switch: once the newer one is set (cudnn.conv.fp32_precision), reading this one fails, as torch.compile
+    # does for convolutions (PyTorch 2.13).
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -43,13 +43,14 @@ def score_clips(
         feed: the clips, on the model's device.
         batch_size: clips at a time.
         amp_dtype: "bf16" or "fp16" for mixed precision.
-        index: which clips; all of them by default.
+        index: which clips, one after the other; all of them by default.
         windows: how often each clip is drawn, the first time without anything random; the logits are means over them.
         quiet: shows no progress.
     """
     model.eval()
     chosen = np.arange(len(feed.clips)) if index is None else index
-    chunks = chunks_in_order(chosen, batch_size)
+    # Counted from the first clip of all, so that several processes draw what one would.
+    chunks = chunks_in_order(chosen, batch_size, int(chosen[0]) if len(chosen) else 0)
     total = np.zeros((len(chosen), 0), np.float32)
     with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
         for window in range(windows):

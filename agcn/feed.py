@@ -79,9 +79,9 @@ def in_parts(chunks: Sequence[Chunk], parts: int) -> list[Chunk]:
     ]
 
 
-def chunks_in_order(index: np.ndarray, batch_size: int) -> list[Chunk]:
-    """The clips of `index` in order."""
-    return [Chunk(start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]
+def chunks_in_order(index: np.ndarray, batch_size: int, first: int = 0) -> list[Chunk]:
+    """The clips of `index` in order; `first` is the place of the first of them among all that are shown."""
+    return [Chunk(first + start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]
 
 
 class Feed:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,11 @@ class World:
         model = share_norms(model, self.device)
         index = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=index)
+
+    def no_sync(self, network: Any) -> AbstractContextManager[object]:
+        """The block in which what `wrap` gave (compiled or not) adds gradients up for this process alone."""
+        wrapped = getattr(network, "_orig_mod", network)
+        return wrapped.no_sync() if isinstance(wrapped, nn.parallel.DistributedDataParallel) else nullcontext()
 
 
 @contextmanager

@@ -67,8 +67,7 @@ class Progressed:
 def fingerprint(config: Config, amp_dtype: str | None) -> str:
     """Every setting that a continuation has to share, as JSON."""
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in _FREE_KEYS}
-    for feeder in ("train_feeder_args", "test_feeder_args"):
-        settings[feeder].pop("resident")  # where clips are kept changes nothing
+    settings["train_feeder_args"].pop("resident")  # where clips are kept changes nothing
     return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,7 +66,8 @@ class Run:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.amp_dtype == "fp16")
         if state is not None:
             self._restore(state)
-        self.compiles = world.device.type == "cuda" if compile is None else compile
+        # Not of several processes by default: the sums over them within batch norms break the graph.
+        self.compiles = world.device.type == "cuda" and world.size == 1 if compile is None else compile
         if self.compiles:
             self.network = torch.compile(self.network)
         gone = remove_leftovers(config) if world.leads and not resume else ""
@@ -129,7 +131,8 @@ class Run:
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.scaler.is_enabled():  # where the run began there may have been no fp16
+            self.scaler.load_state_dict(state["scaler"])
         self.at = Progressed(**state["at"])
         self._left_off = state.get("within")
 
@@ -211,7 +214,12 @@ class Run:
     def train_step(self, parts: Sequence[Batch], held: list[nn.Parameter]) -> tuple[Tensor, Tensor]:
         """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        found = [self._differentiate(part, len(parts)) for part in parts]
+        found = []
+        for part in parts:
+            # Processes add their gradients up once, with the last part.
+            alone = nullcontext() if part is parts[-1] else self.world.no_sync(self.network)
+            with alone:
+                found.append(self._differentiate(part, len(parts)))
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
         for parameter in held:
             parameter.grad = None

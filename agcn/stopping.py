@@ -1,4 +1,4 @@
-"""Ctrl-C in training: the step under way is finished, so that nothing of what was computed is lost."""
+"""Ctrl-C and SIGTERM in training: the step under way is finished, so that nothing of what was computed is lost."""
 
 import os
 import signal
@@ -8,30 +8,31 @@ from typing import Any
 
 
 class Stop:
-    """While active, notes a first Ctrl-C in `asked`; a second one interrupts at once.
+    """While active, notes a first Ctrl-C or SIGTERM (SLURM's, before it kills) in `asked`; a second interrupts at once.
 
     Args:
-        active: False leaves Ctrl-C as it is: of several processes, each would stop at a step of its own.
+        active: False leaves them as they are: of several processes, each would stop at a step of its own.
     """
 
     def __init__(self, active: bool) -> None:
         self.asked = False
         self._active = active and threading.current_thread() is threading.main_thread()
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Stop":
         if self._active:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._active:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")  # print may be under way
+        again = b"; Ctrl-C again stops at once" if number == signal.SIGINT else b""
+        os.write(2, b"\nstopping after this step" + again + b"\n")  # print may be under way

@@ -181,11 +181,6 @@ def _ways(
         _add_compiled(ways, part, _in_torch(torch.compile(folded), device), clips)
     if ONNX not in part.left_out:
         ways[ONNX] = _in_onnxruntime(folder / "two_stream.onnx")
-    if ONNX_TRT not in part.left_out:
-        try:
-            ways[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
-        except ValueError as error:
-            part.left_out[ONNX_TRT] = str(error)
     if INT8 not in part.left_out:
         graph = folder / "int8.onnx"
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
@@ -198,6 +193,12 @@ def _ways(
         part.left_out.setdefault(ENGINE, "TensorRT and TensorRT-RTX engines need a GPU to run")
     elif ENGINE not in part.left_out:
         _add_engines(ways, part, export)
+    # Last: it turns TF32 off for libraries that are loaded after it.
+    if ONNX_TRT not in part.left_out:
+        try:
+            ways[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
+        except ValueError as error:
+            part.left_out[ONNX_TRT] = str(error)
     return ways
 
 
@@ -257,7 +258,11 @@ def _add_package(
         part.left_out[PACKAGE] = str(error)
         return
     start = time.perf_counter()
-    out, result = export("package", targets=("none",), aot=device.type)
+    try:
+        out, result = export("package", targets=("none",), aot=device.type)
+    except ValueError as error:
+        part.left_out[PACKAGE] = str(error)
+        return
     if not result["passed"]:
         part.left_out[PACKAGE] = "; ".join(result["notes"])
         return

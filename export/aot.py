@@ -44,7 +44,7 @@ def build_package(
         notes: kept in the package, see `package_notes`.
 
     Raises:
-        ValueError: there is no C++ compiler, or no GPU to compile for.
+        ValueError: there is no C++ compiler, no GPU to compile for, or PyTorch cannot compile it here.
     """
     target = check_can_build(device)
     network = network.to(device)
@@ -57,7 +57,12 @@ def build_package(
         # CUDA graphs hold kernels alone: numbers of rows that the processor must wait for are none.
         fixed = not any(str(symbol).startswith("u") for symbol in program.range_constraints)
         config = _inductor_config({**(notes or {}), "device": device, "max_batch": str(max_batch)})
-        torch._inductor.aoti_compile_and_package(program, package_path=os.fspath(path), inductor_configs=config)
+        try:
+            torch._inductor.aoti_compile_and_package(program, package_path=os.fspath(path), inductor_configs=config)
+        except (RuntimeError, OSError) as error:  # for a GPU it needs the headers of a CUDA toolkit too
+            reason = str(error).strip().splitlines()[0]
+            more = " and a CUDA toolkit (CUDA_HOME)" if device == "cuda" else ""
+            raise ValueError(f"--aot {device}: PyTorch cannot compile: {reason}: install g++{more}") from error
     path = Path(path)
     layers = {"cuda_graph": device == "cuda" and fixed}
     return EngineFile(path.name, RUNTIME, _version(), target, path.stat().st_size, sha256(path), layers)

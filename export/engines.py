@@ -171,19 +171,25 @@ def cache_folder() -> Path:
 
 
 def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.PathLike[str]) -> None:
-    """Raises ValueError where the built engine has no layer of the precision."""
+    """Raises ValueError where the built engine has no layer of the precision, or does not say."""
     api = flavor.api
     loaded = api.Runtime(flavor.logger).deserialize_cuda_engine(engine)
     if loaded is None:
         raise ValueError(f"{graph}: the engine built from it does not load: {flavor.logger.told()}")
     text = loaded.create_engine_inspector().get_engine_information(api.LayerInformationFormat.JSON)
+    # TensorRT 11 has a field for the type alone, which earlier versions name within the format.
     kinds = Counter(
-        str(output.get("Format/Datatype", "")).lower()
+        str(output.get("DataType") or output.get("Format/Datatype") or "").lower()
         for layer in json.loads(text).get("Layers", [])
         if isinstance(layer, dict)
         for output in layer.get("Outputs", [])
     )
+    del kinds[""]
+    if not kinds:
+        raise ValueError(
+            f"{graph}: {flavor.name} {flavor.version} does not say in which types the engine's layers compute: "
+            f"whether it is {precision} cannot be checked: use another version"
+        )
     words = _INSPECTOR_WORDS[precision]
-    # An engine whose layers carry no types says nothing; the network was checked already.
-    if any(kinds) and not any(word in kind for kind in kinds for word in words):
+    if not any(word in kind for kind in kinds for word in words):
         raise ValueError(f"{graph}: the engine has layers in {dict(kinds)}, {precision} was asked for: build it again")

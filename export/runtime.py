@@ -1,6 +1,7 @@
 """Runs an exported folder: ONNX Runtime anywhere, a TensorRT engine where one fits the GPU at hand."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from export.trt_flavors import is_installed, load_flavor, present_target
 ONNX_TENSORRT = "onnxruntime-tensorrt"
 RUNTIMES = ("auto", "onnxruntime", ONNX_TENSORRT, "aotinductor", "tensorrt", "tensorrt-rtx")
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
-# TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines.
-CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0"})
+# TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines. The default
+# search tries every algorithm for every new shape, and which bodies are there changes the shape from batch to batch.
+CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})
 
 
 class OnnxEngine(Engine):
@@ -161,7 +163,11 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
     if _has_provider(CUDA_PROVIDER[0]):
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers=[_cuda(), "CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=[_cuda(), "CPUExecutionProvider"])
+        if CUDA_PROVIDER[0] in session.get_providers():
+            return session
+        # Where its libraries do not load, ONNX Runtime goes on without it.
+        print("ONNX Runtime cannot load its CUDA provider (see doctor): it runs on the CPU", file=sys.stderr)
     model = onnx.load(path)
     source = with_rounding(model).SerializeToString() if has_bfloat16(model) else os.fspath(path)
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -170,7 +176,8 @@ def open_session(path: str | os.PathLike[str], threads: int | None = None) -> An
 def open_tensorrt_session(path: str | os.PathLike[str], tf32: bool = False) -> Any:
     """A session whose nodes run in engines that ONNX Runtime's TensorRT provider builds; those left over run by CUDA.
 
-    Engines are kept in `cache_folder()`; the first answer for clips of another number may build one.
+    Engines are kept in `cache_folder()`; the first answer for clips of another number may build one. Without `tf32` no
+    library of NVIDIA's uses TF32 in this process from then on.
 
     Raises:
         ValueError: there is no such provider, or no GPU.
@@ -183,7 +190,7 @@ def open_tensorrt_session(path: str | os.PathLike[str], tf32: bool = False) -> A
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    cache = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache_folder())}
+    cache = {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(cache_folder())}
     provider = (TENSORRT_PROVIDER, {"device_id": _cuda()[1]["device_id"], **cache})
     chain = [provider, _cuda(), "CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(os.fspath(path), options, providers=chain)

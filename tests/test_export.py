@@ -353,6 +353,8 @@ def test_data_set_of_a_skeleton() -> None:
 
 def test_inspector_finds_a_silently_single_engine(tmp_path: Path) -> None:
     class Flavor:
+        name, version = "tensorrt", "11.0"
+
         class logger:
             pass
 
@@ -364,16 +366,21 @@ def test_inspector_finds_a_silently_single_engine(tmp_path: Path) -> None:
                 def __init__(self, logger: object) -> None:
                     pass
 
-    def engine_of(*kinds: str):
-        text = json.dumps({"Layers": [{"Outputs": [{"Format/Datatype": kind}]} for kind in kinds]})
+    def engine_of(field: str, kinds: tuple[str, ...]):
+        text = json.dumps({"Layers": ["an old one's name"] + [{"Outputs": [{field: kind}]} for kind in kinds]})
         inspector = type("Inspector", (), {"get_engine_information": lambda self, form: text})()
         return type("Engine", (), {"create_engine_inspector": lambda self: inspector})()
 
-    def inspect(precision: str, *kinds: str) -> None:
-        Flavor.api.Runtime.deserialize_cuda_engine = lambda self, engine: engine_of(*kinds)
+    def inspect(precision: str, *kinds: str, field: str = "Format/Datatype") -> None:
+        Flavor.api.Runtime.deserialize_cuda_engine = lambda self, engine: engine_of(field, kinds)
         engines._inspect(Flavor, b"", precision, tmp_path / "two_stream.onnx")
 
     inspect("fp16", "Row major linear FP16 format", "Float")
     inspect("bf16", "BFloat16")
     with pytest.raises(ValueError, match=r"the engine has layers in .*float.*fp16 was asked for"):
         inspect("fp16", "Float", "Row major linear FP32")
+    inspect("fp16", "Half", "Float", field="DataType")  # TensorRT 11, which has Format beside it
+    with pytest.raises(ValueError, match=r"the engine has layers in {'float': 2}, fp16 was asked for"):
+        inspect("fp16", "Float", "Float", field="DataType")
+    with pytest.raises(ValueError, match=r"tensorrt 11\.0 does not say in which types"):
+        inspect("fp16", "Half", field="Type")

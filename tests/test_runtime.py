@@ -67,14 +67,34 @@ def test_input_of_another_shape(exported: Path) -> None:
 
 def test_single_precision_on_a_gpu_is_not_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
+
+    class Session:
+        def __init__(self, path: str, options: object, providers: list) -> None:
+            asked.append(providers)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
     monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr(
-        runtime.onnxruntime, "InferenceSession", lambda path, options, providers: asked.append(providers)
-    )
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", Session)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     runtime.open_session("two_stream.onnx")
-    assert asked == [[("CUDAExecutionProvider", {"use_tf32": "0", "device_id": "1"}), "CPUExecutionProvider"]]
+    ((name, options), last) = asked[0]
+    assert (name, last) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert (options["use_tf32"], options["device_id"]) == ("0", "1")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate provider:UserWarning")  # ONNX Runtime's
+def test_a_cuda_provider_that_does_not_load(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime only warns where CUDA's libraries are missing, and goes on without: this very machine does so."""
+    monkeypatch.setattr(runtime, "_has_provider", lambda name: name == "CUDAExecutionProvider")
+    monkeypatch.setattr(runtime, "_cuda", lambda: "CPUExecutionProvider")
+    engine = open_engine(exported / "engine", "onnxruntime")
+    assert engine.device == "cpu" and "it runs on the CPU" in capsys.readouterr().err
+    assert np.isfinite(engine.run(np.zeros((1, 3, 16, 25, 2), np.float32))[-1]).all()
 
 
 def test_tensorrt_by_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,6 +222,9 @@ def test_windows_are_averaged(config: Config) -> None:
     np.testing.assert_array_equal(evaluate.score_clips(model, feed, 7, quiet=True), apart[0])
     assert not np.allclose(*apart)
     np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
+    # A process that tests only the last clips draws for them what one that tests all does.
+    last = evaluate.score_clips(model, feed, 4, index=np.arange(4, 7), windows=2, quiet=True)
+    np.testing.assert_allclose(last, mean[4:], rtol=1e-4, atol=1e-5)
 
 
 def test_learned_graphs_wait() -> None:
@@ -332,11 +335,6 @@ def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: py
     resumed = train(evaluated, device="cpu", resume=True)
     assert calls == [4, 4, 8]
     assert equal(straight["checkpoint"], resumed["checkpoint"]) and resumed["losses"] == straight["losses"]
-    with Stop(True) as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.asked
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_resume_refuses(config: Config) -> None:
@@ -390,9 +388,30 @@ def test_mixed_precision(config: Config, monkeypatch, dtype: str) -> None:
     assert result["amp"] == dtype
     assert all(value.dtype != device.AMP_DTYPES[dtype] for value in weights(result["checkpoint"]).values())
     plain = train(replace(one_step, work_dir=config.work_dir + "_fp32"), device="cpu")
-    assert result["loss"] == pytest.approx(plain["loss"], rel=0.05)
+    assert result["loss"] == pytest.approx(plain["loss"], rel=0.05) and result["loss"] != plain["loss"]
     scaler = torch.load(Path(config.work_dir, "resume.pt"), weights_only=True)["scaler"]
     assert bool(scaler) == (dtype == "fp16")
+
+
+def test_mixed_precision_that_begins_where_it_would_be_emulated(config: Config, monkeypatch) -> None:
+    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: False)
+    train(replace(config, num_epoch=1), device="cpu", amp=True, amp_dtype="fp16")
+    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: True)
+    assert train(replace(config, num_epoch=2), device="cpu", amp=True, amp_dtype="fp16", resume=True)["epochs"] == 2
+    scaler = torch.load(Path(config.work_dir, "resume.pt"), weights_only=True)["scaler"]
+    assert scaler["scale"] > 0
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_a_signal_lets_the_step_end(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    with Stop(True) as stop:
+        assert not stop.asked
+        signal.raise_signal(number)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before and "stopping after this step" in capfd.readouterr().err
 
 
 def test_mixed_precision_that_would_be_emulated_is_left_out(config: Config, monkeypatch, capsys) -> None:
@@ -469,6 +488,7 @@ from agcn.model import build_model
 from agcn.parallel import open_world
 from agcn.rows import plan_rows
 from agcn.training import train
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 with open_world("cpu") as world:
@@ -497,7 +517,16 @@ with open_world("cpu") as world:
     ours, theirs = model.state_dict(), alone.state_dict()
     apart += [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
     apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
-(folder / f"rank{os.environ['RANK']}.json").write_text(json.dumps({**result, "apart": max(apart)}))
+    # The parts of a batch: gradients go from process to process with the last one only.
+    sent = []
+    network.register_comm_hook(None, lambda state, bucket: sent.append(1) or allreduce_hook(None, bucket))
+    with world.no_sync(network):
+        network(x[share], rows).sum().backward()
+    early = len(sent)
+    network(x[share], rows).sum().backward()
+(folder / f"rank{os.environ['RANK']}.json").write_text(
+    json.dumps({**result, "apart": max(apart), "early": early, "late": len(sent)})
+)
 """
 
 
@@ -516,6 +545,7 @@ def test_two_processes_are_one(config: Config, tmp_path: Path) -> None:
     together, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
     # One step of the model in float64: gradients and running statistics of the joined batch.
     assert max(together["apart"], second["apart"]) < 1e-9
+    assert together["early"] == 0 < together["late"]
     assert together["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-6)
     theirs = weights(together["checkpoint"])
     for name, value in weights(alone["checkpoint"]).items():
