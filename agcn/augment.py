@@ -6,11 +6,12 @@ picture, as if they had no depth: scores stay what they are, and joints whose sc
 """
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
-from agcn.draws import Draws
+from agcn.draws import Draws, constant
 from agcn.frames import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
 from agcn.graph import adjacency
 from agcn.settings import FeederArgs
@@ -128,7 +129,7 @@ def _fitted(x: Tensor, present: Tensor, fit: str) -> Tensor:
 def make_stream(x: Tensor, stream: str, layout: Layout) -> Tensor:
     """What `native_prep.streams.stream_of` makes of joints, for a batch on any device."""
     if stream.startswith("bone"):
-        x = x - x[:, :, :, list(layout.bone_parents)]
+        x = x - x[:, :, :, constant(layout.bone_parents, x.device)]
     if stream.endswith("motion"):
         x = torch.nn.functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 0, 0, 1))
     return x
@@ -161,12 +162,11 @@ def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
     Raises:
         ValueError: the layout does not say which joints are left and right.
     """
-    mirrored = list(layout.mirrored)
-    if mirrored == list(range(layout.num_joints)):
+    if layout.mirrored == tuple(range(layout.num_joints)):
         raise ValueError(
             f"random_flip: the layout {layout.name} has no joints called left ... and right ...: leave random_flip out"
         )
-    flipped = x[:, :, :, mirrored]
+    flipped = x[:, :, :, constant(layout.mirrored, x.device)]
     flipped = torch.cat([-flipped[:, :1], flipped[:, 1:]], dim=1)
     return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
 
@@ -176,15 +176,21 @@ def random_drop(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
 
     Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
     """
-    near = torch.from_numpy(adjacency(layout.edges, layout.num_joints).any(axis=0)).to(x.device)  # (V, V)
+    near = _neighbours(layout, x.device)  # (V, V)
     asked, where = draws.take(2).unbind(1)
     hidden = near[(where * layout.num_joints).long()] & (asked < share)[:, None]  # (B, V)
     return x.masked_fill(hidden[:, None, None, :, None], 0.0)
 
 
+@cache
+def _neighbours(layout: Layout, device: torch.device) -> Tensor:
+    """Which joints are one another's neighbours, or the same, bool (V, V)."""
+    return torch.from_numpy(adjacency(layout.edges, layout.num_joints).any(axis=0)).to(device)
+
+
 def random_rotate(x: Tensor, largest: tuple[float, ...], draws: Draws, image: bool = False) -> Tensor:
     """Turns each clip about x, then y, then z, by angles within +- `largest` degrees."""
-    limits = torch.tensor(largest, device=x.device) * (math.pi / 180.0)
+    limits = constant(largest, x.device) * (math.pi / 180.0)
     angles = (2.0 * draws.take(3) - 1.0) * limits  # (B, 3)
     turn = torch.eye(3, device=x.device).expand(len(x), 3, 3)
     for axis in range(3):

@@ -3,9 +3,17 @@
 A batch is the same whatever the batch size, the number of processes or where a run was resumed.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
+
+
+@cache
+def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """`values` on the device, int64 or float32; copied there once, as each copy waits for what a GPU is doing."""
+    return torch.tensor(values, device=device)
 
 
 def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.ndarray:
@@ -44,5 +52,4 @@ class Draws:
 
     def choose(self, values: tuple[float, ...], count: int) -> Tensor:
         """Some of `values`: (B, count)."""
-        table = torch.tensor(values, device=self.uniform.device)
-        return table[(self.take(count) * len(values)).long()]
+        return constant(values, self.uniform.device)[(self.take(count) * len(values)).long()]

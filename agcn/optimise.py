@@ -2,6 +2,7 @@
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,12 +29,12 @@ def learning_rate(config: Config, at: float) -> float:
 
 
 def make_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with momentum 0.9, or Adam, as configured."""
+    """SGD with momentum 0.9, or Adam, as configured; on a GPU all weights change in one kernel."""
+    given: dict[str, Any] = {"lr": config.base_lr, "weight_decay": config.weight_decay}
+    given["fused"] = next(model.parameters()).device.type == "cuda" or None
     if config.optimizer == "SGD":
-        return torch.optim.SGD(
-            model.parameters(), config.base_lr, momentum=0.9, nesterov=config.nesterov, weight_decay=config.weight_decay
-        )
-    return torch.optim.Adam(model.parameters(), config.base_lr, weight_decay=config.weight_decay)
+        return torch.optim.SGD(model.parameters(), momentum=0.9, nesterov=config.nesterov, **given)
+    return torch.optim.Adam(model.parameters(), **given)
 
 
 def held_back(config: Config, model: nn.Module, epoch: int) -> list[nn.Parameter]:

@@ -39,8 +39,9 @@ class Flavor:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the flavour's package is there (it may still lack its libraries)."""
-    return importlib.util.find_spec(_MODULES[name]) is not None
+    """Whether the flavour's package is there, more than stubs for type checkers; it may still lack its libraries."""
+    found = importlib.util.find_spec(_MODULES[name])
+    return found is not None and found.origin is not None
 
 
 @cache

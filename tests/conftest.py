@@ -12,6 +12,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU is at hand")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real recordings and golden answers, or the test is skipped by name."""

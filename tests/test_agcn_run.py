@@ -129,7 +129,7 @@ def test_notes_tell_prepared_input_from_raw() -> None:
     assert package_notes(replace(manifest, with_prep=False))["input"] == "prepared"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is at hand")
+@pytest.mark.gpu
 def test_one_clip_runs_as_a_cuda_graph(tmp_path: Path) -> None:
     manifest = small.small_manifest([])
     network = small.small_network(prenorm_for(NTU), skip_absent=False)

@@ -1,7 +1,9 @@
 """Exporting: the graph, the engines, what is published and what is refused."""
 
+import importlib.util
 import json
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -384,3 +386,12 @@ def test_inspector_finds_a_silently_single_engine(tmp_path: Path) -> None:
         inspect("fp16", "Float", "Float", field="DataType")
     with pytest.raises(ValueError, match=r"tensorrt 11\.0 does not say in which types"):
         inspect("fp16", "Half", field="Type")
+
+
+def test_stubs_are_no_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    (tmp_path / "tensorrt" / "__init__.pyi").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    if importlib.util.find_spec("tensorrt").origin is None:  # else a real one is there, and is found first
+        assert not trt_flavors.is_installed("tensorrt")

@@ -402,6 +402,24 @@ def test_mixed_precision_that_begins_where_it_would_be_emulated(config: Config, 
     assert scaler["scale"] > 0
 
 
+@pytest.mark.gpu
+def test_a_step_does_not_wait_for_the_gpu(config: Config) -> None:
+    feeder = replace(
+        config.train_feeder_args, resident=True, random_move=True, random_shift=True, random_scale=(0.9, 1.1)
+    )
+    one = run.Run(
+        replace(config, train_feeder_args=feeder, ema=0.9), World(torch.device("cuda", 0)), "bf16", False, False
+    )
+    batches = one.train_feed.batches(in_parts(one._chunks(0), 1), 0)
+    one.train_step([next(batches)], [])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        one.train_step([next(batches)], [])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        one.log.close()
+
+
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
 def test_a_signal_lets_the_step_end(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
