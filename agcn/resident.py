@@ -44,12 +44,12 @@ def keep_resident(clips: Clips, wanted: bool | str, device: torch.device) -> Res
     if wanted is False or (wanted == "auto" and device.type != "cuda") or not len(clips):
         return None
     needed, free = _size(clips), _free_memory(device)
-    if needed > free / 2:
-        if wanted == "auto":
-            return None
+    if wanted == "auto" and needed > free / 2:
+        return None
+    if needed > free:
         raise ValueError(
-            f"{clips.path}: resident: True: its clips take {needed / 1e9:.3g} GB, and of {free / 1e9:.3g} GB of free "
-            "memory they may take half: set resident to False, or prepare --format packed"
+            f"{clips.path}: resident: True: its clips take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB of memory are free: "
+            "set resident to False, or prepare --format packed"
         )
     if isinstance(clips.data, StreamArray):
         return PackedClips(clips.data, device)

@@ -78,9 +78,10 @@ class Progress:
         if compiling and not self.done:
             return f"{self.what}: {_COMPILING}"
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
+        shown = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
         left = f"{duration((self.total - self.done) / rate)} left" if rate else "time left not known yet"
-        tail = f", {self.note}" if self.note else ""
-        return f"{self.what}: {self.done}/{self.total} {self.unit}s, {rate:.1f} {self.unit}s/s, {left}{tail}"
+        parts = [f"{self.done}/{self.total} {self.unit}s", f"{shown} {self.unit}s/s" if rate else "", left, self.note]
+        return f"{self.what}: {', '.join(filter(None, parts))}"
 
     def __enter__(self) -> "Progress":
         if self._speaks:
