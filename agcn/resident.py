@@ -48,7 +48,7 @@ def keep_resident(clips: Clips, wanted: bool | str, device: torch.device) -> Res
         return None
     if needed > free:
         raise ValueError(
-            f"{clips.path}: resident: True: its clips take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB of memory are free: "
+            f"{clips.path}: resident: True: its clips take {needed / 1e9:.3g} GB, {free / 1e9:.3g} GB are free: "
             "set resident to False, or prepare --format packed"
         )
     if isinstance(clips.data, StreamArray):
