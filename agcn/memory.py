@@ -1,9 +1,12 @@
-"""What is done about memory: kept on a processor, advised upon where there is too little."""
+"""What is done about memory: how much is free, kept on a processor, advised upon where there is too little."""
 
 import ctypes
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -13,6 +16,15 @@ from agcn.settings import Config
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 # Parts of what PyTorch says on a processor that has too little.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of `device` that can be had; of a processor's, what Linux says is available without swapping."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    path = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable: *(\d+) kB", path.read_text()) if path.is_file() else None
+    return int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def keep_freed_memory() -> bool:

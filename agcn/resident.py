@@ -3,7 +3,6 @@
 Letters: N clips, B clips of a batch, C channels, F frames of all bodies, T frames, V joints, M bodies.
 """
 
-import os
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from agcn.augment import make_stream
 from agcn.data import Clips
+from agcn.memory import free_memory
 from agcn.rows import present_bodies
 from native_prep.store_read import StreamArray
 
@@ -43,7 +43,7 @@ def keep_resident(clips: Clips, wanted: bool | str, device: torch.device) -> Res
     """
     if wanted is False or (wanted == "auto" and device.type != "cuda") or not len(clips):
         return None
-    needed, free = _size(clips), _free_memory(device)
+    needed, free = _size(clips), free_memory(device)
     if wanted == "auto" and needed > free / 2:
         return None
     if needed > free:
@@ -62,12 +62,6 @@ def _size(clips: Clips) -> int:
         frames = clips.data.bodies()[2].sum()
         return int(frames) * clips.shape[3] * 3 * clips.data.frame_dtype.itemsize
     return int(np.prod(clips.shape)) * 4
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class DenseClips:

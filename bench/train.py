@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from agcn.data import Clips
 from agcn.device import autocast, has_half, pick_device
 from agcn.feed import Chunk, Feed
-from agcn.memory import keep_freed_memory
+from agcn.memory import free_memory, keep_freed_memory
 from agcn.model import Model
 from agcn.rows import Rows, plan_rows
 from agcn.settings import FeederArgs
@@ -103,7 +103,7 @@ def run_train(
     """Compare, then time, the ways to train AGCN on NTU-like clips, 80 % of them with one body.
 
     Args:
-        frames, batch: T and N; by default 300 and 64 on a GPU, 300 and 16 on a CPU.
+        frames, batch: T and N; by default 300 and 64 on a GPU, 300 and 16 on a CPU, or less where memory is short.
         runs, seconds: rounds of steps, and after how long no further round begins.
         without: names of ways to leave out; the report says so.
     """
@@ -111,7 +111,7 @@ def run_train(
     if device.type == "cpu":
         keep_freed_memory()
     on_gpu = device.type == "cuda"
-    frames, batch = frames or 300, batch or (64 if on_gpu else 16)
+    frames, batch = frames or 300, batch or (64 if on_gpu else _fitting_batch())
     part = Part("train", {"device": str(device), "batch": batch, "frames": frames, "joints": 25, "bodies": 2})
     part.sizes["one_body"] = 0.8
     clips = torch.from_numpy(made_clips(batch, frames, 2, seed)).to(device)
@@ -135,6 +135,14 @@ def run_train(
         notes[OURS] += f"; with clips resident on the device {kept / read:.3g} of that"
     part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", PLAIN, notes)
     return part
+
+
+def _fitting_batch() -> int:
+    """16, halved until the steps' memory fits into what is free: about 0.8 GB a clip of 300 frames on a processor."""
+    batch = 16
+    while batch > 2 and batch * 800_000_000 > free_memory(torch.device("cpu")):
+        batch //= 2
+    return batch
 
 
 def seconds_of_feeding(clips: Tensor, labels: Tensor, resident: bool, batches: int = 15) -> float:

@@ -194,3 +194,9 @@ def test_recordings_are_copied_under_names_of_the_data_set(tmp_path: Path) -> No
     assert megabytes(files) >= 1 and len({parse_ntu_name(path.name) for path in files}) == len(files) > 4
     with pytest.raises(ValueError, match="give a folder of raw clips"):
         ntu_files(tmp_path, tmp_path / "ntu" / "none", clips=4, frames=8, seed=0, megabytes=1)
+
+
+@pytest.mark.parametrize(("free", "batch"), ((64e9, 16), (9e9, 8), (7e9, 8), (4e9, 4), (1e9, 2)))
+def test_the_training_batch_fits_into_memory(monkeypatch: pytest.MonkeyPatch, free: float, batch: int) -> None:
+    monkeypatch.setattr("bench.train.free_memory", lambda device: free)
+    assert bench_train._fitting_batch() == batch

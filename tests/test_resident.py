@@ -84,7 +84,7 @@ def test_where_clips_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert frames == resident._size(clips) + 300 and frames < len(clips) * 2 * 50 * 300 / 2
     empty = Clips("x", np.empty((0, 3, 4, 5, 1), np.float32), np.empty(0, np.int64), [])
     assert keep_resident(empty, True, CPU) is None
-    monkeypatch.setattr(resident, "_free_memory", lambda device: frames - 400)
+    monkeypatch.setattr(resident, "free_memory", lambda device: frames - 400)
     with pytest.raises(ValueError, match=r"resident: True: its clips take .* GB, .* GB are free: set resident"):
         keep_resident(clips, True, CPU)
 
