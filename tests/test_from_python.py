@@ -1,8 +1,10 @@
 """The calls that users make from Python: names of the packages, looked up when they are used."""
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -37,6 +39,12 @@ def test_names(package: object) -> None:
         assert callable(getattr(package, name)) and getattr(package, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'other'"):
         _ = package.other  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("package", (native_prep, agcn, export))
+def test_example_of_the_package(package: ModuleType) -> None:
+    ran = doctest.testmod(package)
+    assert ran.attempted and not ran.failed
 
 
 def test_a_module_that_was_imported_hides_no_name() -> None:
