@@ -129,7 +129,7 @@ def _fitted(x: Tensor, present: Tensor, fit: str) -> Tensor:
 def make_stream(x: Tensor, stream: str, layout: Layout) -> Tensor:
     """What `native_prep.streams.stream_of` makes of joints, for a batch on any device."""
     if stream.startswith("bone"):
-        x = x - x[:, :, :, constant(layout.bone_parents, x.device)]
+        x = x - x[:, :, :, constant(layout.bone_parents, x.device, torch.int64)]
     if stream.endswith("motion"):
         x = torch.nn.functional.pad(x[:, :, 1:] - x[:, :, :-1], (0, 0, 0, 0, 0, 1))
     return x
@@ -166,7 +166,7 @@ def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
         raise ValueError(
             f"random_flip: the layout {layout.name} has no joints called left ... and right ...: leave random_flip out"
         )
-    flipped = x[:, :, :, constant(layout.mirrored, x.device)]
+    flipped = x[:, :, :, constant(layout.mirrored, x.device, torch.int64)]
     flipped = torch.cat([-flipped[:, :1], flipped[:, 1:]], dim=1)
     return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 @cache
-def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """`values` on the device, int64 or float32; copied there once, as each copy waits for what a GPU is doing."""
-    return torch.tensor(values, device=device)
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`values` on the device; copied there once, as each copy waits for what a GPU is doing."""
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def draw(seed: int, epoch: int, first: int, count: int, per_clip: int) -> np.ndarray:

@@ -67,4 +67,6 @@ def _advice(config: Config, processes: int) -> str:
     ways = [f"set batch_size to {half * parts * processes}"]
     if share % 2 == 0:
         ways.append(f"keep it and set accumulate to {2 * parts}")
+    if torch.cuda.is_available() and config.train_feeder_args.resident is not False:
+        ways.append("leave the clips off the GPU (resident: False of both feeders)")
     return f"{text}: {', or '.join(ways)}"

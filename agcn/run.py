@@ -217,8 +217,7 @@ class Run:
         found = []
         for part in parts:
             # Processes add their gradients up once, with the last part.
-            alone = nullcontext() if part is parts[-1] else self.world.no_sync(self.network)
-            with alone:
+            with nullcontext() if part is parts[-1] else self.world.no_sync(self.network):
                 found.append(self._differentiate(part, len(parts)))
         # Without a gradient the optimiser leaves a parameter alone, weight decay included.
         for parameter in held:
