@@ -42,7 +42,9 @@ def _single(item: Any, kind: Any, whole: Any, where: str) -> Any:
     raise ValueError(f"{where} is {whole!r}: give {_WORDS.get(kind, kind)}")
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Advice for a name that is not known: the nearest one, or all of them."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {', '.join(known)}"
+def nearest(name: str, known: Sequence[str], lists_all: bool = False) -> str:
+    """Advice for a name that is not known: the nearest one, or all of them; with `lists_all` both."""
+    close, names = difflib.get_close_matches(name, known, n=1, cutoff=0.5), ", ".join(known)
+    if not close:
+        return f"use one of {names}"
+    return f"did you mean {close[0]!r}?" + (f" There are {names}" if lists_all else "")

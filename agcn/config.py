@@ -107,10 +107,7 @@ def find_config(name: str | Path) -> Path:
     ours = SHIPPED / f"{path.stem}.yaml"
     if path.parts in ((path.stem,), (path.name,), ("configs", path.name)) and ours.is_file():
         return ours
-    shipped = shipped_configs()
-    advice = nearest(path.stem, shipped)
-    if not advice.startswith("use"):
-        advice = f"{advice} There are {', '.join(shipped)}"
+    advice = nearest(path.stem, shipped_configs(), lists_all=True)
     raise ValueError(f"{name}: no such file, nor a shipped configuration: {advice}")
 
 

@@ -29,7 +29,7 @@ def learning_rate(config: Config, at: float) -> float:
 
 
 def make_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
-    """SGD with momentum 0.9, or Adam, as configured; on a GPU all weights change in one kernel."""
+    """SGD with momentum 0.9, or Adam, as configured; on a GPU by PyTorch's fused kernels."""
     given: dict[str, Any] = {"lr": config.base_lr, "weight_decay": config.weight_decay}
     given["fused"] = next(model.parameters()).device.type == "cuda" or None
     if config.optimizer == "SGD":

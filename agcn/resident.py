@@ -59,8 +59,9 @@ def keep_resident(clips: Clips, wanted: bool | str, device: torch.device) -> Res
 def _size(clips: Clips) -> int:
     """Bytes on the device."""
     if isinstance(clips.data, StreamArray):
-        frames = clips.data.bodies()[2].sum()
-        return int(frames) * clips.shape[3] * 3 * clips.data.frame_dtype.itemsize
+        store = clips.data.store
+        frames = int(store.lengths[clips.data.clips].sum())
+        return frames * clips.shape[3] * 3 * np.dtype(store.head.dtype).itemsize
     return int(np.prod(clips.shape)) * 4
 
 
@@ -85,15 +86,16 @@ class PackedClips:
     """The real frames of real bodies, as a packed store has them; the rest is an index."""
 
     def __init__(self, array: StreamArray, device: torch.device) -> None:
-        shards, starts, lengths = array.bodies()  # (N,), (N, M), (N, M)
-        self._layout, self._stream, self._repeats = array.layout, array.stream, array.repeats
+        store, clips = array.store, array.clips
+        shards, starts, lengths = store.shards[clips], store.starts[clips], store.lengths[clips]  # (N,), (N, M), (N, M)
+        self._layout, self._stream, self._repeats = store.head.layout, array.stream, store.head.padding == "repeat"
         self._steps = torch.arange(array.shape[2], device=device)  # (T,)
-        kind = torch.from_numpy(np.empty(0, array.frame_dtype)).dtype
+        kind = torch.from_numpy(np.empty(0, store.head.dtype)).dtype
         self._frames = torch.zeros((int(lengths.sum()) + 1, array.shape[3], 3), dtype=kind, device=device)
         place = np.zeros_like(starts)
         place.reshape(-1)[1:] = np.cumsum(lengths.reshape(-1))[:-1]
         for shard in np.unique(shards):
-            self._copy(array.shard_frames(int(shard)), *(part[shards == shard] for part in (starts, lengths, place)))
+            self._copy(store.shard_frames(int(shard)), *(part[shards == shard] for part in (starts, lengths, place)))
         self._place = torch.from_numpy(place).to(device)
         self._lengths = torch.from_numpy(lengths).to(device)
         self.present = lengths > 0

@@ -50,7 +50,7 @@ def command(name: str, config: str | Path, stream: str | None = None) -> str:
 def prep_command(path: str | Path) -> str:
     """How `prep` is typed that writes a file in one of the usual places: `prep kinetics --stream bone_motion`."""
     parts = Path(path).parts
-    known = ("ntu120", "kinetics", "nw-ucla", "custom")
+    known = {name.split("/")[0] for name in CONFIGS} - {"ntu"}  # NTU 60 is what prep means by itself
     dataset = f" {parts[1]}" if len(parts) > 2 and parts[0] == "data" and parts[1] in known else ""
     motion = re.search(r"_(joint|bone)_motion(?=\.npy$)", parts[-1])
     return f"prep{dataset}" + (f" --stream {motion[0][1:]}" if motion else "")

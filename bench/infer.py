@@ -21,7 +21,6 @@ from bench.part import Check, Part
 from bench.timer import measure
 from bench.train import COMPILE_ERRORS
 from bench.work import CLASSES, lively_model, made_clips
-from export.aot import check_can_build
 from export.build import export_engines
 from export.inference import TwoStream
 from export.int8 import answers_in_float32, quantise
@@ -252,11 +251,6 @@ def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Cal
 def _add_package(
     ways: dict[str, Way], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]], device: torch.device
 ) -> None:
-    try:
-        check_can_build(device.type)
-    except ValueError as error:
-        part.left_out[PACKAGE] = str(error)
-        return
     start = time.perf_counter()
     try:
         out, result = export("package", targets=("none",), aot=device.type)

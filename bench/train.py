@@ -15,7 +15,7 @@ from agcn.device import autocast, has_half, pick_device
 from agcn.feed import Chunk, Feed
 from agcn.memory import free_memory, keep_freed_memory
 from agcn.model import Model
-from agcn.rows import Rows, plan_rows
+from agcn.rows import Rows, plan_rows, present_bodies
 from agcn.settings import FeederArgs
 from bench.part import Check, Part
 from bench.plain_model import PlainModel
@@ -60,7 +60,7 @@ class Step:
         self.given: tuple[Tensor | Rows, ...] = (clips,)
         self.network: Callable[..., Tensor] = PlainModel(model) if way.plain else model
         if not way.plain:
-            rows = plan_rows((clips != 0).flatten(1, 3).any(dim=1).cpu().numpy()).to(clips.device)
+            rows = plan_rows(present_bodies(clips).cpu().numpy()).to(clips.device)
             rows.mark()
             self.given = (clips, rows)
         if way.compiled:

@@ -111,10 +111,8 @@ def fuse_dataset(
         ValueError: a score or label file is not there, and whatever `fuse_scores` raises.
     """
     folder = Path(work_dir) / name
-    files = {
-        stream: _usual_score_file(folder, stream, command("train", CONFIGS.get(name, name), stream))
-        for stream in ("joint", "bone")
-    }
+    config = CONFIGS.get(name, name)
+    files = {stream: _usual_score_file(folder, stream, config) for stream in ("joint", "bone")}
     label = Path(data) / name / "val_label.pkl"
     if not label.is_file() and find_part(label) is None:
         raise ValueError(f"{label}: no such label file: run {prep_command(label)} first, or give --label")
@@ -279,9 +277,10 @@ def _best_alpha(fuse: Callable[[float], np.ndarray], labels: np.ndarray) -> floa
     return min((alpha for alpha, hit in zip(SEARCH_GRID, hits, strict=True) if hit == best), key=lambda a: abs(a - 1))
 
 
-def _usual_score_file(folder: Path, stream: str, trains: str) -> Path:
+def _usual_score_file(folder: Path, stream: str, config: str) -> Path:
     places = [folder / part.format(stream=stream) / SCORE_FILE for part in SCORE_FOLDERS]
     there = [place for place in places if place.is_file()]
     if not there:
+        trains = command("train", config, stream)
         raise ValueError(f"{places[0]}: no such score file, nor {places[1]}: run {trains} first")
     return next((place for place in there if not stale_reason(place)), there[0])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from native_prep.layouts import Layout
 from native_prep.pack import unpack_streams
 from native_prep.streams import STREAMS, check_streams
 
@@ -85,48 +84,25 @@ class StreamArray:
 
     Attributes:
         shape: (N, 3, T, V, M); ndim: 5; dtype: float32.
+        store: where the clips are; clips: int64 (N,), their numbers there.
     """
 
     ndim = 5
     dtype = np.dtype(np.float32)
 
     def __init__(self, unpacker: Unpacker, clips: np.ndarray, stream: str) -> None:
-        self._unpacker, self._clips = unpacker, clips
+        self._unpacker, self.store, self.clips = unpacker, unpacker.store, clips
         (self.stream,) = check_streams((stream,))
-        self.shape = (len(clips), *unpacker.store.clip_shape)
+        self.shape = (len(clips), *self.store.clip_shape)
 
     @property
     def names(self) -> list[str]:
         """The clips' names, n."""
-        names = self._unpacker.store.names
-        return [names[clip] for clip in self._clips]
-
-    @property
-    def layout(self) -> Layout:
-        """The skeleton."""
-        return self._unpacker.store.head.layout
-
-    @property
-    def repeats(self) -> bool:
-        """Whether a body repeats after its frames; else zeros follow."""
-        return self._unpacker.store.head.padding == "repeat"
-
-    @property
-    def frame_dtype(self) -> np.dtype[Any]:
-        """What frames are stored as, float32 or float16."""
-        return np.dtype(self._unpacker.store.head.dtype)
-
-    def bodies(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the frames of the clips' bodies are: shard (n,), first frame there (n, M), frames (n, M), all int64."""
-        store, clips = self._unpacker.store, self._clips
-        return store.shards[clips], store.starts[clips], store.lengths[clips]
-
-    def shard_frames(self, shard: int) -> np.ndarray:
-        """The frames of a shard, (F, V, 3) of `frame_dtype`."""
-        return self._unpacker.store.shard_frames(shard)
+        names = self.store.names
+        return [names[clip] for clip in self.clips]
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self.clips)
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """The clips at `index`, (3, T, V, M) for a number, else (n, 3, T, V, M).
@@ -134,7 +110,7 @@ class StreamArray:
         Raises:
             IndexError: as NumPy does.
         """
-        clips = self._clips[index]
+        clips = self.clips[index]
         wanted = np.atleast_1d(clips)
         rows = np.empty((len(wanted), 1, *self.shape[1:]), np.float32)
         self._unpacker.unpack(wanted, (self.stream,), rows, os.cpu_count() or 1)
