@@ -140,7 +140,7 @@ _own_data_options = _options(
 @reports
 def prep(dataset: str, **options: Any) -> dict[str, Any]:
     """Prepare raw recordings as float32 arrays (N, C, T, V, M), and the labels beside them."""
-    from native_prep.prep_command import prep as run
+    from native_prep.command import prep as run
 
     return run(dataset, **options)
 
@@ -155,7 +155,7 @@ def prep(dataset: str, **options: Any) -> dict[str, Any]:
 @reports
 def synth(dataset: str, folder: str, **options: Any) -> dict[str, Any]:
     """Make realistic raw recordings."""
-    from native_prep.synth import synth as write
+    from native_prep.synth.make import synth as write
 
     return write(dataset, folder, **options)
 
@@ -230,7 +230,7 @@ def test(**options: Any) -> dict[str, Any]:
 @reports
 def export_trt(**options: Any) -> dict[str, Any]:
     """Export two or four streams as one graph. Writes ONNX and engines, and compares them with eager PyTorch."""
-    from export.export_command import export
+    from export.commands import run_export as export
 
     return export(**options)
 
@@ -250,7 +250,7 @@ def export_trt(**options: Any) -> dict[str, Any]:
 @reports
 def fuse_eval(**options: Any) -> dict[str, Any]:
     """Measure the fused accuracy. From score files, from the usual folders, or by running an engine."""
-    from export.fuse_eval import fuse_eval as run
+    from export.commands import run_fuse_eval as run
 
     return run(**options)
 
@@ -276,7 +276,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @reports
 def predict(**options: Any) -> dict[str, Any]:
     """Name the actions in recordings, in a stream, or in packed stores (also under torchrun)."""
-    from export.predict_command import predict as run
+    from export.commands import run_predict as run
 
     return run(**options)
 
@@ -295,7 +295,7 @@ def bench(what: str, out: str, ntu_data: str | None, kinetics_data: str | None, 
     """Check parity, then measure speed. The fast ways must give the plain ways' answers before any is timed."""
     given = {name: value for name, value in gpu.items() if value}
     if what == "gpu":
-        from bench.gpu import run_gpu
+        from bench.gpu.run import run_gpu
 
         return run_gpu(out, **given)
     if given:

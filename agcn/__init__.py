@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from agcn.checkpoint import load_model
     from agcn.config import load_config
     from agcn.evaluate import test
-    from agcn.training import train
+    from agcn.training.train import train
 
 __all__ = ["load_config", "load_model", "test", "train"]
 
 __getattr__ = lazy_names(
-    __name__, {"load_config": "config", "load_model": "checkpoint", "test": "evaluate", "train": "training"}
+    __name__, {"load_config": "config", "load_model": "checkpoint", "test": "evaluate", "train": "training.train"}
 )

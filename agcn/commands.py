@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from agcn.config import load_config
-from agcn.data import open_clips
+from agcn.data.clips import open_clips
+from agcn.defaults import usual_config
 from agcn.evaluate import test
-from agcn.parallel import open_world
-from agcn.resume import FILE as STATE
-from agcn.run_folder import check_begins, holds_run
 from agcn.streams import best_weights, load_streams
-from agcn.training import train
-from agcn.usual import usual_config
+from agcn.training.distributed import open_world
+from agcn.training.resume import FILE as STATE
+from agcn.training.run_folder import check_begins, holds_run
+from agcn.training.train import train
 
 
 def train_streams(

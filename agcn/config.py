@@ -1,23 +1,30 @@
 """Reads a run's configuration from YAML: the original's files and this project's, with `{stream}` and overrides."""
 
 import dataclasses
+import hashlib
+import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agcn.coerce import coerce, nearest
-from agcn.model import model_arguments
+from agcn.defaults import SHIPPED
+from agcn.model.network import model_arguments
 from agcn.settings import Config, FeederArgs
-from agcn.usual import SHIPPED
-from native_prep.custom import custom_file, read_about
-from native_prep.layouts import LAYOUTS
-from native_prep.streams import STREAMS
-from native_prep.yaml_file import dump_yaml, read_yaml, yaml_value
+from agcn.validate import coerce, nearest
+from native_prep.io.yaml_file import dump_yaml, read_yaml, yaml_value
+from native_prep.poses.custom import custom_file, read_about
+from native_prep.skeletons.layouts import LAYOUTS
+from native_prep.skeletons.streams import STREAMS
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 
+
 Settings = TypeVar("Settings", Config, FeederArgs)
+
+
 # The longer names first: joint_motion is not joint.
 _STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
 
@@ -211,3 +218,54 @@ def _build(kind: type[Settings], values: dict[str, Any], prefix: str, where: _Wh
     except ValueError as error:
         key = prefix + str(error).split(" ", 1)[0]
         raise ValueError(f"{where(key)}: {prefix}{error}") from error
+
+
+# Where the clips are and how they are read says nothing about the input.
+_PLACE_KEYS = ("data_path", "label_path", "debug", "use_mmap", "resident")
+
+
+def input_settings(config: Config) -> dict[str, Any]:
+    """The parts of the test feeder's arguments that change a clip, as plain values."""
+    return {key: value for key, value in asdict(config.test_feeder_args).items() if key not in _PLACE_KEYS}
+
+
+def hash_config(config: Config, amp_dtype: str | None = None) -> str:
+    """SHA-256 over the settings that decide about the scores of given weights and clips."""
+    settings: dict[str, Any] = {
+        "model": config.model, "model_args": config.model_args, "input": input_settings(config),
+        "stream": config.stream, "windows": config.test_windows, "amp": amp_dtype,
+    }  # fmt: skip
+    if config.test_windows > 1:
+        settings["seed"] = config.seed
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def mismatches(
+    config: Config, weights: str | os.PathLike[str], stream: str, may_differ: frozenset[str] = frozenset()
+) -> list[str]:
+    """How clips were changed for a checkpoint's model and are not here, where its configuration lies beside it.
+
+    Args:
+        config: what is to be used.
+        weights: the checkpoint.
+        stream: whose it is taken for.
+        may_differ: keys of the feeder that need not be the same.
+    """
+    file = Path(weights).with_name("config.yaml")
+    if not file.is_file():
+        return []
+    try:
+        own = load_config(file)
+        # What a run wrote names its stream; a configuration for all streams does not.
+        trained = read_yaml(file, "a configuration")[0].get("stream", stream)
+    except ValueError as error:
+        return [f"{weights}: whether it is for such clips is not known: {error}"]
+    if own.stream != "joint" and not own.test_feeder_args.make_stream:
+        may_differ |= {"centre"}  # bones are the same wherever the joints are: their files are not centred
+    ours = input_settings(config)
+    other = [f"{weights}: is of a run on the {trained} stream, here it is taken for {stream}: check its accuracy"]
+    return (other if trained != stream else []) + [
+        f"{weights}: is of a run with test_feeder_args.{key}={value}, here it is {ours[key]}: check its accuracy"
+        for key, value in input_settings(own).items()
+        if value != ours[key] and key not in may_differ
+    ]

@@ -1,7 +1,10 @@
 """Which device computes, and at which precision."""
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -59,3 +62,12 @@ def full_float32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes of `device` that can be had; of a processor's, what Linux says is available without swapping."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    path = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable: *(\d+) kB", path.read_text()) if path.is_file() else None
+    return int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from agcn.accuracy import top5, top_k
 from agcn.checkpoint import load_weights
-from agcn.data import Clips, hash_clips, open_clips
+from agcn.config import hash_config, mismatches
+from agcn.data.clips import Clips, hash_clips, open_clips
+from agcn.data.loader import Feed, chunks_in_order
 from agcn.device import autocast, pick_device
-from agcn.feed import Feed, chunks_in_order
-from agcn.mismatches import hash_config, mismatches
-from agcn.model import Model, build_model
-from agcn.outcome import write_outcome
+from agcn.metrics import top5, top_k, write_outcome
+from agcn.model.network import Model, build_model
 from agcn.score_files import BEST, SCORE_FILE, best_of, put_scores, read_note, stale_reason
 from agcn.settings import Config
-from native_prep.catalog import DATASETS, class_names
-from native_prep.custom import read_about
-from native_prep.files import OutputSet, load_pickle
-from native_prep.progress import Progress
-from native_prep.store_format import sha256
+from native_prep.datasets.catalog import DATASETS, class_names
+from native_prep.io.atomic import OutputSet
+from native_prep.io.pickles import load_pickle
+from native_prep.io.progress import Progress
+from native_prep.poses.custom import read_about
+from native_prep.store.format import sha256
 
 
 def score_clips(

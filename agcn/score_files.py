@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.files import OutputSet
-from native_prep.store_format import sha256
+from native_prep.io.atomic import OutputSet
+from native_prep.store.format import sha256
 
 # What `train` and `test` write into the work folder.
 SCORE_FILE = "epoch1_test_score.pkl"
+
+
 BEST = "best.pt"
+
+
 _VERSION = 1
 
 

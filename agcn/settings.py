@@ -4,13 +4,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agcn.coerce import nearest
-from agcn.model import model_arguments, model_variant
-from native_prep.streams import STREAMS
+from agcn.model.network import model_arguments, model_variant
+from agcn.validate import nearest
+from native_prep.skeletons.streams import STREAMS
 
 FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
+
+
 SAMPLINGS = ("", "linear", "crop", "uniform")
+
+
 FITS = ("", "clip", "axes")
+
+
 SCHEDULES = ("step", "cosine")
 
 
@@ -148,8 +154,8 @@ class Config:
             `crop` other parts of the clip (multi-clip test: PYSKL, ten of them).
         accumulate: parts that a batch is computed in, one after the other, where all of it does not fit into memory;
             the step follows the sum of their gradients, batch statistics are each part's own.
-        share_absent: computes the bodies that are not there as one (`agcn.rows`) where they are all zero; the results
-            are the same.
+        share_absent: computes absent bodies, which are all zero, as one (`agcn.model.absent_bodies`); the results are
+            the same.
         stream: what the network is shown.
 
     Raises:

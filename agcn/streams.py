@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agcn.config import has_streams, load_config
+from agcn.defaults import command
 from agcn.score_files import BEST
 from agcn.settings import Config
-from agcn.usual import command
 
 # Those of a command that names none.
 BOTH = ("joint", "bone")

@@ -8,18 +8,24 @@ from typing import Any
 
 from agcn.config import load_config
 from agcn.evaluate import test
-from agcn.training import train
+from agcn.training.train import train
 from bench.run import run
 from export.build import export_engines
 from export.fusion import fuse_scores
-from export.predict import fuse_engine, predict
-from native_prep.preparation import prepare
-from native_prep.synth import synth
-from native_prep.yaml_file import dump_yaml
+from export.runtime.predict import fuse_engine, predict
+from native_prep.io.yaml_file import dump_yaml
+from native_prep.pipeline.prepare import prepare
+from native_prep.synth.make import synth
 
 STREAMS = ("joint", "bone")
+
+
 TIMES_CHANCE = 3.0
+
+
 NUM_CLASS = 60  # NTU RGB+D's, whatever the made clips show of them: so the engine knows the names of its classes
+
+
 # Enough to see every table of the report; `bench` alone takes larger ones. Compiling takes longer than all the rest.
 SHORT_BENCH: dict[str, dict[str, Any]] = {
     "prep": {

@@ -14,11 +14,11 @@ import onnxruntime
 import torch
 
 import native_prep
-from agcn.coerce import nearest
 from agcn.device import has_half
-from export.engines import cache_folder
-from export.trt_flavors import RTX_TARGETS, is_installed, load_flavor, present_target
-from native_prep.catalog import DATASETS, Dataset
+from agcn.validate import nearest
+from export.engines.flavors import RTX_TARGETS, is_installed, load_flavor, present_target
+from export.engines.tensorrt import cache_folder
+from native_prep.datasets.catalog import DATASETS, Dataset
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ _PUBLISHED = {
     "kinetics": _Published(260_232, 2 * 300 * 260_232),
     "nw-ucla": _Published(1_484, 58_534),
 }
+
+
 _STREAMS = 2  # prep makes joint and bone arrays
 
 
@@ -107,7 +109,7 @@ def _wrong_with(work: Callable[[], object]) -> str:
 
 
 def _check_numba() -> None:
-    from native_prep.cuda_target import check_device
+    from native_prep.cuda.target import check_device
 
     try:
         check_device()

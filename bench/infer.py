@@ -16,29 +16,44 @@ from torch import Tensor
 from agcn.checkpoint import load_weights, read_state_dict, save_weights
 from agcn.config import load_config
 from agcn.device import full_float32, pick_device
-from agcn.model import Model
+from agcn.model.network import Model
 from bench.part import Check, Part
+from bench.random_models import CLASSES, lively_model, made_clips
 from bench.timer import measure
 from bench.train import COMPILE_ERRORS
-from bench.work import CLASSES, lively_model, made_clips
 from export.build import export_engines
-from export.inference import TwoStream
-from export.int8 import answers_in_float32, quantise
-from export.onnx_graph import INPUT, OUTPUTS, export_graph
-from export.parity import Answers, compare, compare_int8, plain_answers
-from export.runtime import open_engine, open_session, open_tensorrt_session
-from export.trt_flavors import choose_flavor, pick_targets, present_target
-from native_prep.layouts import NTU
-from native_prep.streams import stream_of
+from export.engines.flavors import choose_flavor, pick_targets, present_target
+from export.graph.int8 import answers_in_float32, quantise
+from export.graph.network import TwoStream
+from export.graph.onnx_graph import INPUT, OUTPUTS, export_graph
+from export.graph.parity import Answers, compare, compare_int8, plain_answers
+from export.runtime.onnx import open_session, open_tensorrt_session
+from export.runtime.open import open_engine
+from native_prep.skeletons.layouts import NTU
+from native_prep.skeletons.streams import stream_of
 
 PLAIN = "eager fp32"
+
+
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
+
+
 PACKAGE = "aotinductor fp32"
+
+
 ONNX_TRT = "onnxruntime-tensorrt fp32"
+
+
 ONNX, INT8 = "onnxruntime fp32", "onnxruntime int8"
+
+
 ONE_CLIP = ", one clip"
+
+
 # Clips whose ranges int8 is made from.
 RANGED = 8
+
+
 Network = Callable[[np.ndarray], Answers]
 
 

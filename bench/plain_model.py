@@ -6,8 +6,8 @@ Letters: N clips, C channels, T frames, V joints, M bodies.
 import torch
 from torch import Tensor, nn
 
-from agcn.blocks import Block, GraphConv
-from agcn.model import Model
+from agcn.model.layers import Block, GraphConv
+from agcn.model.network import Model
 
 
 class PlainModel(nn.Module):

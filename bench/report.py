@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from agcn.pictures import draw_rates
-from native_prep.files import OutputSet
+from agcn.plots import draw_rates
+from native_prep.io.atomic import OutputSet
 
 RESULTS = "results.json"
 

@@ -9,7 +9,7 @@ from typing import Any
 from bench.infer import run_infer
 from bench.machine import describe
 from bench.part import Part
-from bench.prep import run_prep
+from bench.prep.measure import run_prep
 from bench.report import failures, read_results, write_report
 from bench.train import run_train
 

@@ -8,10 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from native_prep.progress import duration, percent
+from native_prep.io.progress import duration, percent
 
 Result = Mapping[str, Any]
+
+
 Row = tuple[str, str]
+
+
 # Narrower terminals get one line for each value, which they may wrap.
 NARROW = 60
 

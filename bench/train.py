@@ -10,24 +10,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agcn.data import Clips
-from agcn.device import autocast, has_half, pick_device
-from agcn.feed import Chunk, Feed
-from agcn.memory import free_memory, keep_freed_memory
-from agcn.model import Model
-from agcn.rows import Rows, plan_rows, present_bodies
+from agcn.data.clips import Clips
+from agcn.data.loader import Chunk, Feed
+from agcn.device import autocast, free_memory, has_half, pick_device
+from agcn.model.absent_bodies import Rows, plan_rows, present_bodies
+from agcn.model.network import Model
 from agcn.settings import FeederArgs
+from agcn.training.memory import keep_freed_memory
 from bench.part import Check, Part
 from bench.plain_model import PlainModel
+from bench.random_models import CLASSES, lively_model, made_clips, relative
 from bench.timer import measure
-from bench.work import CLASSES, lively_model, made_clips, relative
-from native_prep.layouts import NTU
+from native_prep.skeletons.layouts import NTU
 
 PLAIN = "original fp32"
+
+
 OURS = "eager fp32"
+
+
 # (loss, gradients), relative to eager float32. Half precision: two or three significant digits, through ten blocks and
 # back.
 ALLOWED = {None: (1e-5, 2e-3), "bf16": (2e-2, 0.2), "fp16": (5e-3, 0.05)}
+
+
 # What torch.compile raises where there is no compiler, or one that fails.
 COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
 

@@ -15,25 +15,28 @@ import torch
 
 from agcn.device import AMP_DTYPES
 from agcn.settings import Config
-from export import parity
-from export.aot import build_package, package_notes
-from export.engines import build_engine
-from export.inference import TwoStream
+from export.engines.aotinductor import build_package, package_notes
+from export.engines.flavors import Flavor
+from export.engines.refit import refit_engine
+from export.engines.tensorrt import build_engine
+from export.engines.triton import write_repository
+from export.graph import parity
+from export.graph.int8 import answers_in_float32, labelled_clips, quantise
+from export.graph.network import TwoStream
+from export.graph.onnx_graph import export_graph, numpy_inputs, output_names
+from export.graph.preprocess import prenorm_for
 from export.inputs import comparison_clips, feeder_settings, prepared_frames, raw_clips
-from export.int8 import answers_in_float32, labelled_clips, quantise
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
-from export.onnx_graph import export_graph, output_names
-from export.prenorm import prenorm_for
-from export.refit import refit_engine
 from export.request import Request, make_request, raw_data, request_notes
-from export.runtime import OnnxEngine, numpy_inputs, open_file, open_session, runs_here
-from export.triton import write_repository
-from export.trt_flavors import Flavor
-from native_prep.files import Withheld, whole_folder
-from native_prep.progress import Progress
-from native_prep.streams import STREAMS
+from export.runtime.onnx import OnnxEngine, open_session
+from export.runtime.open import open_file, runs_here
+from native_prep.io.atomic import Withheld, whole_folder
+from native_prep.io.progress import Progress
+from native_prep.skeletons.streams import STREAMS
 
 GRAPH = "two_stream.onnx"
+
+
 PARITY_CLIPS = 8
 
 
@@ -77,7 +80,7 @@ def export_engines(
         dense: the graph and the engines compute absent bodies too. Every TensorRT takes such a graph, and such engines
             take `joints`; else TensorRT-RTX would not know how to find the bodies, and engines take only present ones.
         aot: "cpu" or "cuda": also a package of AOTInductor, which `agcn_run` runs without Python.
-        triton: where to write a model repository too, see `export.triton`.
+        triton: where to write a model repository too, see `export.engines.triton`.
 
     Returns:
         onnx, engines, precision, parity, passed, manifest, seconds, notes; triton where it was asked for.

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from agcn.accuracy import top5, top_k
+from agcn.defaults import CONFIGS, command, prep_command
+from agcn.metrics import top5, top_k
 from agcn.score_files import SCORE_FILE, stale_reason
-from agcn.usual import CONFIGS, command, prep_command
-from native_prep.files import load_pickle
-from native_prep.labels import read_labels as read_label_file
-from native_prep.store import find_part
+from native_prep.io.pickles import load_pickle
+from native_prep.store.labels import read_labels as read_label_file
+from native_prep.store.reader import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
+
+
 # The run's own scores first, then those of a test that the original's configurations keep apart.
 SCORE_FOLDERS = ("agcn_{stream}", "agcn_test_{stream}")
 

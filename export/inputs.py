@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from agcn.augment import augment, draws_per_clip
-from agcn.data import Clips, is_there, open_array, open_clips
-from agcn.draws import middle
-from agcn.feed import Feed, chunks_in_order
-from agcn.mismatches import input_settings
-from agcn.model import Model
+from agcn.config import input_settings
+from agcn.data.augment import augment, draws_per_clip
+from agcn.data.augment_rng import middle
+from agcn.data.clips import Clips, is_there, open_array, open_clips
+from agcn.data.loader import Feed, chunks_in_order
+from agcn.model.network import Model
 from agcn.settings import Config, FeederArgs
-from native_prep.catalog import DATASETS, Dataset, missing_samples
-from native_prep.clips import read_raw_clip
-from native_prep.layouts import NTU, Layout
+from native_prep.cpu.one_file import read_raw_clip
+from native_prep.datasets.catalog import DATASETS, Dataset, missing_samples
 from native_prep.reference import prepare_raw_clip
-from native_prep.synth import joint_batch, synth
+from native_prep.skeletons.layouts import NTU, Layout
+from native_prep.synth.make import joint_batch, synth
 
 DEFAULT_FRAMES = 300
 

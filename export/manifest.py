@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "manifest.json"
+
+
 VERSION = 1
 
 
@@ -18,7 +20,7 @@ class EngineFile:
     A flavour is tensorrt, tensorrt-rtx or aotinductor, a target a GPU generation or "cpu".
 
     `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (`inference.present_rows`).
-    `refittable` says whether `export.refit` can change its weights.
+    `refittable` says whether `export.engines.refit` can change its weights.
     """
 
     file: str
@@ -52,9 +54,9 @@ class Manifest:
         onnx, onnx_sha256: the graph.
         sources: stream -> {"file": name, "sha256": hash} of the checkpoints.
         engines: the engines beside it.
-        parity: what the export measured, see `export.parity`.
+        parity: what the export measured, see `export.graph.parity`.
         versions: of the packages that wrote it.
-        custom: how clips of one's own are read, see `native_prep.custom.read_about`; empty for other data sets.
+        custom: how clips of one's own are read, see `native_prep.poses.custom.read_about`; empty for other data sets.
     """
 
     frames: int

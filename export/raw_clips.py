@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from agcn.model import Model
+from agcn.model.network import Model
 from agcn.settings import Config, FeederArgs
 from export.inputs import dataset_of, feeder_from, feeder_settings, input_shape, prepared_frames, to_input
 from export.manifest import Manifest, check_shape
-from native_prep.catalog import get_dataset
-from native_prep.clips import read_clip, read_raw_clip
-from native_prep.custom import custom_clip, read_about, read_custom_clip, settings_from
-from native_prep.frames import prepare_frames, raw_frames
-from native_prep.layout_file import layout_from_dict
-from native_prep.people import read_people
-from native_prep.pose_checks import metre_fault, picture_fault
-from native_prep.pose_files import read_pose_file
-from native_prep.poses import NO_UNIT, EmptyClip, Poses, PoseSettings
+from native_prep.cpu.in_memory import prepare_frames, raw_frames
+from native_prep.cpu.one_file import read_clip, read_raw_clip
+from native_prep.datasets.catalog import get_dataset
+from native_prep.datasets.recordings import EmptyClip
+from native_prep.poses.checks import metre_fault, picture_fault
+from native_prep.poses.custom import custom_clip, read_about, read_custom_clip, settings_from
+from native_prep.poses.files import read_pose_file
+from native_prep.poses.people import read_people
+from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings
+from native_prep.skeletons.layouts import layout_from_dict
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -111,7 +112,7 @@ class RawClips:
         if not manifest.dataset:
             raise ValueError(
                 f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
-                "prepare its joints and use export.runtime"
+                "prepare its joints and use export.runtime.open"
             )
         self._manifest, self._folder = manifest, folder
         self._args = feeder_from(manifest.feeder_args)

@@ -11,33 +11,30 @@ from typing import Any
 import numpy as np
 
 from agcn.checkpoint import load_weights
-from agcn.mismatches import mismatches
-from agcn.model import Model, build_model
+from agcn.config import mismatches
+from agcn.model.network import Model, build_model
 from agcn.settings import Config
-from export.aot import check_can_build
-from export.inputs import (
-    check_prepares,
-    check_raw_shape,
-    dataset_of,
-    feeder_settings,
-    input_shape,
-    raw_clips,
-)
-from export.int8 import CALIBRATION_CLIPS, calibration_clips
+from export.engines.aotinductor import check_can_build
+from export.engines.flavors import Flavor, choose_flavor, pick_targets, present_target
+from export.engines.refit import refittable_engine
+from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips
+from export.graph.preprocess import prenorm_for
+from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
 from export.manifest import EngineFile, sha256
-from export.prenorm import prenorm_for
-from export.refit import refittable_engine
-from export.trt_flavors import Flavor, choose_flavor, pick_targets, present_target
-from native_prep.catalog import class_names
-from native_prep.custom import check_layout, read_about
-from native_prep.layouts import Layout
-from native_prep.streams import STREAMS
+from native_prep.datasets.catalog import class_names
+from native_prep.poses.custom import check_layout, read_about
+from native_prep.skeletons.layouts import Layout
+from native_prep.skeletons.streams import STREAMS
 
 # Instead of targets: the ONNX graph alone.
 NO_TARGET = "none"
+
+
 # Keys in which a checkpoint's own configuration may differ: each stream has its own make_stream, and the first draw of
 # a test, the one that a graph sees, does without the others.
 _MAY_DIFFER = frozenset(["make_stream", "random_move", "random_rotate", "random_warp"])
+
+
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 

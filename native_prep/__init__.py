@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from native_prep.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from native_prep.own_clips import Clip, write_clips
-    from native_prep.preparation import prepare
+    from native_prep.pipeline.prepare import prepare
+    from native_prep.poses.write_clips import Clip, write_clips
 
 __all__ = ["Clip", "prepare", "write_clips"]
 
-__getattr__ = lazy_names(__name__, {"Clip": "own_clips", "prepare": "preparation", "write_clips": "own_clips"})
+__getattr__ = lazy_names(
+    __name__, {"Clip": "poses.write_clips", "prepare": "pipeline.prepare", "write_clips": "poses.write_clips"}
+)

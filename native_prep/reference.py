@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.layouts import KINETICS, NTU, Layout
-from native_prep.streams import bones, motion
+from native_prep.skeletons.layouts import KINETICS, NTU, Layout
+from native_prep.skeletons.streams import bones, motion
 
 __all__ = [
     "angle_between", "best_people", "bones", "motion", "normalise_ntu", "pad", "prepare_kinetics_clip",
     "prepare_ntu_clip", "prepare_raw_clip", "raw_kinetics_clip", "raw_ntu_clip", "read_kinetics", "read_ntu",
     "rotation_matrix", "spread",
 ]  # fmt: skip
+
 
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
 

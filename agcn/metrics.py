@@ -1,0 +1,63 @@
+"""How many clips are right; NumPy alone, so that fusing scores needs no PyTorch."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agcn.plots import draw_confusion
+from native_prep.io.atomic import OutputSet
+
+
+def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """The share of clips whose label (N,) is among the k highest scores (N, num_class).
+
+    Ties as NumPy's argmax (k = 1) and argsort break them, as the original's ensemble counts.
+    """
+    if not len(labels):
+        return 0.0
+    if k == 1:
+        return float((scores.argmax(axis=1) == labels).mean())
+    best = scores.argsort(axis=1)[:, -k:]  # all classes where there are fewer than k
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def top5(scores: np.ndarray, labels: np.ndarray) -> float | None:
+    """`top_k` for five; None where there are no more than five classes, of which it says nothing."""
+    return top_k(scores, labels, 5) if scores.shape[1] > 5 else None
+
+
+FILES = ("per_class.csv", "confusion.csv", "confusion.png")
+
+
+def confusion_of(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many clips of each class (rows) were taken for each class (columns): (N, K), (N,) -> int64 (K, K)."""
+    classes = scores.shape[1]
+    pairs = labels * classes + scores.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def write_outcome(folder: Path, scores: np.ndarray, labels: np.ndarray, names: Sequence[str] = ()) -> None:
+    """Write per_class.csv, confusion.csv and confusion.png into `folder`, all of them or none.
+
+    Args:
+        scores: (N, K).
+        labels: (N,).
+        names: of the classes; their numbers where there are none.
+    """
+    confusion = confusion_of(scores, labels)
+    names = list(names) or [str(label) for label in range(len(confusion))]
+    per_class, table, picture = (folder / name for name in FILES)
+    with OutputSet() as outputs:
+        with outputs.part(per_class).open("w", newline="", encoding="utf-8") as out:
+            rows = csv.writer(out)
+            rows.writerow(("class", "name", "clips", "right", "accuracy"))
+            for label, name in enumerate(names):
+                count, right = int(confusion[label].sum()), int(confusion[label, label])
+                rows.writerow((label, name, count, right, f"{right / count:.4f}" if count else ""))
+        with outputs.part(table).open("w", newline="", encoding="utf-8") as out:
+            rows = csv.writer(out)
+            rows.writerow(("class", *names))
+            rows.writerows((name, *counts) for name, counts in zip(names, confusion.tolist(), strict=True))
+        draw_confusion(outputs.part(picture), confusion, names)

@@ -1,0 +1,50 @@
+"""The three graphs of a layer, for looking at: fixed A, learned B, and C, which each clip makes for itself."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from agcn.model.network import Model
+
+
+class LayerGraphs(NamedTuple):
+    """Each float32 (K, V, V), K subsets: what a joint (column) takes from the others (rows).
+
+    Attributes:
+        fixed: A, the skeleton's own, divided by how many joints it is from.
+        learned: B, the same for all clips (in AAGCN it starts as A, which is not added again).
+        own: C, the clip's; in AAGCN with its learned weight.
+    """
+
+    fixed: np.ndarray
+    learned: np.ndarray
+    own: np.ndarray
+
+
+@torch.no_grad()
+def layer_graphs(model: Model, clip: np.ndarray, layer: int = 1) -> LayerGraphs:
+    """The graphs that a layer of a trained model uses for a clip.
+
+    Args:
+        model: in eval mode, on a CPU.
+        clip: (C, T, V, M) as a feeder makes it; C is that of its first body.
+        layer: 1 to 10.
+
+    Raises:
+        ValueError: no such layer, a clip of another shape, or a model without such graphs.
+
+    Source: Shi et al., Two-Stream Adaptive Graph Convolutional Networks, CVPR 2019, equation 3 and figures 4, 8 and 9.
+    """
+    if not 1 <= layer <= len(model.blocks):
+        raise ValueError(f"layer {layer}: the model has {len(model.blocks)}")
+    if not model.adaptive:
+        raise ValueError("the model is not adaptive: all its layers use the fixed graph")
+    expected = (model.in_channels, model.num_point, model.num_person)
+    if clip.ndim != 4 or (clip.shape[0], *clip.shape[2:]) != expected:
+        raise ValueError(f"clip of shape {clip.shape}: give ({expected[0]}, T, {expected[1]}, {expected[2]})")
+    x = model.normalise_input(torch.from_numpy(np.asarray(clip, np.float32))[None])  # (M, C, T, V)
+    for block in model.blocks[: layer - 1]:
+        x = block(x)
+    conv = model.blocks[layer - 1].gcn1
+    return LayerGraphs(conv.A.numpy().copy(), conv.PA.numpy().copy(), conv.own_graphs(x)[0].numpy())

@@ -1,0 +1,192 @@
+"""Pictures: clips, graphs of a layer, which classes are taken for which, bars of rates. The one module that draws."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from native_prep.skeletons.layouts import Layout
+
+if TYPE_CHECKING:
+    from agcn.model.layer_graphs import LayerGraphs
+
+# Beyond so many classes their names would only be a blur.
+_NAMED = 60
+
+
+def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> None:
+    """The share of each class's clips (rows) that were taken for each class (columns), as a PNG.
+
+    Args:
+        confusion: counts, (K, K).
+        names: K names of the classes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = min(4 + 0.18 * len(names), 16)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, interpolation="nearest")
+    figure.colorbar(image, ax=axis, label="share of the class's clips", shrink=0.8)
+    axis.set_xlabel("taken for")
+    axis.set_ylabel("class")
+    if len(names) <= _NAMED:
+        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+        axis.set_yticks(range(len(names)), names, fontsize=6)
+    figure.savefig(path, format="png", dpi=120)
+
+
+def draw_rates(path: Path, title: str, rates: Sequence[dict[str, Any]]) -> None:
+    """Bars of `rates`, one group for each unit, as a PNG.
+
+    Args:
+        rates: each with name, rate, unit, and ratio or None.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    units = list(dict.fromkeys(rate["unit"] for rate in rates))
+    figure = Figure(figsize=(8, 0.6 + 0.45 * len(rates) + 0.6 * len(units)), layout="constrained")
+    FigureCanvasAgg(figure)
+    sizes = [sum(rate["unit"] == unit for rate in rates) + 1 for unit in units]
+    axes = figure.subplots(len(units), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
+    for axis, unit in zip(axes, units, strict=True):
+        shown = [rate for rate in rates if rate["unit"] == unit][::-1]
+        bars = axis.barh([rate["name"] for rate in shown], [rate["rate"] for rate in shown], color="#3b6ea5")
+        labels = [f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}x)" if rate["ratio"] else "") for rate in shown]
+        axis.bar_label(bars, labels, padding=3)
+        axis.margins(x=0.25)
+        axis.set_xlabel(unit)
+    axes[0].set_title(title)
+    figure.savefig(path, format="png", dpi=120)
+
+
+def draw_clip(path: str | Path, clip: np.ndarray, layout: Layout, frames: int = 8, fps: float = 15.0) -> None:
+    """A clip as a PNG of some of its frames side by side, or, where `path` ends in .gif, as a film of all.
+
+    Args:
+        clip: joints (3, T, V, M) as prep makes them; a joint of zeros was not seen.
+        layout: its skeleton.
+        frames: how many of a PNG, spread over the frames in which somebody is.
+        fps: frames a second of a GIF.
+
+    Raises:
+        ValueError: a clip of another shape, or in which nobody is.
+    """
+    if clip.ndim != 4 or clip.shape[0] != 3 or clip.shape[2] != layout.num_joints:
+        raise ValueError(f"clip of shape {clip.shape}: give joints (3, T, {layout.num_joints}, M)")
+    there = np.flatnonzero(clip.any(axis=(0, 2, 3)))
+    if not len(there):
+        raise ValueError("nobody is in any frame of the clip")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    flat = _seen_from_front(clip, layout)  # (2, T, V, M)
+    bounds = np.nanmin(flat, axis=(1, 2, 3)), np.nanmax(flat, axis=(1, 2, 3))
+    film = str(path).lower().endswith(".gif")
+    shown = there if film else there[np.linspace(0, len(there) - 1, min(frames, len(there))).round().astype(int)]
+    columns = 1 if film else len(shown)
+    figure = Figure(figsize=(2.2 * columns + (1.0 if film else 0.0), 3.2), layout=None if film else "constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+
+    def draw(axis: Any, frame: int) -> None:
+        axis.clear()
+        for body in range(clip.shape[3]):
+            _draw_skeleton(axis, flat[:, frame, :, body], layout, f"C{body}")
+        margin = 0.05 * float(max(bounds[1] - bounds[0])) or 0.1
+        axis.set(
+            xlim=(bounds[0][0] - margin, bounds[1][0] + margin), ylim=(bounds[0][1] - margin, bounds[1][1] + margin)
+        )
+        axis.set_aspect("equal")
+        axis.axis("off")
+        axis.set_title(f"frame {frame + 1}", fontsize=8)
+
+    if not film:
+        for axis, frame in zip(axes, shown, strict=True):
+            draw(axis, int(frame))
+        figure.savefig(path, format="png", dpi=120)
+        return
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
+    def draw_next(frame: Any) -> tuple[Any, ...]:
+        draw(axes[0], int(frame))
+        return ()
+
+    # Without a first drawing of its own: each frame draws everything anew.
+    made = FuncAnimation(figure, draw_next, frames=shown, init_func=lambda: ())
+    made.save(str(path), writer=PillowWriter(fps=round(fps)))
+
+
+def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: np.ndarray, links: int = 20) -> None:
+    """The graphs A, B and C of a layer as a PNG: heat maps, a column a subset, and the strongest links on the skeleton.
+
+    Args:
+        graphs: see `agcn.model.layer_graphs.layer_graphs`.
+        layout: the skeleton.
+        pose: one frame of one body, (3, V), to draw on.
+        links: how many of C's are drawn; a joint is the larger the more others take from it.
+
+    Raises:
+        ValueError: graphs or a pose of another skeleton.
+    """
+    joints = layout.num_joints
+    if graphs.own.shape[1:] != (joints, joints) or pose.shape != (3, joints):
+        raise ValueError(f"graphs {graphs.own.shape} and pose {pose.shape}: the skeleton has {joints} joints")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    subsets = len(graphs.own)
+    figure = Figure(figsize=(3.2 * subsets, 12.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(4, subsets, squeeze=False)
+    for row, (name, values) in enumerate(
+        (("A, fixed", graphs.fixed), ("B, learned", graphs.learned), ("C", graphs.own))
+    ):
+        lowest, largest = float(values.min()), float(np.abs(values).max()) or 1.0
+        # What has no sign is shown from its own lowest value on: C's shares are all near 1 / V.
+        colors = {"cmap": "RdBu_r", "vmin": -largest} if lowest < 0 else {"cmap": "Blues", "vmin": lowest}
+        for subset in range(subsets):
+            axis = axes[row, subset]
+            image = axis.imshow(values[subset], vmax=largest, interpolation="nearest", **colors)
+            axis.set_title(f"{name}, subset {subset + 1}", fontsize=9)
+        figure.colorbar(image, ax=axes[row, :].tolist(), shrink=0.8)
+    flat = _seen_from_front(pose[:, None, :, None], layout)[:, 0, :, 0]  # (2, V)
+    for subset in range(subsets):
+        _draw_links(axes[3, subset], graphs.own[subset], flat, layout, links)
+        axes[3, subset].set_title(f"C on the skeleton, subset {subset + 1}", fontsize=9)
+    figure.savefig(path, format="png", dpi=110)
+
+
+def _seen_from_front(clip: np.ndarray, layout: Layout) -> np.ndarray:
+    """Joints (3, T, V, M) in the plane of the paper, up is up: (2, T, V, M), NaN where a joint was not seen."""
+    up = 2 if layout.spine is not None and layout.coordinates == "world" else 1
+    flat = np.stack([clip[0], clip[up]]).astype(float)
+    flat[:, ~clip.any(axis=0)] = np.nan
+    return flat
+
+
+def _draw_skeleton(axis: Any, points: np.ndarray, layout: Layout, color: str) -> None:
+    for child, parent in layout.edges:
+        axis.plot(points[0, [child, parent]], points[1, [child, parent]], color=color, linewidth=1.2)
+    axis.scatter(points[0], points[1], color=color, s=6)
+
+
+def _draw_links(axis: Any, graph: np.ndarray, points: np.ndarray, layout: Layout, links: int) -> None:
+    for child, parent in layout.edges:
+        axis.plot(points[0, [child, parent]], points[1, [child, parent]], color="0.8", linewidth=3, zorder=1)
+    strength = np.abs(graph) * ~np.eye(len(graph), dtype=bool)
+    for place in np.argsort(-strength, axis=None, kind="stable")[:links]:
+        giver, taker = np.unravel_index(place, graph.shape)
+        share = strength[giver, taker] / (strength.max() or 1.0)
+        ends = [giver, taker]
+        axis.plot(points[0, ends], points[1, ends], color="C3", alpha=float(share), linewidth=1.0, zorder=2)
+    given = np.abs(graph).sum(axis=1)
+    sizes = 20 + 130 * (given - given.min()) / (np.ptp(given) or 1.0)
+    axis.scatter(points[0], points[1], s=sizes, color="C0", zorder=3, clip_on=False)
+    axis.set_aspect("equal")
+    axis.axis("off")

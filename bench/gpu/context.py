@@ -1,0 +1,82 @@
+"""One part of `bench gpu` at work: what it was asked for, how it times, and what it has found so far."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.part import Part, Rate
+from bench.timer import Timing
+from native_prep.io.atomic import whole_file
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+BF16 = "bf16 matrix product"
+
+
+COMPILED = "compiled amp bf16"
+
+
+# Name of the package that `compile package` leaves for `infer`.
+PACKAGE_FILE = "two_stream.pt2"
+
+
+class Bench:
+    """One part at work: what it was asked for, and what it has found so far."""
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        self.begun = time.monotonic()
+        self.seconds = float(options["seconds"])
+        self.device = torch.device(options["device"])
+        self.on_gpu = self.device.type == "cuda"
+        self.out, self.work = Path(options["out"]), Path(options["work"])
+        self.peaks: dict[str, float] = options["peaks"]
+        self.nw_ucla: str | None = options["nw_ucla"]
+        self.frames = 300 if self.on_gpu else 16
+        self.part = Part(f"gpu {name}", {"device": str(self.device)})
+
+    @property
+    def left(self) -> float:
+        """Seconds until this process is stopped, less a few to end by itself."""
+        return self.seconds - (time.monotonic() - self.begun) - 5.0
+
+    def save(self) -> None:
+        """What was found stays, whatever happens next."""
+        with whole_file(self.out) as part:
+            part.write_text(json.dumps(self.part.as_dict()))
+
+    def wait(self) -> None:
+        """Until the GPU is done."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+
+    def time(self, work: Callable[[], object], runs: int = 20, seconds: float = 3.0) -> Timing:
+        """The runs after three that are not counted."""
+        warm_up, taken = 0.0, []
+        for turn in range(-3 if self.on_gpu else 0, runs if self.on_gpu else 1):
+            self.wait()
+            start = time.perf_counter()
+            work()
+            self.wait()
+            if turn >= 0:
+                taken.append(time.perf_counter() - start)
+            else:
+                warm_up = warm_up or time.perf_counter() - start
+            if sum(taken) > seconds:
+                break
+        return Timing(tuple(taken), warm_up)
+
+    def add(
+        self, name: str, taken: Timing, amount: float, unit: str, plain: Rate | None = None, note: str = ""
+    ) -> Rate:
+        """Adds amount / median as a rate, and its ratio to `plain`'s."""
+        speed = amount / taken.median
+        ratio = speed / plain.rate if plain is not None else None
+        rate = Rate(name, speed, unit, taken.median, len(taken.runs), taken.spread, ratio, note)
+        self.part.rates.append(rate)
+        self.save()
+        return rate

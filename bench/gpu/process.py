@@ -1,0 +1,47 @@
+"""What `bench gpu` measures, a part a process: `python -m bench.gpu.process NAME OPTIONS`, see `bench/gpu/run.py`.
+
+Without a GPU the same code runs on tiny sizes, as a rehearsal.
+
+Letters: N clips, C channels, T frames, V joints, M bodies.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bench.gpu.context import Bench
+from bench.gpu.data import feed, nw_ucla
+from bench.gpu.inference import compile_infer, compile_one, compile_package, infer
+from bench.gpu.kernels import kernels, machine, prep
+from bench.gpu.training import compile_train, train
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "machine": machine,
+    "kernels": kernels,
+    "compile train": compile_train,
+    "compile infer": compile_infer,
+    "compile one clip": compile_one,
+    "compile package": compile_package,
+    "prep": prep,
+    "train": train,
+    "infer": infer,
+    "feed": feed,
+    "nw-ucla": nw_ucla,
+}
+
+
+def main(name: str, options: Mapping[str, Any]) -> None:
+    """Measures one part and writes what it has found, also where it breaks off."""
+    bench = Bench(name, options)
+    try:
+        PARTS[name](bench)
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError, AttributeError) as error:
+        bench.part.error = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        raise
+    finally:
+        bench.save()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))

@@ -1,0 +1,188 @@
+"""`bench gpu`: everything that needs a GPU, in one call that needs no attention.
+
+Each part runs in a process of its own with its own time, so that one that fails or hangs leaves the others, and what
+was found is written after each. `bench/gpu/process.py` is what such a process runs.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agcn.device import pick_device
+from bench.machine import describe
+from bench.part import Part
+from bench.report import failures, read_results, write_report
+
+# Minutes that the shares below are of.
+_WHOLE = 9.0
+
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Section:
+    """One process of the benchmark; `seconds` is what it may take of nine minutes."""
+
+    name: str
+    seconds: float
+
+
+# In order of worth. Those in one row run side by side: none of them times anything.
+ROWS: tuple[tuple[Section, ...], ...] = (
+    (Section("machine", 40),),
+    (
+        Section("kernels", 150),
+        Section("compile train", 150),
+        Section("compile infer", 150),
+        Section("compile one clip", 150),
+        Section("compile package", 150),
+    ),
+    (Section("prep", 60),),
+    (Section("train", 140),),
+    (Section("infer", 130),),
+    (Section("feed", 40),),
+    (Section("nw-ucla", 540),),
+)
+
+
+SECTIONS = tuple(section.name for row in ROWS for section in row)
+
+
+def run_gpu(
+    out: str | Path = "bench_out",
+    minutes: float = _WHOLE,
+    device: str = "auto",
+    nw_ucla: str | Path | None = None,
+    only: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Run all parts, and write `results.json` and `report.md` into `out` after each row of them.
+
+    Args:
+        out: folder, made if missing.
+        minutes: for everything; a part that finds too little left is listed as not run.
+        device: "cuda", "cpu" for a rehearsal of the same code on tiny sizes, or "auto".
+        nw_ucla: folder of NW-UCLA's raw files, for the last part.
+        only: names of `SECTIONS`; all where none is given.
+
+    Returns:
+        passed, failed, device, rates and ratios (part -> way -> number), left_out, outputs, seconds.
+
+    Raises:
+        ValueError: no such part, or too little time.
+    """
+    unknown = [name for name in only if name not in SECTIONS]
+    if unknown:
+        raise ValueError(f"bench gpu has no part {unknown[0]!r}: use some of {', '.join(SECTIONS)}")
+    if minutes <= 0:
+        raise ValueError(f"--minutes {minutes}: give more than 0")
+    start, stop = time.monotonic(), time.monotonic() + 60 * minutes
+    options = {"device": pick_device(device).type, "nw_ucla": nw_ucla and str(Path(nw_ucla).resolve())}
+    parts = read_results(out)
+    outputs: list[str] = []
+    names: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="bench_gpu_") as work:
+        for row in ROWS:
+            running = [
+                _Child(section, work, {**options, "peaks": _peaks(parts)}, stop, minutes / _WHOLE)
+                for section in row
+                if not only or section.name in only
+            ]
+            for child in running:
+                parts[child.key] = child.finish() | {"machine": describe()}
+                names.append(child.key)
+            if running:
+                outputs = write_report(out, parts, pictures=False)
+            if any(child.interrupted for child in running):
+                raise KeyboardInterrupt
+    found = {name: parts[name] for name in names}
+    return {
+        "passed": all(part["passed"] for part in found.values()),
+        "failed": [line for name, part in found.items() for line in failures(name, part)],
+        "device": options["device"],
+        "rates": _by_way(found, "rate"),
+        "ratios": _by_way(found, "ratio"),
+        "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
+        "outputs": outputs,
+        "seconds": time.monotonic() - start,
+    }
+
+
+def _by_way(found: dict[str, Any], key: str) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {f"{rate['name']}, {rate['unit']}": rate[key] for rate in part["rates"]}
+        for name, part in found.items()
+        if part["rates"]
+    }
+
+
+def _peaks(parts: dict[str, Any]) -> dict[str, float]:
+    """What the part `machine` has measured: name -> rate."""
+    return {rate["name"]: rate["rate"] for rate in parts.get("gpu machine", {}).get("rates", ())}
+
+
+class _Child:
+    """One section's process, and the file that it writes what it has found to."""
+
+    def __init__(self, section: Section, work: str, options: dict[str, Any], stop: float, share: float) -> None:
+        self.section, self.key = section, f"gpu {section.name}"
+        self.limit = min(section.seconds * share, stop - time.monotonic())
+        self.until = time.monotonic() + self.limit
+        self.file = Path(work) / f"{section.name}.json"
+        self.log = Path(work) / f"{section.name}.log"
+        self.interrupted = False
+        self.process: subprocess.Popen[bytes] | None = None
+        if self.limit < 5:
+            return
+        print(f"bench gpu: {section.name}, {self.limit:.0f} s at most", file=sys.stderr, flush=True)
+        given = json.dumps(options | {"out": str(self.file), "work": work, "seconds": self.limit})
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH", ""))))
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                (sys.executable, "-m", "bench.gpu.process", section.name, given),
+                stdout=log, stderr=log, env=environment, start_new_session=True,
+            )  # fmt: skip
+
+    def finish(self) -> dict[str, Any]:
+        """Waits, at most until the limit; what the process has found, and what became of it."""
+        if self.process is None:
+            return Part(self.key, {}, left_out={self.section.name: "too little time was left"}).as_dict()
+        error = ""
+        try:
+            if code := self.process.wait(max(0.0, self.until - time.monotonic())):
+                error = f"ended with exit status {code}: {self._last_words()}"
+        except subprocess.TimeoutExpired:
+            error = f"stopped after {self.limit:.0f} s"
+        except KeyboardInterrupt:
+            self.interrupted, error = True, "interrupted"
+        finally:
+            self._kill()
+        try:
+            found = json.loads(self.file.read_text())
+        except (OSError, ValueError):
+            found = Part(self.key, {}).as_dict()
+        if error:
+            print(f"bench gpu: {self.section.name} {error}", file=sys.stderr, flush=True)
+            found |= {"error": found["error"] or error, "passed": False}
+        return found
+
+    def _kill(self) -> None:
+        """Ends the process and what it has started."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return " ".join(lines[-1].split()) if lines else "it said nothing"

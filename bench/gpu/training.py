@@ -1,0 +1,150 @@
+"""`bench gpu`: a training step of every variant, after its loss and gradients were compared."""
+
+import copy
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from agcn.device import full_float32
+from agcn.model.absent_bodies import plan_rows
+from agcn.model.network import Model
+from bench.gpu.context import BF16, COMPILED, Bench
+from bench.part import Check, Rate
+from bench.random_models import CLASSES, lively_model, made_clips, relative
+from bench.timer import Timing
+from bench.train import ALLOWED, COMPILE_ERRORS, Step, Way
+
+ORIGINAL, TF32 = "original fp32", "original, TF32 convolutions"
+
+
+def _training_batch(bench: Bench, batch: int) -> tuple[Model, Tensor, Tensor]:
+    clips = torch.from_numpy(made_clips(batch, bench.frames, 2, 0)).to(bench.device)
+    return lively_model(0, clips), clips, torch.arange(batch, device=bench.device) % CLASSES
+
+
+def compile_train(bench: Bench) -> None:
+    """Compiles what `train` will time; the compiled code stays on the disk for it."""
+    model, clips, labels = _training_batch(bench, 64 if bench.on_gpu else 2)
+    start = time.perf_counter()
+    Step(model, Way(COMPILED, "bf16", compiled=True), clips, labels).differentiate()
+    bench.wait()
+    bench.part.notes.append(f"{COMPILED}: {time.perf_counter() - start:.0f} s to compile beside other work")
+
+
+def train(bench: Bench) -> None:
+    """A step of every way, after its loss and gradients were compared with the original's in float32."""
+    part = bench.part
+    part.sizes |= {"frames": bench.frames, "one_body": 0.8}
+    ways = [
+        Way(ORIGINAL, plain=True),
+        Way("eager fp32"),
+        Way("amp bf16", "bf16"),
+        Way("amp fp16", "fp16"),
+        Way(COMPILED, "bf16", compiled=True),
+    ]
+    if not bench.on_gpu:
+        del ways[3]
+    for batch in (64, 128) if bench.on_gpu else (2,):
+        _train_batch(bench, batch, ways)
+        ways.pop()  # another size is another compilation
+
+
+def _train_batch(bench: Bench, batch: int, ways: list[Way]) -> None:
+    part = bench.part
+    model, clips, labels = _training_batch(bench, batch)
+    plain: Rate | None = None
+    loss, gradients, work = torch.zeros(()), torch.zeros(1), 0.0
+    for way in ways:
+        name = f"{way.name}, batch {batch}"
+        if bench.left < 5:
+            part.left_out[name] = "too little time was left"
+            continue
+        step = Step(copy.deepcopy(model), way, clips, labels)
+        start = time.perf_counter()
+        try:
+            with full_float32():
+                found = step.differentiate()
+        except COMPILE_ERRORS as error:
+            part.left_out[name] = " ".join(str(error).split())[:300]
+            continue
+        bench.wait()
+        note = f"first step {time.perf_counter() - start:.1f} s"
+        if way.plain:
+            loss, gradients = found, step.gradients()
+        else:
+            allowed = ALLOWED[way.amp_dtype]
+            part.checks.append(Check(name, relative(found, loss), allowed[0], "loss, relative"))
+            part.checks.append(
+                Check(name, relative(step.gradients(), gradients), allowed[1], "all gradients, relative")
+            )
+        if not way.compiled:
+            with FlopCounterMode(display=False) as counter:
+                step.differentiate()
+            work = counter.get_total_flops()
+        with full_float32():
+            taken = bench.time(step.take)
+        rate = bench.add(name, taken, batch, "clips/s", plain, f"{note}; {_of_peak(bench, work, taken)}")
+        plain = plain or rate
+        if way.plain:
+            name = f"{TF32}, batch {batch}"
+            bench.add(name, bench.time(step.take), batch, "clips/s", plain, "as PyTorch comes")
+        if way.compiled:
+            _count_compilations(bench, step)
+        if batch == 64 and way.amp_dtype == "bf16":
+            note_kernels(bench, name, step.take)
+        del step
+        if bench.on_gpu:
+            torch.cuda.empty_cache()
+
+
+def _of_peak(bench: Bench, work: float, taken: Timing) -> str:
+    rate = work / taken.median / 1e12
+    peak = bench.peaks.get(BF16)
+    return f"{rate:.3g} TFLOP/s" + (f", {rate / peak:.0%} of the bf16 product's" if peak else "")
+
+
+def _count_compilations(bench: Bench, step: Step, steps: int = 200) -> None:
+    """How often a compiled step is compiled again while the number of bodies that are there changes."""
+    clips = step.given[0]
+    assert isinstance(clips, Tensor)
+    rng = np.random.default_rng(1)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    done = 0
+    for _ in range(steps if bench.on_gpu else 3):
+        if bench.left < 10:
+            break
+        present = np.ones((len(clips), clips.shape[4]), bool)
+        present[:, 1] = rng.random(len(clips)) < rng.uniform(0.05, 0.5)
+        rows = plan_rows(present).to(bench.device)
+        rows.mark()
+        step.given = (clips, rows)
+        step.take()
+        done += 1
+    bench.wait()
+    again = torch._dynamo.utils.counters["stats"]["unique_graphs"] - before
+    what = f"recompilations in {done} steps of changing numbers of bodies"
+    bench.part.checks.append(Check(COMPILED, float(again), 3.0, what))
+    bench.save()
+
+
+def note_kernels(bench: Bench, name: str, work: Callable[[], object], top: int = 12) -> None:
+    """Notes the kernels that take most of the GPU's time."""
+    if not bench.on_gpu:
+        return
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(3):
+            work()
+        bench.wait()
+    rows = [row for row in profile.key_averages() if row.self_device_time_total > 0]
+    rows.sort(key=lambda row: -row.self_device_time_total)
+    total = sum(row.self_device_time_total for row in rows) or 1.0
+    launches = sum(row.count for row in rows) / 3
+    bench.part.notes.append(f"{name}: kernels take {total / 3000:.2f} ms a run, in {launches:.0f} launches")
+    for row in rows[:top]:
+        share = row.self_device_time_total / total
+        bench.part.notes.append(f"{name}: {share:.1%} in {row.count / 3:.0f} x `{row.key[:110]}`")
+    bench.save()

@@ -1,0 +1,103 @@
+"""The preparation of raw joints as tensor operations, for engines that take them as the sensor gives them.
+
+What `native_prep` makes of the same numbers, but for the choice of bodies: those of most motion come first, zeros stand
+where nobody is. Letters: N clips, C channels, T frames, V joints, M bodies.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from native_prep.skeletons.layouts import KINETICS, NTU, Layout
+
+# A body or a vector is nobody, or none, below these; the original's numbers.
+_SHORTEST = 1e-6
+
+
+def prenorm_for(layout: Layout) -> nn.Module:
+    """The module for the raw clips of a skeleton.
+
+    Raises:
+        ValueError: its raw clips need no preparation, or one that engines do not have.
+    """
+    if layout == NTU:
+        return NtuPrenorm(layout)
+    if layout == KINETICS:
+        return KineticsPrenorm()
+    raise ValueError(
+        f"--with-prep: an engine prepares clips of ntu and kinetics, not of {layout.name}: "
+        "leave it out and prepare them with native_prep"
+    )
+
+
+class NtuPrenorm(nn.Module):
+    """Raw (N, 3, T, V, M), metres -> prepared, the same shape: gaps filled, centred and turned.
+
+    Source: pre_normalization in data_gen/preprocess.py of 2s-AGCN.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        assert layout.spine is not None and layout.shoulders is not None
+        self.centre, self.spine, self.shoulders = layout.centre, layout.spine, layout.shoulders
+
+    def forward(self, raw: Tensor) -> Tensor:
+        x = _filled(raw.permute(0, 4, 2, 3, 1))  # (N, M, T, V, C)
+        # Joints at the origin are none: they stay there.
+        x = (x - x[:, :1, :, self.centre, None]) * (x.sum(dim=4, keepdim=True) != 0)
+        bottom, top = self.spine
+        x = _turned(x, x[:, 0, 0, top] - x[:, 0, 0, bottom], 2)
+        right, left = self.shoulders
+        x = _turned(x, x[:, 0, 0, right] - x[:, 0, 0, left], 0)
+        return x.permute(0, 4, 2, 3, 1)  # (N, C, T, V, M)
+
+
+class KineticsPrenorm(nn.Module):
+    """Raw (N, 3, T, V, M), shares of the picture and scores -> centred, y up, zero where the score is.
+
+    Source: feeder/feeder_kinetics.py of 2s-AGCN.
+    """
+
+    def forward(self, raw: Tensor) -> Tensor:
+        x, y, score = raw.unbind(dim=1)  # (N, T, V, M) each
+        seen = score != 0
+        return torch.stack([(x - 0.5) * seen, (0.5 - y) * seen, score], dim=1)
+
+
+def _filled(x: Tensor) -> Tensor:
+    """Bodies (N, M, T, V, C) that start in frame 0 and repeat from there after their last frame."""
+    frames = x.shape[2]
+    seen = x.sum(dim=(3, 4)) != 0  # (N, M, T)
+    count = torch.arange(frames, device=x.device)  # (T,)
+    last = torch.where(seen, count + 1, 0).amax(dim=2, keepdim=True)  # (N, M, 1)
+    # A body that starts late loses all its empty frames: those that are seen go first, in order. As numbers below 2^24
+    # that are all different, so that every runtime sorts them alike.
+    key = torch.where(seen, count, count + frames).float()
+    order = torch.topk(key, frames, dim=2, largest=False).indices  # (N, M, T)
+    on_time = seen[:, :, :1]
+    order = torch.where(on_time, count, order)
+    length = torch.where(on_time, last, seen.long().sum(dim=2, keepdim=True)).clamp(min=1)  # (N, M, 1)
+    index = torch.gather(order, 2, count % length)  # (N, M, T)
+    return torch.gather(x, 2, index[..., None, None].expand(x.shape))
+
+
+def _turned(x: Tensor, vector: Tensor, axis: int) -> Tensor:
+    """All bodies of a clip turned so that its vector (N, 3) points along an axis: (N, M, T, V, C)."""
+    length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)  # (N, 1)
+    unit = vector / length.clamp(min=_SHORTEST)
+    cosine = unit[:, axis, None, None].clamp(-1, 1)  # (N, 1, 1)
+    sine = torch.sqrt((1 - cosine) * (1 + cosine))
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    # unit x axis, by hand: with e for the axis it is (u_second) e_first - (u_first) e_second, and nothing along e.
+    across = [torch.zeros_like(unit[:, 0])] * 3
+    across[first], across[second] = unit[:, second], -unit[:, first]
+    around = torch.stack(across, dim=1)  # (N, 3)
+    size = torch.linalg.vector_norm(around, dim=1, keepdim=True)
+    around = around / size.clamp(min=1e-12)
+    i, j, k = around.unbind(dim=1)
+    none = torch.zeros_like(i)
+    cross = torch.stack([none, -k, j, k, none, -i, -j, i, none], dim=1).view(-1, 3, 3)  # (N, 3, 3)
+    matrix = torch.eye(3, device=x.device) + sine * cross + (1 - cosine) * torch.matmul(cross, cross)
+    still = (vector.abs().sum(dim=1) < _SHORTEST) | ((size * length)[:, 0] < _SHORTEST)
+    matrix = torch.where(still[:, None, None], torch.eye(3, device=x.device), matrix)
+    clips, rest = x.shape[0], x.shape[1:]
+    return torch.matmul(x.reshape(clips, -1, 3), matrix.transpose(1, 2)).reshape(clips, *rest)

@@ -1,0 +1,50 @@
+"""Which kind of `prep` is meant, and which options belong to it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from native_prep.pipeline.prepare import prepare
+from native_prep.poses.custom import prepare_custom
+from native_prep.poses.ntu_tracked import prepare_tracked
+
+# Options that one kind alone has, as calls name them.
+_OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit", "keep_empty")
+
+
+_FAST = ("workers", "shard", "packed_dtype", "device")
+
+
+_NAMED = ("benchmarks", "ignored_samples")
+
+
+_SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}
+
+
+def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]:
+    """Prepares a data set (`prepare`, with track `prepare_tracked`) or one's own poses (`prepare_custom`).
+
+    Args:
+        dataset: one of `catalog.DATASETS`, or custom.
+        track: follows bodies by id.
+        options: of the three calls; None or () where an option was not given.
+
+    Raises:
+        ValueError: an option of another kind; else as the three calls.
+        OSError: as the three calls.
+    """
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    if dataset == "custom":
+        _refuse(given, (*_NAMED, *_FAST), "prep custom")
+        return prepare_custom(track=track, **given)
+    _refuse(given, _OWN, f"prep {dataset}")
+    if not track:
+        return prepare(dataset, **given)
+    _refuse(given, _FAST, "prep --track")
+    return prepare_tracked(dataset, **given)
+
+
+def _refuse(given: Mapping[str, Any], names: Sequence[str], command: str) -> None:
+    for name in names:
+        if name in given:
+            option = _SPELLING.get(name, "--" + name.replace("_", "-"))
+            raise ValueError(f"{option} is not for {command}: leave it out")

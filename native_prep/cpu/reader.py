@@ -1,0 +1,247 @@
+"""The CPU driver: files in, prepared clips out, in compiled code that holds no lock of Python's.
+
+A whole run of files goes through one compiled call, reading included: threads then scale as processes would. Files are
+opened and read by the C library, called from compiled code.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+
+import numpy as np
+from numba import types
+
+from native_prep.cpu.ntu_clip import normalise_ntu
+from native_prep.datasets.catalog import Dataset
+from native_prep.kernels import status
+from native_prep.kernels.jit import borrowed, c_function, entry, scalar
+from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
+from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics, normalise_nw_ucla
+from native_prep.kernels.nw_ucla_json import parse_nw_ucla
+from native_prep.kernels.packed_frames import bits_kept, pack, periods_kept
+from native_prep.kernels.skeleton_text import MAX_BODIES, line_of, parse_skeleton
+from native_prep.kernels.stream_rows import write_streams
+from native_prep.kernels.swar import SLACK
+from native_prep.skeletons.streams import STREAMS
+
+MAX_MIB = 32  # the longest real clip has less than 8
+
+
+MAX_BYTES = MAX_MIB << 20
+
+
+# What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
+CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
+
+
+_open = c_function("open", types.intc, types.voidptr, types.intc)
+
+
+_read = c_function("read", types.int64, types.intc, types.voidptr, types.uintp)
+
+
+_close = c_function("close", types.intc, types.intc)
+
+
+# A pipe that is named like a clip must not stop us for ever.
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@scalar
+def _read_file(path, text):
+    """(status, bytes) of a file whose name `path` ends with a zero byte; line feeds follow its text."""
+    handle = _open(path.ctypes, _READ_ONLY)
+    if handle < 0:
+        return status.UNREADABLE, 0
+    size = 0
+    room = text.size - SLACK
+    while True:
+        got = _read(handle, text[size:].ctypes, room - size)
+        if got <= 0:
+            break
+        size += got
+        if size == room:
+            break
+    _close(handle)
+    if got < 0:
+        return status.UNREADABLE, 0
+    if size == room:
+        return status.TOO_BIG, 0
+    for index in range(size, size + SLACK):
+        text[index] = 10
+    return status.OK, size
+
+
+@scalar
+def load_file(path, text, report):
+    """The size of a file, or -1 where it could not be read."""
+    code, size = _read_file(path, text)
+    report[BYTES] = size
+    report[CODE], report[FIRST] = code, MAX_MIB
+    report[LINE] = report[FRAMES] = 0
+    return size if code == status.OK else -1
+
+
+@scalar
+def note(report, text, result):
+    """Notes what became of a file; its line is counted only where something is wrong. Whether all is well."""
+    code, where, first, second = result
+    report[CODE], report[FIRST], report[SECOND] = code, first, second
+    report[FRAMES] = first if code == status.OK else 0
+    report[LABEL] = second if code == status.OK else -1
+    report[LINE] = 0 if code == status.OK or code == status.EMPTY else line_of(text, where)
+    return code == status.OK
+
+
+@scalar
+def _put(clip, made, lengths, sinks, index):
+    """Writes a clip's streams where rows are asked for, and packs it where `lengths` holds something."""
+    parents, places, rows, spare, frames, at = sinks
+    if rows.shape[1] > 0:
+        write_streams(clip, made, parents, places, rows[index], spare)
+    if lengths.size > 0:
+        at[0] = pack(borrowed(clip), lengths, borrowed(frames), at[0])
+
+
+@entry
+def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
+    bodies, body, room, joints, periods = raw
+    for index in range(paths.shape[0]):
+        size = load_file(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_skeleton(text[: size + SLACK], size, bodies, body)
+        if note(reports[index], text, result[:4]) and clip.size > 0:
+            made = normalise_ntu(bodies, result[4], result[2], clip, joints, room, periods)
+            if lengths.shape[1] > 0:
+                periods_kept(periods, clip.shape[1], lengths[index])
+            _put(clip, made, lengths[index], sinks, index)
+
+
+@entry
+def _run_kinetics(paths, reports, text, raw, clip, bits, lengths, sinks):
+    points, people, poses, scores = raw
+    for index in range(paths.shape[0]):
+        size = load_file(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
+        if note(reports[index], text, result) and clip.size > 0:
+            normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
+            bits_kept(borrowed(bits), clip.shape[1], lengths[index])
+            _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+@entry
+def _run_nw_ucla(paths, reports, text, raw, clip, bits, lengths, sinks):
+    points, classes = raw
+    for index in range(paths.shape[0]):
+        size = load_file(paths[index], text, reports[index])
+        if size < 0:
+            continue
+        result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
+        if note(reports[index], text, result) and clip.size > 0:
+            normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
+            bits_kept(borrowed(bits), result[2], lengths[index])
+            _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+def path_table(paths: list[str]) -> np.ndarray:
+    """The names of files as compiled code takes them: uint8 (N, longest + 1), each ends with a zero byte."""
+    names = [os.fsencode(path) + b"\0" for path in paths]
+    return np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
+
+
+class Reader:
+    """Reads raw files of one data set in one thread; several readers work in as many threads at once.
+
+    Args:
+        dataset: which kind of files.
+        streams: which of `streams.STREAMS` to make, in that order.
+        frames: T; longer clips are bad.
+        capacity: how many files `run` can take.
+        packs: whether to make the packed store's frames. Neither streams nor these: files are only checked.
+
+    Attributes:
+        rows: float32 (capacity, S, 3, T, V, M), what `run` made last.
+        packed: float32 (F, V, 3), the kept frames of all clips, file after file, body after body.
+        lengths: int64 (capacity, M), how many of them are whose.
+    """
+
+    def __init__(
+        self, dataset: Dataset, streams: tuple[str, ...], frames: int, capacity: int, packs: bool = False
+    ) -> None:
+        self.dataset = dataset
+        layout, bodies = dataset.layout, dataset.num_person
+        dense = (3, frames, layout.num_joints, bodies)
+        self.rows = np.empty((capacity, len(streams), *dense), np.float32)
+        kept = capacity * bodies * frames if packs else 0
+        self.packed = np.empty((kept, layout.num_joints, 3), np.float32)
+        self.lengths = np.zeros((capacity, bodies if packs else 0), np.int64)
+        self._clip = np.empty((bodies, frames if streams or packs else 0, layout.num_joints, 3), np.float32)
+        self._text = np.empty(MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
+        places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
+        flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
+        spare = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
+        self._at = np.zeros(1, np.int64)
+        self._sinks = (np.array(layout.bone_parents), places, flat, spare, self.packed, self._at)
+        self._make_raw(frames)
+
+    def _make_raw(self, frames: int) -> None:
+        layout, joints = self.dataset.layout, self.dataset.layout.num_joints
+        if layout.name == "ntu":
+            turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
+            room = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
+            bodies = np.empty((frames, MAX_BODIES, joints, 3))
+            self._ntu = (bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64))
+        elif layout.name == "kinetics":
+            points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
+            self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
+        else:
+            self._nw_ucla = (np.empty((frames, joints, 3)), self.dataset.num_class)
+
+    def run(self, paths: list[str]) -> np.ndarray:
+        """Prepares files; whatever the bytes, it raises nothing.
+
+        Returns:
+            int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
+            and label (-1 where the file has none). `rows`, `packed` and `lengths` hold the clips of status 0.
+        """
+        table = path_table(paths)
+        reports = np.zeros((len(paths), 7), np.int64)
+        self._at[0] = 0
+        self.lengths[:] = 0
+        after = (self.lengths, self._sinks)
+        kind = self.dataset.layout.name
+        if kind == "ntu":
+            _run_ntu(table, reports, self._text, self._ntu, self._clip, *after)
+        elif kind == "kinetics":
+            bits = self._clip.view(np.int32)
+            _run_kinetics(table, reports, self._text, self._kinetics, self._clip, bits, *after)
+        else:
+            bits = self._clip.view(np.int32)
+            _run_nw_ucla(table, reports, self._text, self._nw_ucla, self._clip, bits, *after)
+        return reports
+
+
+def reason(path: str, report: Sequence[int] | np.ndarray) -> str:
+    """What is wrong with a file that `Reader.run` reported on."""
+    code = int(report[CODE])
+    if code != status.UNREADABLE:
+        return status.explain(code, int(report[FIRST]), int(report[SECOND]))
+    try:
+        handle = os.open(path, _READ_ONLY)
+        try:
+            mode = os.fstat(handle).st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says so itself
+                return "is no file: move it away"
+            os.read(handle, 1)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        return f"{error.strerror or error}: give a file that can be read"
+    return "could not be read to its end: try again"
+
+
+# Frames that a clip of a data set without a fixed T may have.
+LONGEST = 4096

@@ -1,0 +1,232 @@
+"""Which raw files a data set's folder holds, and what their names and label files say about them."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from native_prep.datasets.catalog import Dataset, missing_samples
+from native_prep.datasets.names import is_training, parse_ntu_name, parse_nw_ucla_name
+
+SIDES = ("train", "val")
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """A file that cannot be used: where it lies, in which line (0: in none) and why."""
+
+    path: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One usable raw file.
+
+    Attributes:
+        path, name: where it lies, and its name as label files have it.
+        label: counted from 0; -1 where only the file itself tells.
+        parts: the places in `Recordings.parts` that it belongs to.
+    """
+
+    path: str
+    name: str
+    label: int
+    parts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The files of a data set, sorted by name.
+
+    Attributes:
+        found, bad: those that can be prepared, and those that are known not to be.
+        parts: the beginnings of output names, as `xsub/train`.
+        ignored: how many were left out by the list of missing samples, or by a label file (has_skeleton: false).
+    """
+
+    found: list[Recording]
+    bad: list[BadFile]
+    parts: tuple[str, ...]
+    ignored: int = 0
+
+
+def find_recordings(
+    dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored_samples: str | os.PathLike[str] | None
+) -> Recordings:
+    """Looks for the raw files of a data set.
+
+    Args:
+        dataset: which one.
+        data_path: its folder.
+        benchmarks: those to divide the files for; ("",) for a data set that is divided in one way only.
+        ignored_samples: None for the list that ships with the project, "none" for none, or a file of names.
+
+    Raises:
+        ValueError: there is no such folder, no usable file in it, or the list of samples to ignore is no such list.
+        OSError: a folder or a list cannot be read.
+    """
+    if not data_path.is_dir():
+        what = "is no folder" if data_path.exists() else "no such folder"
+        raise ValueError(f"{data_path}: {what}: give --data-path the folder of the raw files")
+    ignored = _ignored(dataset, ignored_samples)
+    if dataset.layout.name == "kinetics":
+        recordings = _find_kinetics(data_path, ignored)
+    else:
+        recordings = _find_named(dataset, data_path, benchmarks, ignored)
+    if not recordings.found and not recordings.bad:
+        raise ValueError(
+            f"{data_path}: no {dataset.name} file (*{dataset.suffix}) is left to prepare: "
+            "check --data-path and --ignored-sample-path"
+        )
+    return recordings
+
+
+def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozenset[str]:
+    if given is None:
+        return missing_samples(dataset.name)
+    if str(given) == "none":
+        return frozenset()
+    path = Path(given)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: give --ignored-sample-path a list of names, one a line, or none")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text ({error.reason}): give a list of names, one a line") from error
+    names: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        name = line.strip().removesuffix(dataset.suffix)
+        if not name:
+            continue
+        if dataset.layout.name == "ntu" and not _is_ntu_name(name):
+            if names:
+                raise ValueError(f"{path}:{number}: {name[:60]!r} is not the name of an NTU clip: mend the list")
+            continue  # the published lists begin with sentences
+        names.add(name)
+    if lines and not names:
+        raise ValueError(f"{path}: names no clip: give a list of names, one a line, or none")
+    return frozenset(names)
+
+
+def _is_ntu_name(name: str) -> bool:
+    try:
+        parse_ntu_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _list(folder: Path | str, suffix: str) -> list[str]:
+    """The names in a folder that end with `suffix`, whatever they are: a folder of that name is a bad file."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+
+
+def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
+    """Where the clips lie: the folder itself, or the one or two of the data set's own folders in it."""
+    if _list(data_path, dataset.suffix):
+        return [data_path]
+    inside = sorted(path for path in data_path.iterdir() if path.is_dir())
+    if dataset.name == "nw-ucla":
+        return [path for path in inside if path.name == "all_sqe"]
+    ours = [path for path in inside if path.name.startswith("nturgb") and _list(path, dataset.suffix)]
+    if dataset.name == "ntu60" and len(ours) > 1:
+        return [path for path in ours if path.name == "nturgb+d_skeletons"]
+    return ours
+
+
+def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
+    """NTU and NW-UCLA: the names tell everything but NW-UCLA's labels."""
+    parts = tuple(f"{benchmark}/{side}" if benchmark else side for benchmark in benchmarks for side in SIDES)
+    found, bad, left_out = [], [], 0
+    places: dict[str, str] = {}
+    for folder in map(str, _folders(dataset, data_path)):
+        for name in _list(folder, dataset.suffix):
+            path = os.path.join(folder, name)  # noqa: PTH118 (path objects for 100,000 files take seconds)
+            if name.removesuffix(dataset.suffix) in ignored:
+                left_out += 1
+                continue
+            if name in places:
+                raise ValueError(f"{path}: is in {places[name]} too: keep one of them")
+            places[name] = folder
+            try:
+                label = _label_of(dataset, name)
+                sides = tuple(
+                    2 * place + (not is_training(dataset.name, benchmark, name))
+                    for place, benchmark in enumerate(benchmarks)
+                )
+            except ValueError as error:
+                bad.append(BadFile(path, 0, str(error).removeprefix(f"{name}: ")))
+                continue
+            found.append(Recording(path, name, label, sides))
+    found.sort(key=lambda recording: recording.name)
+    return Recordings(found, bad, parts, left_out)
+
+
+def _label_of(dataset: Dataset, name: str) -> int:
+    if dataset.name == "nw-ucla":
+        parse_nw_ucla_name(name)
+        return -1
+    action = parse_ntu_name(name).action
+    if not 1 <= action <= dataset.num_class:
+        advice = "use ntu120 for it" if dataset.num_class < action <= 120 else "rename it or move it away"
+        raise ValueError(f"action {action} is not one of the {dataset.num_class} of {dataset.name}: {advice}")
+    return action - 1
+
+
+def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
+    """Kinetics: a folder and a label file for each side; one side alone will do."""
+    sides = [side for side in SIDES if (data_path / f"kinetics_{side}").is_dir()]
+    if not sides:
+        raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
+    found: list[Recording] = []
+    bad: list[BadFile] = []
+    left_out = 0
+    for place, side in enumerate(sides):
+        labels = _load_labels(data_path / f"kinetics_{side}_label.json")
+        folder = str(data_path / f"kinetics_{side}")
+        for name in _list(folder, ".json"):
+            entry = labels.get(name.split(".")[0])
+            entry = entry if isinstance(entry, dict) else {}
+            if name.removesuffix(".json") in ignored or not entry.get("has_skeleton", True):
+                left_out += 1
+                continue
+            path, label = os.path.join(folder, name), entry.get("label_index")  # noqa: PTH118 (see `_find_named`)
+            if isinstance(label, int) and label >= 0:
+                found.append(Recording(path, name, label, (place,)))
+            else:
+                text = "has no label_index from 0 on in the label file: mend it or move the clip away"
+                bad.append(BadFile(path, 0, text))
+    return Recordings(found, bad, tuple(sides), left_out)
+
+
+def _load_labels(path: Path) -> dict[str, Any]:
+    try:
+        labels = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file: the label file must lie beside the folder of clips") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}): fetch the label file again") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not JSON ({error.reason}): fetch the label file again") from error
+    if not isinstance(labels, dict):
+        raise ValueError(f"{path}: not an object of labels by clip: fetch the label file again")
+    return labels
+
+
+class BadClip(ValueError):
+    """A clip that cannot be used; `bad` says where and why."""
+
+    def __init__(self, path: str, reason: str, line: int = 0) -> None:
+        self.bad = BadFile(path, line, reason)
+        super().__init__(str(self.bad))
+
+
+class EmptyClip(BadClip):
+    """A clip in which nobody is seen."""

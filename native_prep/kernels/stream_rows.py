@@ -1,0 +1,98 @@
+"""Clips (M, T, V, 3) to the dense rows (3, T * V * M) of the four streams. All arrays are float32."""
+
+from numba import types
+
+from native_prep.kernels.jit import c_function, inlined, scalar
+
+JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
+
+
+copy_bytes = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
+
+
+@inlined
+def repeat(values, made, total, step):
+    """Fills `values` up to `total` with its first `made` entries again and again, twice as many each time.
+
+    An entry is `step` float32 numbers, along the first axis.
+    """
+    while made < total:
+        more = min(made, total - made)
+        copy_bytes(values[made:].ctypes, values.ctypes, 4 * more * step)
+        made += more
+
+
+@scalar
+def _joints(clip, made, row):
+    bodies, _, joints, _ = clip.shape
+    for channel in range(3):
+        for body in range(bodies):
+            for frame in range(made):
+                for joint in range(joints):
+                    row[channel, (frame * joints + joint) * bodies + body] = clip[body, frame, joint, channel]
+
+
+@inlined
+def bone_at(clip, body, frame, joint, parent, channel):
+    """A joint minus the joint its bone starts from."""
+    return clip[body, frame, joint, channel] - clip[body, frame, parent, channel]
+
+
+@scalar
+def _bones(clip, made, parents, row):
+    bodies, _, joints, _ = clip.shape
+    for channel in range(3):
+        for body in range(bodies):
+            for frame in range(made):
+                for joint in range(joints):
+                    bone = bone_at(clip, body, frame, joint, parents[joint], channel)
+                    row[channel, (frame * joints + joint) * bodies + body] = bone
+
+
+@scalar
+def _motion(row, moved, step):
+    """`step` numbers make a frame."""
+    last = row.shape[1] - step
+    for channel in range(3):
+        for index in range(last):
+            moved[channel, index] = row[channel, index + step] - row[channel, index]
+        for index in range(last, row.shape[1]):
+            moved[channel, index] = 0
+
+
+@scalar
+def _finish(clip, made, row):
+    step = clip.shape[0] * clip.shape[2]
+    if made > 0:
+        for channel in range(row.shape[0]):
+            repeat(row[channel], made * step, row.shape[1], 1)
+    else:
+        for channel in range(3):
+            for index in range(row.shape[1]):
+                row[channel, index] = 0
+
+
+@scalar
+def write_streams(clip, made, parents, places, rows, spare):
+    """Writes the streams that are asked for.
+
+    Args:
+        clip: (M, T, V, 3); it repeats from its start after `made` frames, and is nobody for 0.
+        parents: int64 (V,), the joint that each joint's bone starts from.
+        places: int64 (4,), for each of `streams.STREAMS` its place in `rows`, or -1.
+        rows: (S, 3, T * V * M) to fill.
+        spare: (3, T * V * M), to work in.
+    """
+    step = clip.shape[0] * clip.shape[2]
+    if places[JOINT] >= 0 or places[JOINT_MOTION] >= 0:
+        row = rows[places[JOINT]] if places[JOINT] >= 0 else spare
+        _joints(clip, made, row)
+        _finish(clip, made, row)
+        if places[JOINT_MOTION] >= 0:
+            _motion(row, rows[places[JOINT_MOTION]], step)
+    if places[BONE] >= 0 or places[BONE_MOTION] >= 0:
+        row = rows[places[BONE]] if places[BONE] >= 0 else spare
+        _bones(clip, made, parents, row)
+        _finish(clip, made, row)
+        if places[BONE_MOTION] >= 0:
+            _motion(row, rows[places[BONE_MOTION]], step)

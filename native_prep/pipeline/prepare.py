@@ -1,0 +1,296 @@
+"""Raw recordings to arrays or to a packed store: one pass over the files, whatever is asked for."""
+
+import math
+import os
+import queue
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.cpu.reader import FRAMES, LONGEST, Reader
+from native_prep.datasets.catalog import Dataset, get_dataset
+from native_prep.datasets.names import check_benchmarks
+from native_prep.datasets.recordings import BadFile, Recording, Recordings, find_recordings
+from native_prep.io.progress import Progress
+from native_prep.pipeline.outputs import (
+    CUSTOM,
+    Outputs,
+    Place,
+    affordable,
+    check_formats,
+    usual_folder,
+    write_clips,
+    write_npy,
+)
+from native_prep.pipeline.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
+from native_prep.pipeline.statistics import Tally
+from native_prep.pipeline.threads import in_order, runs
+from native_prep.skeletons.streams import check_streams
+from native_prep.store.format import KINDS, StoreHead
+from native_prep.store.reader import FOLDER, Store
+from native_prep.store.shards import Workshop
+
+# Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
+_CHUNK = 8
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A checked request; see `prepare`."""
+
+    dataset: Dataset
+    source: Path
+    folder: Path
+    benchmarks: tuple[str, ...]
+    streams: tuple[str, ...]
+    formats: tuple[str, ...]
+    max_frames: int | None
+    workers: int
+    skip: bool
+    share: tuple[int, int] | None
+    packed_dtype: str
+    device: str
+
+    def npy_parts(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Those of a data set's parts whose arrays are to be written."""
+        return tuple(part for part in parts if part.rpartition("/")[0] in self.benchmarks)
+
+
+def prepare(
+    dataset: str,
+    data_path: str | os.PathLike[str] | None = None,
+    out_folder: str | os.PathLike[str] | None = None,
+    *,
+    ignored_samples: str | os.PathLike[str] | None = None,
+    benchmarks: Sequence[str] | None = None,
+    streams: Sequence[str] = ("joint", "bone"),
+    formats: Sequence[str] = ("npy",),
+    max_frames: int | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    on_bad_file: str = "error",
+    shard: str | None = None,
+    packed_dtype: str = "float32",
+) -> dict[str, Any]:
+    """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, side and stream, and label files.
+
+    Args:
+        dataset: ntu60, ntu120, kinetics or nw-ucla.
+        data_path, out_folder: None for the data set's usual folders.
+        ignored_samples: None for the shipped list, "none" for none, or a file of names.
+        benchmarks: None for all of the data set's; the packed store holds all whatever is asked for.
+        streams: of `streams.STREAMS`; the packed store yields all whatever is asked for.
+        formats: npy, packed or both.
+        max_frames: T; None for the data set's, which is the longest clip's for nw-ucla.
+        device: cpu, or cuda: NTU text is read on a GPU, and all clips are made there.
+        workers: threads; None for one a processor.
+        on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
+            files out and lists them in `bad_files.csv`.
+        shard: "i/n" makes every n-th shard of the packed store from the i-th on, and leaves them for a run without
+            `shard`, which makes what is missing and puts all together.
+        packed_dtype: float32, or float16 for a store of half the size whose frames are rounded.
+
+    Returns:
+        dataset, clips, frames, bytes_read (in this run), seconds, bad_files (how many), ignored (clips that the list of
+        missing samples leaves out), empty (clips in which nobody is seen; they stay), outputs (paths); of a packed
+        store also shards, resumed (how many of them were there already) and missing (how many still are).
+
+    Raises:
+        ValueError: something that was asked for does not exist, or a file is bad; it names file and line.
+        OSError: a file or folder cannot be read or written.
+    """
+    start = time.perf_counter()
+    found = get_dataset(dataset)
+    asked, divisions = check_streams(tuple(streams)), check_benchmarks(dataset, tuple(benchmarks or ()))
+    _check_ways(formats, device, on_bad_file, shard, packed_dtype)
+    job = _Job(
+        found,
+        usual_folder(data_path, found.data_path, "--data-path"),
+        usual_folder(out_folder, found.out_folder, "--out-folder"),
+        divisions,
+        asked,
+        tuple(formats),
+        max_frames or found.max_frames,
+        workers or os.cpu_count() or 1,
+        on_bad_file == "skip",
+        parse_share(shard),
+        packed_dtype,
+        device,
+    )
+    packs = "packed" in job.formats
+    divided = check_benchmarks(dataset, None) if packs else divisions
+    recordings = find_recordings(found, job.source, divided, ignored_samples)
+    tally = Tally(bad=list(recordings.bad), ignored=recordings.ignored)
+    made = _pack(job, recordings, tally) if packs else _write_arrays(job, recordings, tally)
+    return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
+
+
+def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
+    check_formats(formats)
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
+    if device == "cuda":
+        from native_prep.cuda.target import check_device
+
+        if "packed" in formats:
+            raise ValueError("the packed store is made on the processor: leave --device cuda out, or use --format npy")
+        check_device()
+    if on_bad_file not in ("error", "skip"):
+        raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
+    if packed_dtype not in KINDS:
+        raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(KINDS)}")
+    if "packed" not in formats and (shard or packed_dtype != "float32"):
+        raise ValueError("--shard and --packed-dtype are for the packed store: add --format packed")
+    if shard and "npy" in formats:
+        raise ValueError("--shard makes shares of the packed store alone: leave npy to the run that merges them")
+
+
+def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+    """`.npy` files straight from the recordings."""
+    frames = job.max_frames or _longest(job, recordings.found)
+    shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
+    with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
+        workers = affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
+        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, tally)
+        tally.settle(job.skip, job.source)
+        outputs.write_labels()
+        outputs.replace(CUSTOM)
+        if job.skip:
+            outputs.write_bad_files(tally.bad)
+    return {"outputs": [str(path) for path in outputs.paths]}
+
+
+def _make_readers(job: _Job, shape: tuple[int, ...], workers: int) -> list[Any]:
+    """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
+    if job.device == "cpu":
+        return [Reader(job.dataset, job.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+    from native_prep.cuda import reader as cuda_driver
+
+    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(job.streams))
+    return [cuda_driver.Reader(job.dataset, job.streams, shape[1], files) for _ in range(3)]
+
+
+def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
+    """T where the data set does not say: the longest clip's, found in a pass of its own that keeps nothing."""
+
+    def longest_of(chunk: Sequence[Recording]) -> int:
+        reader = free.get()
+        try:
+            reports = reader.run([recording.path for recording in chunk])
+        finally:
+            free.put(reader)
+        return int(reports[:, FRAMES].max())
+
+    free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+    for _ in range(job.workers):
+        free.put(Reader(job.dataset, (), LONGEST, 0))
+    with ThreadPoolExecutor(job.workers) as pool:
+        return max(1, max(pool.map(longest_of, runs(recordings, _CHUNK)), default=1))
+
+
+def _run(
+    job: _Job, recordings: Sequence[Recording], readers: list[Reader], workers: int, outputs: Outputs, tally: Tally
+) -> None:
+    """Reads everything; a chunk's rows are placed in order, then written while others are read."""
+
+    def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
+        return reader.run([recording.path for recording in chunk])
+
+    def place(chunk: Sequence[Recording], reader: Reader, reports: np.ndarray) -> list[list[Place]]:
+        progress.update(len(chunk))
+        places: list[list[Place]] = [[] for _ in chunk]
+        for row, label, _ in tally.note(chunk, reports):
+            # Of motions alone nobody can tell: they are zeros for somebody who stands still, too.
+            tally.empty += not (job.streams[0].endswith("motion") or reader.rows[row, 0].any())
+            if job.skip or not tally.bad:
+                places[row] = outputs.place(chunk[row].name, label, chunk[row].parts)
+        return places
+
+    def write(reader: Reader, places: list[list[Place]]) -> None:
+        write_clips(reader.rows, places)
+
+    with Progress(len(recordings), f"prep {job.dataset.name}", "clip") as progress:
+        in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
+
+
+def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+    """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
+    found = job.dataset
+    padding = "repeat" if found.layout.name == "ntu" else "zero"
+    head = StoreHead(
+        found.name, found.layout, found.num_person, job.max_frames, recordings.parts, padding, job.packed_dtype
+    )
+    plan = plan_shards(head, recordings.found)
+    first, step = job.share or (1, 1)
+    ours = plan[first - 1 :: step]
+    with Workshop(job.folder / FOLDER, fingerprint_of(plan)) as shop:
+        resumed = _make(job, head, shop, ours, tally)
+        missing, outputs = 0, []
+        if job.share is None:
+            outputs = _publish(job, head, shop, plan, tally)
+        elif shop.is_published():  # another process has made this share too
+            shop.discard()
+        else:
+            missing = sum(shop.about(shard.name) is None for shard in plan)
+    return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": missing}
+
+
+def _make(job: _Job, head: StoreHead, shop: Workshop, shards: Sequence[Shard], tally: Tally) -> int:
+    """Makes the shards that are not there yet; how many were."""
+    room = job.max_frames or LONGEST
+    size = 4 * head.bodies * room * head.layout.num_joints * 3
+    missing = []
+    for shard in shards:
+        about = shop.about(shard.name)
+        if about is None:
+            missing.append(shard)
+        else:
+            _count_finished(about, tally)
+    if missing:
+        workers = affordable(job.workers, size, 4)  # most clips fill a small part of their room
+        Packer(job.dataset, head, room, shop, workers, job.skip, tally).make(missing, job.dataset.name)
+    try:
+        tally.settle(job.skip, job.source)
+    except ValueError:
+        shop.discard()
+        raise
+    return len(shards) - len(missing)
+
+
+def _count_finished(about: dict[str, Any], tally: Tally) -> None:
+    tally.clips += about["clips"]
+    tally.frames += about["recorded"]
+    tally.empty += about.get("empty", 0)  # an older version did not count them
+    tally.bad += [BadFile(*one) for one in about["bad"]]
+
+
+def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], tally: Tally) -> list[str]:
+    """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
+    try:
+        shop.merge(head, [shard.name for shard in plan])
+        return _write_rest(job, Store(shop.finished), shop, tally)
+    except (FileNotFoundError, ValueError):
+        if not shop.is_published():
+            raise
+        # Another process has published the very same store meanwhile.
+        shop.discard()
+        return _write_rest(job, shop.open_published(), shop, tally)
+
+
+def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[str]:
+    """What is asked for beside the store; all names are given together at the end."""
+    parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
+    with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
+        if parts:
+            write_npy(store, outputs, parts, job.streams, job.workers)
+        if job.skip:
+            outputs.write_bad_files(tally.bad)
+        outputs.tell_strangers(store)
+        if store.folder == shop.finished:
+            shop.publish()
+    return [str(shop.final), *map(str, outputs.paths)]

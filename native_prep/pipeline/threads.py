@@ -1,0 +1,83 @@
+"""Work that is read by several threads at once, placed in order, and written by threads again."""
+
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Task = TypeVar("Task")
+
+
+Room = TypeVar("Room")
+
+
+Found = TypeVar("Found")
+
+
+Place = TypeVar("Place")
+
+
+def in_order(
+    tasks: Iterable[Task],
+    rooms: Sequence[Room],
+    workers: int,
+    read: Callable[[Room, Task], Found],
+    place: Callable[[Task, Room, Found], Place],
+    write: Callable[[Room, Place], None],
+) -> None:
+    """Reads each task into a room in one of `workers` threads, places it here, in order, and has a thread write it.
+
+    Args:
+        tasks: taken as rooms get free.
+        rooms: what a task needs while it is under way; more than workers, so that some are read while others are
+            written.
+        read, place, write: called with the room; what one returns goes to the next.
+
+    Raises:
+        Whatever the three raise; tasks not begun by then are not begun any more.
+    """
+    free: queue.SimpleQueue[Room] = _filled(rooms)
+    reading: deque[tuple[Future[Found], Room, Task]] = deque()
+    writing: deque[Future[None]] = deque()
+
+    def write_and_free(room: Room, where: Place) -> None:
+        try:
+            write(room, where)
+        finally:
+            free.put(room)
+
+    with ThreadPoolExecutor(workers) as pool:
+
+        def settle() -> None:
+            found, room, task = reading.popleft()
+            writing.append(pool.submit(write_and_free, room, place(task, room, found.result())))
+            while writing and (writing[0].done() or len(writing) > len(rooms)):
+                writing.popleft().result()
+
+        try:
+            for task in tasks:
+                while reading and (reading[0][0].done() or len(reading) == len(rooms)):
+                    settle()
+                room = free.get()
+                reading.append((pool.submit(read, room, task), room, task))
+            while reading:
+                settle()
+            for future in writing:
+                future.result()
+        except BaseException:  # an interruption too: what waits is not begun
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _filled(rooms: Iterable[Room]) -> "queue.SimpleQueue[Room]":
+    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
+    for room in rooms:
+        free.put(room)
+    return free
+
+
+def runs(items: Sequence[Task], size: int) -> Iterator[Sequence[Task]]:
+    """The items in runs of `size`, the last one shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,300 @@
+"""`prep custom`: one's own poses, of any estimator and skeleton, as the arrays that networks are trained on."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.datasets.recordings import SIDES, BadClip, Recording, Recordings
+from native_prep.pipeline.clip_writer import PoseJob, write_job
+from native_prep.pipeline.outputs import CUSTOM, check_formats, usual_folder
+from native_prep.poses.align import orientation_warnings, posture_warnings
+from native_prep.poses.files import read_pose_file
+from native_prep.poses.labels import number_classes, read_classes
+from native_prep.poses.sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
+from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
+from native_prep.skeletons.layouts import Layout, find_layout, layout_as_dict, layout_from_dict
+from native_prep.skeletons.streams import check_streams
+from native_prep.store.reader import FOLDER
+
+OUT_FOLDER = "data/custom"
+
+
+# Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
+_VERSION, _FIRST = 2, 1
+
+
+def prepare_custom(
+    data_path: str | os.PathLike[str] | None = None,
+    out_folder: str | os.PathLike[str] | None = None,
+    *,
+    layout: str | None = None,
+    source: str = "auto",
+    label: str | None = None,
+    split: str | None = None,
+    class_list: str | None = None,
+    streams: Sequence[str] = ("joint", "bone"),
+    formats: Sequence[str] = ("npy",),
+    max_frames: int | None = None,
+    max_bodies: int | None = None,
+    image_size: str | None = None,
+    align: str = "none",
+    track: bool = False,
+    unit: str = "m",
+    keep_empty: bool = False,
+    on_bad_file: str = "error",
+) -> dict[str, Any]:
+    """Prepares one's own poses: float32 (N, 3, T, V, M) for each side and stream, label files and `custom.json`.
+
+    Args:
+        data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
+        layout: a name, or a YAML file; None where the source has one of its own.
+        source: one of `pose_sources.SOURCES`, or auto.
+        label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
+        split: which of a pickle's splits; or the side of all clips where the label file names none.
+        class_list: file of the names of the classes, one a line.
+        streams, formats: as `preparation.prepare`'s.
+        max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
+        max_bodies: M, 2 by default.
+        image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
+        align, track, unit, keep_empty: see `poses.PoseSettings`.
+        on_bad_file: as `preparation.prepare`'s.
+
+    Returns:
+        What `preparation.prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
+
+    Raises:
+        ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
+        OSError: a file or folder cannot be read or written.
+    """
+    asked = check_streams(tuple(streams))
+    check_formats(formats)
+    path, folder = _places(data_path, out_folder)
+    if source not in ("auto", *SOURCES):
+        raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
+    source = detect_source(path) if source == "auto" else source
+    skeleton = find_layout(layout or usual_layout(source, path))
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
+    settings.check(skeleton)
+    found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+    return write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+
+
+def write_source(
+    found: PoseSource,
+    path: Path,
+    layout: Layout,
+    settings: PoseSettings,
+    folder: Path,
+    streams: tuple[str, ...],
+    formats: Sequence[str],
+    max_frames: int | None,
+    on_bad_file: str,
+) -> dict[str, Any]:
+    """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
+    warned: dict[str, list[str]] = {}
+
+    def make(place: int) -> tuple[np.ndarray, int]:
+        clip = found.clips[place]
+        poses = found.read(clip)
+        kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
+        for text in _warnings(kept, layout, settings):
+            warned.setdefault(text, []).append(clip.name)
+        bodies = place_bodies(kept, poses, layout, settings)
+        return bodies, bodies.shape[1]
+
+    about = _about(layout, settings, found.classes)
+    about["classes"] = _classes_beside(about, folder, {clip.side for clip in found.clips})
+    files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
+    job = PoseJob(
+        "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
+        folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
+    )  # fmt: skip
+    result = write_job(job)
+    sides = [{clip.name for clip in found.clips if clip.side == side} for side in SIDES]
+    if both := sorted(sides[0] & sides[1]):
+        warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
+    warnings = [
+        f"{len(names)} of {result['clips']} clips {text} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for text, names in warned.items()
+    ]
+    for warning in warnings:
+        print(f"{path}: {warning}", file=sys.stderr)
+    return {**result, "warnings": warnings}
+
+
+def _warnings(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[str]:
+    """What looks wrong with a clip's bodies as recorded, (M, T, V, 3), without being so for certain."""
+    if layout.coordinates == "image":
+        return posture_warnings(kept, layout)
+    return orientation_warnings(kept, layout) if settings.align == "turn" else []
+
+
+def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:
+    """The names of the classes, with those of the other side, which an earlier run into the same folder has made.
+
+    Raises:
+        ValueError: the other side was made with other settings, or has other classes.
+    """
+    ours: list[str] = about["classes"]
+    others = [side for side in SIDES if side not in sides and (folder / f"{side}_label.pkl").is_file()]
+    before = read_about(folder / "of_any_array.npy") if others else {}
+    if not before:
+        return ours
+    before = {"unit": "m", **before}  # an older version knew metres only
+    differ = [key for key in about if key not in ("classes", "version") and before.get(key) != about[key]]
+    if differ:
+        raise ValueError(
+            f"{folder}: its {others[0]} clips were prepared with another {differ[0].replace('_', ' ')}: prepare both "
+            "sides alike, or name another --out-folder"
+        )
+    theirs: list[str] = before["classes"]
+    if all(names == number_classes(len(names)) for names in (ours, theirs)):
+        return max(ours, theirs, key=len)
+    if ours != theirs:
+        raise ValueError(f"{folder}: its {others[0]} clips have other classes: give both runs the same --class-list")
+    return ours
+
+
+def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+    if not data_path:
+        raise ValueError("prep custom: give --data-path the file or folder of your poses")
+    path, folder = Path(data_path), usual_folder(out_folder, OUT_FOLDER, "--out-folder")
+    if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
+    return path, folder
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """WIDTHxHEIGHT as two numbers.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})[xX](\d{1,6})", text)
+    if match is None:
+        raise ValueError(f"--image-size {text}: give WIDTHxHEIGHT in pixels, as 1920x1080")
+    return int(match[1]), int(match[2])
+
+
+def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
+    sides = tuple(side for side in SIDES if any(clip.side == side for clip in clips)) or SIDES[:1]
+    found = [Recording(clip.path, clip.name, clip.label, (sides.index(clip.side),)) for clip in clips]
+    return Recordings(found, list(bad), sides)
+
+
+def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[str, Any]:
+    """What `export-trt` and `predict` need to know of the data, as plain values."""
+    return {
+        "version": _VERSION,
+        "layout": layout_as_dict(layout),
+        "classes": classes,
+        "max_bodies": settings.max_bodies,
+        "image_size": list(settings.image_size) if settings.image_size else None,
+        "align": settings.align,
+        "track": settings.track,
+        "unit": settings.unit,
+    }
+
+
+def custom_file(data_path: str | os.PathLike[str]) -> Path:
+    """Where `prep custom` noted what it knows of an array that it wrote."""
+    folder = Path(data_path).parent
+    return (folder.parent if folder.name == FOLDER else folder) / CUSTOM
+
+
+def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `prep custom` noted beside an array that it wrote; {} beside other arrays.
+
+    Raises:
+        ValueError: the note is damaged, or of another version.
+    """
+    path = custom_file(data_path)
+    if not path.is_file():
+        return {}
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        settings_from(about)
+        layout_from_dict(about["layout"])
+        if about["version"] not in (_FIRST, _VERSION) or not isinstance(about["classes"], list):
+            raise ValueError("of another version")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
+    return about
+
+
+def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
+    """Raises ValueError where an array that `prep custom` wrote is of another skeleton than `layout`."""
+    about = read_about(data_path)
+    if not about:
+        return
+    ours = layout_from_dict(about["layout"])
+    if (ours.num_joints, ours.bone_parents, set(ours.edges)) != (
+        layout.num_joints, layout.bone_parents, set(layout.edges),
+    ):  # fmt: skip
+        raise ValueError(
+            f"{data_path}: was prepared with layout {ours.name} ({ours.num_joints} joints), the model's graph is "
+            f"{layout.name} ({layout.num_joints}): set model_args.graph to that layout"
+        )
+
+
+def settings_from(about: dict[str, Any]) -> PoseSettings:
+    """The settings that `custom.json` holds.
+
+    Raises:
+        ValueError: an older version turned these clips in another way.
+    """
+    if about["version"] == _FIRST and about["align"] == "turn":
+        raise ValueError("an older version turned these clips, some over their heads: prepare them and train again")
+    size = about["image_size"]
+    return PoseSettings(
+        about["max_bodies"], tuple(size) if size else None, about["align"], about["track"], about.get("unit", "m")
+    )
+
+
+def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None) -> np.ndarray:
+    """A clip of one's own as `prep custom` made those that the network was trained on.
+
+    Args:
+        path: a folder of OpenPose files, or one .json, .csv or .npy file.
+        about: what `read_about` gave.
+        frames: T, filled with zeros; None for the clip's own length.
+
+    Returns:
+        float32 (3, T, V, M).
+
+    Raises:
+        EmptyClip: nobody is in it.
+        ValueError: the clip is bad, or longer than T.
+        OSError: it cannot be read.
+    """
+    return custom_clip(read_pose_file(path, layout_from_dict(about["layout"])), about, frames, path)
+
+
+def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: str, part: bool = False) -> np.ndarray:
+    """`read_custom_clip` for poses that were read.
+
+    Args:
+        path: what messages name.
+        part: whether these are a few frames of a stream, which was checked as it came in, and in which nobody may be.
+    """
+    layout, settings = layout_from_dict(about["layout"]), settings_from(about)
+    if part:
+        kept = choose_bodies(poses, layout, settings)
+    else:
+        advice = "give it as the clips were that the network was trained on"
+        kept = keep_bodies(poses, layout, settings, path, advice=advice)
+    bodies = place_bodies(kept, poses, layout, settings)
+    length = bodies.shape[1]
+    if length > (frames or length):
+        raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")
+    clip = np.zeros((3, frames or length, layout.num_joints, settings.max_bodies), np.float32)
+    clip[:, :length] = bodies.transpose(3, 1, 2, 0)
+    return clip

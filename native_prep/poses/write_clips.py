@@ -1,0 +1,132 @@
+"""`write_clips`: poses of any format, read by a few lines of one's own, to what `prep custom` writes."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.datasets.recordings import SIDES, BadClip
+from native_prep.io.atomic import hidden, left_behind
+from native_prep.pipeline.outputs import check_formats
+from native_prep.poses.custom import parse_size, write_source
+from native_prep.poses.labels import number_labels
+from native_prep.poses.sources import PoseClip, PoseSource
+from native_prep.poses.to_clip import Poses, PoseSettings, as_array, checked_points
+from native_prep.skeletons.layouts import Layout, find_layout
+from native_prep.skeletons.streams import check_streams
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        name: as label and score files have it; no two clips share one.
+        joints: float (M, T, V, C) or, of one person, (T, V, C); C is 3 (x y z, or x y score), or 2 (x y). Zeros, or
+            NaN in any of its numbers, where a joint was not seen.
+        label: the class, a name or a number from 0.
+        split: train or val.
+    """
+
+    name: str
+    joints: np.ndarray
+    label: str | int | None = None
+    split: str | None = None
+
+
+def write_clips(
+    clips: Iterable[Clip],
+    out_folder: str | os.PathLike[str],
+    layout: str = "coco17",
+    *,
+    classes: Sequence[str] | None = None,
+    streams: Sequence[str] = ("joint", "bone"),
+    formats: Sequence[str] = ("npy",),
+    max_frames: int | None = None,
+    max_bodies: int | None = None,
+    image_size: str | None = None,
+    align: str = "none",
+    track: bool = False,
+    unit: str = "m",
+    keep_empty: bool = False,
+    on_bad_file: str = "error",
+) -> dict[str, Any]:
+    """Writes clips as `prep custom` does, with all of its checks.
+
+    >>> write_clips((Clip(path.stem, read(path), "wave", "train") for path in paths), "data/custom", "coco17")
+
+    Args:
+        clips: taken one at a time; they wait in a hidden folder beside `out_folder`, not in memory.
+        out_folder, layout: where the arrays go; the name of the skeleton, or a YAML file.
+        classes: the names of the classes; None for those of the labels, sorted.
+        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, on_bad_file: as
+            `custom.prepare_custom`'s.
+
+    Returns:
+        What `custom.prepare_custom` returns.
+
+    Raises:
+        ValueError: a clip is bad, has no label or no split, or is there twice; a setting that does not fit.
+        OSError: a file cannot be written.
+    """
+    folder = Path(out_folder)
+    asked = check_streams(tuple(streams))
+    check_formats(formats)
+    skeleton = find_layout(layout)
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
+    settings.check(skeleton)
+    with _waiting_room(folder) as room:
+        found = _take(clips, room, skeleton, list(classes) if classes is not None else None)
+        return write_source(found, folder, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+
+
+@contextmanager
+def _waiting_room(folder: Path) -> Iterator[Path]:
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for old in left_behind(folder, "clips"):
+        shutil.rmtree(old, ignore_errors=True)
+    room = hidden(folder, "clips")
+    room.mkdir()
+    try:
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+        for parent in made:  # the innermost first; one that something was written to stays
+            with suppress(OSError):
+                parent.rmdir()
+
+
+def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] | None) -> PoseSource:
+    """Puts the points of the clips into `room`, one file each."""
+    rows, bad, files = [], [], {}
+    for number, clip in enumerate(clips):
+        where = f"clip {clip.name}"
+        if clip.label is None or clip.split not in SIDES:
+            raise ValueError(
+                f"{where}: has label {clip.label!r} and split {clip.split!r}: give a label, and train or val"
+            )
+        if clip.name in files:
+            raise ValueError(f"{where}: is there twice: give every clip a name of its own")
+        files[clip.name] = room / f"{number}.npy"
+        rows.append((clip.name, str(clip.label), clip.split, 0))
+        try:
+            points = as_array(clip.joints, where)
+            if points.dtype.kind == "f" and points.ndim > 2:  # a joint without one of its numbers was not seen
+                points = np.where(np.isnan(points).any(axis=-1, keepdims=True), 0, points)
+            np.save(files[clip.name], checked_points(points, layout, where))
+        except BadClip as error:
+            bad.append(error.bad)
+            del files[clip.name]
+    if not rows:
+        raise ValueError("there is no clip to write: check what reads them")
+    labels = number_labels(rows, "clips", classes)
+    found = [
+        PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].side) for name in sorted(files)
+    ]
+    return PoseSource(found, bad, labels.classes, lambda clip: Poses(np.load(files[clip.name])))

@@ -1,0 +1,212 @@
+"""What a packed store's files say of themselves, and whether they are whole.
+
+The form is told in `store`. Letters: N clips, C channels, T frames, V joints, M bodies.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.skeletons.layouts import Layout
+
+VERSION = 1
+
+
+STORE, SHARD, FRAMES, CLIPS = "store.json", "shard.json", "frames.npy", "clips.npy"
+
+
+KINDS = {"float32": "<f4", "float16": "<f2"}
+
+
+PADDINGS = ("repeat", "zero")
+
+
+# More than any store can have; whatever is damaged stays below what NumPy's types hold.
+_MOST_BODIES, _MOST_FRAMES, _MOST_BYTES = 1 << 16, (1 << 31) - 1, 1 << 60
+
+
+@dataclass(frozen=True)
+class StoreHead:
+    """What all clips of a store have in common.
+
+    Attributes:
+        dataset: its name; "" for a data set of one's own.
+        layout: the skeleton.
+        bodies, frames: M and T; None for as many frames as the longest clip has.
+        parts: the beginnings of the names that `prep` gives to the parts, as `xsub/train`; at most 32.
+        padding: "repeat" or "zero", what follows a body's frames.
+        dtype: "float32", or "float16" for half the size and frames that are rounded.
+
+    Raises:
+        ValueError: too many parts, or a padding or dtype that is not known.
+    """
+
+    dataset: str
+    layout: Layout
+    bodies: int
+    frames: int | None
+    parts: tuple[str, ...]
+    padding: str
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.padding, PADDINGS), (self.dtype, KINDS)):
+            if value not in known:
+                raise ValueError(f"a packed store of {value!r} cannot be made: use one of {', '.join(known)}")
+        if not 1 <= len(self.parts) <= 32:
+            raise ValueError(f"a packed store has 1 to 32 parts, not {len(self.parts)}: name fewer")
+
+
+def clip_type(name_bytes: int, bodies: int) -> np.dtype:
+    """The record of one clip in `clips.npy`; `parts` has a bit for each of the store's parts, -1 stands for unknown."""
+    numbers = [(name, "<i4") for name in ("label", "setup", "camera", "subject", "replication", "frames")]
+    table = [("name", f"S{max(name_bytes, 1)}"), ("parts", "<u4"), *numbers]
+    return np.dtype([*table, ("start", "<i8", (bodies,)), ("length", "<i4", (bodies,))])
+
+
+def _head_keys() -> list[str]:
+    return [field.name for field in fields(StoreHead) if field.name != "layout"]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, list) else value
+
+
+def describe(head: StoreHead) -> dict[str, Any]:
+    """A head as plain values."""
+    return asdict(head)
+
+
+def read_store(path: Path) -> tuple[StoreHead, list[dict[str, Any]]]:
+    """The head of a store, and what `store.json` says of each shard.
+
+    Raises:
+        ValueError: see `read_about`, or something in it makes no sense.
+    """
+    about = read_about(path)
+    try:
+        layout = Layout(**{key: _tuples(value) for key, value in about["layout"].items()})
+        head = StoreHead(layout=layout, **{key: _tuples(about[key]) for key in _head_keys()})
+        shards = [{"folder": str(one["folder"]), **shard_about(one)} for one in about["shards"]]
+        if not shards:
+            raise ValueError("it is empty")
+        _check_head(head)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({error!r}): run prep again") from error
+    return head, shards
+
+
+def _check_head(head: StoreHead) -> None:
+    """Raises ValueError or TypeError where compiled code, which looks at nothing, could not rely on a head."""
+    _whole(head.bodies, 1, _MOST_BODIES)
+    _whole(head.frames, 1, _MOST_FRAMES)
+    for child, parent in head.layout.edges + head.layout.bones:
+        _whole(child, 0, head.layout.num_joints)
+        _whole(parent, 0, head.layout.num_joints)
+    if not all(isinstance(text, str) for text in (head.dataset, head.layout.name, *head.parts)):
+        raise ValueError("a name is no text")
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    """A whole number; `true`, 5.0 and "5" are none."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{value!r} is no whole number from {least} to {most}")
+    return value
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What `store.json` says.
+
+    Raises:
+        ValueError: there is no such file, it is no description of a store, or one of another version.
+    """
+    try:
+        about = json.loads(path.read_bytes())
+        version = about["version"]
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file: give a folder that `prep --format packed` wrote") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the description of a packed store: run prep again") from error
+    if version != VERSION:
+        raise ValueError(f"{path}: is of version {version}, this program reads {VERSION}: run prep again")
+    return about
+
+
+def shard_about(about: dict[str, Any]) -> dict[str, Any]:
+    """What is said of a shard's files, or KeyError, TypeError or ValueError where that makes no sense."""
+    files = {
+        name: {
+            "bytes": _whole(about["files"][name]["bytes"], 0, _MOST_BYTES),
+            "sha256": str(about["files"][name]["sha256"]),
+        }
+        for name in (FRAMES, CLIPS)
+    }
+    clips, frames = (_whole(about[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
+    return {"clips": clips, "frames": frames, "files": files}
+
+
+def read_clips(path: Path, clips: int, bodies: int) -> np.ndarray:
+    """The records in a shard's `clips.npy`; its header decides nothing, it is compared with the one that fits.
+
+    Raises:
+        ValueError: it is damaged, or of another form.
+        OSError: it cannot be read.
+    """
+    raw = path.read_bytes()
+    start = 10 + int.from_bytes(raw[8:10], "little")
+    # What the names take is all that is not known beforehand.
+    rest = clip_type(1, bodies).itemsize - 1
+    name_bytes = (len(raw) - start) // clips - rest if clips else 1
+    if 1 <= name_bytes <= _MOST_FRAMES:
+        kind = clip_type(name_bytes, bodies)
+        whole = len(raw) == start + clips * kind.itemsize
+        if whole and raw[:start].split() == _header_of(clips, kind).split():  # NumPy's versions differ in the blanks
+            return np.frombuffer(raw, kind, clips, start)
+    raise ValueError(f"{path}: not an index of {clips} clips of {bodies} bodies: run prep again")
+
+
+def _header_of(rows: int, kind: np.dtype) -> bytes:
+    about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, about)
+    return file.getvalue()
+
+
+def check_sizes(folder: Path, about: dict[str, Any]) -> None:
+    """Whether the files of a shard are there and of the size that they should have.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, file in about["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f"{path}: is missing: copy the whole folder again, or run prep again")
+        size = path.stat().st_size
+        if size != file["bytes"]:
+            raise ValueError(
+                f"{path}: has {size} bytes instead of {file['bytes']}: copy the folder again, or run prep again"
+            )
+
+
+def verify_shard(folder: Path, about: dict[str, Any]) -> None:
+    """Whether the files of a shard have their checksums.
+
+    Raises:
+        ValueError: one has not.
+    """
+    check_sizes(folder, about)
+    for name, file in about["files"].items():
+        if sha256(folder / name) != file["sha256"]:
+            raise ValueError(f"{folder / name}: its checksum is wrong: copy the folder again, or run prep again")
+
+
+def sha256(path: Path) -> str:
+    """A file's checksum."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,67 @@
+"""Pictures of clips and of a layer's graphs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exported import trained_looking
+from PIL import Image
+
+from agcn.model.layer_graphs import layer_graphs
+from agcn.plots import draw_clip, draw_graphs
+from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
+from native_prep.synth.make import joint_batch
+
+T = 12
+
+
+def clip_of(layout: Layout, persons: int = 2) -> np.ndarray:
+    return joint_batch(layout, 1, T, persons, seed=3, one_body_share=0.0)[0]
+
+
+@pytest.mark.parametrize("layout", (NTU, KINETICS, NW_UCLA))
+def test_a_clip(tmp_path: Path, layout: Layout) -> None:
+    clip = clip_of(layout)
+    draw_clip(tmp_path / "clip.png", clip, layout, frames=4)
+    draw_clip(tmp_path / "one.png", clip, layout, frames=1)
+    with Image.open(tmp_path / "clip.png") as image, Image.open(tmp_path / "one.png") as one:
+        assert image.width > 3 * one.width
+        assert len(np.unique(np.asarray(image.convert("L")))) > 10  # not an empty page
+    draw_clip(tmp_path / "clip.gif", clip[:, :5], layout)
+    with Image.open(tmp_path / "clip.gif") as film:
+        assert film.n_frames == 5
+    with pytest.raises(ValueError, match="nobody is in any frame"):
+        draw_clip(tmp_path / "none.png", np.zeros_like(clip), layout)
+    with pytest.raises(ValueError, match="clip of shape"):
+        draw_clip(tmp_path / "none.png", clip[0], layout)
+
+
+@pytest.mark.parametrize("variant", ("agcn", "aagcn"))
+@pytest.mark.parametrize("layer", (1, 5))
+def test_graphs_are_those_that_the_layer_uses(tmp_path: Path, variant: str, layer: int) -> None:
+    clip, model = clip_of(NTU), trained_looking(variant, NTU, 1)
+    seen: list[torch.Tensor] = []
+    conv = model.blocks[layer - 1].gcn1
+    conv.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        model(torch.from_numpy(clip)[None])
+        used = torch.stack(conv.graphs(seen[0]))[:, 0].numpy()  # (K, V, V) of the first body
+    graphs = layer_graphs(model, clip, layer)
+    total = graphs.learned + graphs.own + (graphs.fixed if variant == "agcn" else 0)
+    np.testing.assert_allclose(total, used, atol=1e-6)
+    draw_graphs(tmp_path / "graphs.png", graphs, NTU, clip[:, 0, :, 0])
+    with Image.open(tmp_path / "graphs.png") as image:
+        assert image.height > image.width and len(np.unique(np.asarray(image.convert("L")))) > 50
+
+
+def test_wrong_wishes(tmp_path: Path) -> None:
+    clip, model = clip_of(NTU), trained_looking("agcn", NTU, 1)
+    with pytest.raises(ValueError, match="layer 11: the model has 10"):
+        layer_graphs(model, clip, 11)
+    with pytest.raises(ValueError, match=r"give \(3, T, 25, 2\)"):
+        layer_graphs(model, clip[..., :1])
+    with pytest.raises(ValueError, match="is not adaptive"):
+        layer_graphs(trained_looking("agcn", NTU, 1, adaptive=False), clip)
+    with pytest.raises(ValueError, match="the skeleton has 20 joints"):
+        draw_graphs(tmp_path / "no.png", layer_graphs(model, clip), NW_UCLA, clip[:, 0, :, 0])

@@ -1,0 +1,125 @@
+"""Results for eyes: tables on a terminal of any width, JSON in pipes and where it is asked for."""
+
+import fcntl
+import io
+import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.terminal import duration, percent, show, size
+
+ROOT = Path(__file__).resolve().parents[2]
+STREAM = {
+    "epochs": 50, "top1": 0.93, "top5": 0.99, "best_top1": 0.9375, "checkpoint": "work_dir/x/agcn_joint/x-49-800.pt",
+    "clips_per_second": 123.456, "loss": 0.12345, "losses": [1.0], "stream": "joint", "device": "cpu", "amp": None,
+}  # fmt: skip
+BOTH = {"streams": {"joint": STREAM, "bone": {**STREAM, "top5": None}}}
+TESTED = {
+    "top1": 0.5, "top5": None, "clips": 9, "loss": 1.5, "scores": "w/s.pkl", "stream": "bone", "warnings": ["odd"],
+}  # fmt: skip
+FUSED = {"clips": 463, "joint_top1": 0.8251, "bone_top1": 0.8402, "top1": 0.8726, "top5": None, "alpha": 1.0}
+PREP = {
+    "dataset": "ntu60", "clips": 24000, "frames": 1234567, "bytes_read": 36_400_000, "seconds": 126.2, "bad_files": 2,
+    "ignored": 302, "empty": 1, "outputs": [],
+}  # fmt: skip
+EXPORT = {
+    "onnx": "gone/two_stream.onnx", "engines": [], "precision": "fp16", "parity": {"passed": True, "max_rel": 1.83e-7},
+    "passed": True, "manifest": "gone/manifest.json", "seconds": 9.0, "notes": ["no engines: none were asked for"],
+}  # fmt: skip
+TOP = [{"class": "drink water", "label": 0, "score": 0.98765}, {"class": "eat meal/snack", "label": 1, "score": 0.01}]
+PREDICTED = {
+    "clips": [{"clip": "a.skeleton", "top": TOP}, {"clip": "b.skeleton", "top": []}],
+    "runtime": "onnxruntime on cpu",
+}
+LIVE = {"frames": 9, "dropped": {"late": 1}, "x": 0.123456}
+BENCH = {
+    "passed": True, "failed": [], "rates": {"prep": {"packed": 1.2e9}}, "ratios": {"prep": {"packed": 750.0}},
+    "left_out": {}, "outputs": ["o/report.md", "o/results.json"], "seconds": 3700.0,
+}  # fmt: skip
+
+
+def shown(command: str, result: dict, width: int = 100) -> str:
+    out = io.StringIO()
+    show(command, result, console=Console(file=out, width=width, highlight=False))
+    return out.getvalue()
+
+
+def test_numbers() -> None:
+    assert [percent(share) for share in (0.9375, 1.0, None)] == ["93.75 %", "100.00 %", "-"]
+    times = [duration(seconds) for seconds in (0.04, 9.94, 9.96, 59.4, 126.2, 3600.0, 7500)]
+    assert times == ["0.0 s", "9.9 s", "10 s", "59 s", "2 min 6 s", "1 h 0 min", "2 h 5 min"]
+    sizes = [size(count) for count in (12, 1500, 36_400_000, 2_970_000_000)]
+    assert sizes == ["12 bytes", "1.5 kB", "36.4 MB", "2.97 GB"]
+
+
+WORDS = {
+    "prep": (PREP, ["24,000 of 1,234,567 frames", "302 on the list", "36.4 MB in 2 min 6 s", "cli.py train --amp"]),
+    "train": (STREAM, ["joint  best 93.75 %, last 93.00 %, top-5 99.00 %", "agcn_joint/best.pt", "cli.py fuse-eval"]),
+    "train both": (BOTH, ["joint  best 93.75 %", "bone   best 93.75 %, last 93.00 %", "cli.py export-trt"]),
+    "test": (TESTED, ["bone     50.00 % of 9 clips, loss 1.5000", "w/s.pkl", "warning  odd", "cli.py fuse-eval"]),
+    "fuse-eval": (FUSED, ["joint  82.51 %", "fused  87.26 % of 463 clips (alpha 1)", "cli.py bench"]),
+    "export-trt": (EXPORT, ["met: 1.8e-07 of the largest score", "onnx, is gone", "fuse-eval --engine gone"]),
+    "predict": (PREDICTED, [" 98.77 %  drink water", "  1.00 %  eat meal/snack", "nobody is in it", "onnxruntime on"]),
+    "predict live": (LIVE, ["frames         9", "dropped: late  1", "0.1235"]),
+    "bench": (BENCH, ["prep: packed  1.2e+09 (750 times the plain way)", "o/report.md", "1 h 1 min"]),
+    "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_tables(name: str) -> None:
+    command, (result, words) = name.split()[0], WORDS[name]
+    for width in (60, 80, 120):
+        text = shown(command, result, width)
+        assert "{" not in text and max(map(len, text.splitlines())) <= width
+    assert all(word in text for word in words), text
+    narrow = shown(command, result, 40)  # values stay whole, whatever the terminal does with their lines
+    assert all(": " in line or line.startswith("  ") for line in narrow.splitlines())
+
+
+def test_the_next_command_is_for_the_same_data() -> None:
+    out = io.StringIO()
+    show("train", BOTH, " --dataset kinetics", Console(file=out, width=100))
+    show("fuse-eval", FUSED, " --dataset kinetics", Console(file=out, width=100))
+    assert "python cli.py export-trt --dataset kinetics" in out.getvalue() and "bench --dataset" not in out.getvalue()
+    assert "train --amp --dataset kinetics" in shown("prep", {**PREP, "dataset": "kinetics"})
+
+
+def on_terminal(folder: Path, columns: int, *words: str, **environment: str) -> str:
+    """What a command prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", **environment}
+    environment.pop("COLUMNS", None)
+    command = [sys.executable, str(ROOT / "cli.py"), *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    chunks = []
+    try:
+        while chunk := os.read(ours, 4096):
+            chunks.append(chunk)
+    except OSError:  # the other end is closed
+        pass
+    assert process.wait() == 0
+    os.close(ours)
+    return b"".join(chunks).decode().replace("\r\n", "\n")
+
+
+def test_on_a_terminal(tmp_path: Path) -> None:
+    words = ("--clips", "2", "--frames", "8")
+    for columns in (80, 120):
+        told = on_terminal(tmp_path, columns, "synth", "ntu60", "--out", f"raw{columns}", *words, NO_COLOR="1")
+        assert f"written  raw{columns}" in told and "next     python cli.py prep ntu60" in told
+        assert "\x1b" not in told and "{" not in told
+    narrow = on_terminal(tmp_path, 40, "synth", "ntu60", "--out", "narrow", *words, NO_COLOR="1")
+    assert "written: narrow\n" in narrow and "next: python cli.py prep ntu60\n" in narrow
+    line = on_terminal(tmp_path, 80, "synth", "ntu60", "--out", "json", *words, "--json").splitlines()[-1]
+    assert json.loads(line)["command"] == "synth"

@@ -1,0 +1,315 @@
+"""The CUDA driver gives the CPU's reports and numbers: on a GPU where there is one, else in Numba's simulator.
+
+`python3 -m pytest tests/kernels/test_cuda.py` runs all of it on the GPU of the machine; without one, the first test
+starts this file again with NUMBA_ENABLE_CUDASIM=1, and the others are skipped.
+"""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from mutations import mutated
+from prep_files import unpack, write_kinetics_folder, write_nw_ucla_folder
+
+from native_prep.cpu import reader as cpu
+from native_prep.cpu.reader import CODE
+from native_prep.datasets.catalog import get_dataset
+from native_prep.kernels import status
+from native_prep.skeletons.streams import STREAMS
+
+ROOT = Path(__file__).resolve().parents[2]
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+
+
+def _gpu() -> bool:
+    from native_prep.cuda.target import check_device
+
+    try:
+        check_device()
+    except ValueError:
+        return False
+    return True
+
+
+GPU = not SIMULATED and _gpu()
+on_device = pytest.mark.skipif(not (SIMULATED or GPU), reason="runs in the simulator, or on a GPU")
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # plain Python's words overflow
+
+T = 6
+ALLOWED = 1e-6
+JOINT = "{:.4g} {:.4g} {:.4g} 1 2 3 4 5 6 7 8 2"
+
+
+def body(rng: np.random.Generator, still: float = 0.0) -> list[str]:
+    points = rng.normal((0.2, 0.1, 3.5), 0.3, (25, 3))
+    return [JOINT.format(*point) if not still else JOINT.format(0, 0, 0) for point in points]
+
+
+def text_of(frames: list[list[list[str]]], end: str = "\n") -> str:
+    lines = [str(len(frames))]
+    for bodies in frames:
+        lines.append(str(len(bodies)))
+        for one in bodies:
+            lines += ["72057594037931101 0 1 1 1 1 0 0.02 0.05 2", str(len(one)), *one]
+    return end.join(lines) + end
+
+
+def good_texts() -> dict[str, str]:
+    """Every way in which bodies come and go."""
+    rng = np.random.default_rng(5)
+    a, b, c, d, e = ([body(rng) for _ in range(T)] for _ in range(5))
+    zero = body(rng, still=1)
+    return {
+        "one": text_of([[a[0]], [a[1]], [a[2]]]),
+        "two": text_of([[a[0], b[0]], [a[1], b[1]]], end="\r\n"),
+        "full": text_of([[a[frame]] for frame in range(T)]),
+        "late start": text_of([[], [zero], [a[0]], [], [a[1]]]),
+        "gap and early end": text_of([[a[0]], [], [a[1]], [zero], []]),
+        "two periods": text_of([[a[0], b[0]], [a[1], b[1]], [a[2]]]),
+        "second one enters": text_of([[a[0]], [a[1], b[0]], [a[2], b[1]]]),
+        "five bodies": text_of([[a[0], b[0], c[0], d[0], e[0]], [a[1], b[1], c[1], d[1]]]),
+        "nobody": text_of([[], []]),
+        "zeros": text_of([[zero], [zero, zero]]),
+        "a zero joint": text_of([[[*a[0][:7], zero[0], *a[0][8:]]]]),
+        "exponents": text_of([[[*a[0][:24], "1.5E-3 -2e+0 +.35E1\t1 2 3 4 5 6 7E-9 nan 2 "]]]),
+        "no line end": text_of([[a[0]]])[:-1] + "\r\n\n \t\n",
+        "many digits": text_of(
+            [[[*a[0][:24], "0.1234567890123456789012 12345678901234567890e-19 3 1 2 3 4 5 6 7 8 9"]]]
+        ),
+    }
+
+
+def odd_texts() -> dict[str, tuple[str, int]]:
+    """What the GPU leaves to the CPU, and the status that comes of it."""
+    rng = np.random.default_rng(6)
+    good = body(rng)
+    whole = text_of([[good], [good]])
+
+    def line(text: str) -> str:
+        return text_of([[[*good[:3], text, *good[4:]]]])
+
+    return {
+        "empty": ("", status.EMPTY),
+        "cut": (whole[: len(whole) // 2], status.ENDS_EARLY),
+        "cut between frames": ("\n".join(whole.split("\n")[:29]) + "\n", status.ENDS_EARLY),
+        "no count": ("x\n" + whole, status.NOT_A_COUNT),
+        "no count of bodies": (whole.replace("\n1\n", "\n1 1\n", 1), status.NOT_A_COUNT),
+        "no frames": ("0\n", status.NO_FRAMES),
+        "too many frames": (text_of([[]] * (T + 1)), status.TOO_MANY_FRAMES),
+        "a body's line": (whole.replace(" 0.05 2\n", " 2\n", 1), status.BODY_FIELDS),
+        "joints": (text_of([[good[:20]]]), status.JOINT_COUNT),
+        "eleven numbers": (line("1 2 3 4 5 6 7 8 9 10 11"), status.JOINT_FIELDS),
+        "a word": (line("1 2 x 4 5 6 7 8 9 10 11 12"), status.NOT_A_NUMBER),
+        "a word behind": (line("1 2 3 4 5 6 7 8 9 1e 11 12"), status.NOT_A_NUMBER),
+        "far away": (line("1 2 1e7 4 5 6 7 8 9 10 11 12"), status.OUT_OF_RANGE),
+        "goes on": (whole + "1\n", status.TRAILING),
+        "binary": ("\x00\x01\n" * 40, status.NOT_A_COUNT),
+        "undecided": (line("4.9e-324 2 3 4 5 6 7 8 9 10 11 12"), status.OK),
+        "equal bodies": (text_of([[good, good], [good, good]]), status.OK),
+    }
+
+
+def write(folder: Path, texts: dict[str, str]) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_bytes(text.encode())
+    return [str(folder / name) for name in texts]
+
+
+def readers(dataset: str, files: int, streams=STREAMS, frames: int = T):
+    """Both readers, and the list of files that the second leaves to the CPU."""
+    from native_prep.cuda import reader as cuda_driver
+
+    found = get_dataset(dataset)
+    ours = cuda_driver.Reader(found, streams, frames, files)
+    left: list[str] = []
+    run = ours._cpu.run
+    ours._cpu.run = lambda paths: (left.extend(paths), run(paths))[1]
+    return cpu.Reader(found, streams, frames, files), ours, left
+
+
+def check(plain, ours, paths: list[str]) -> np.ndarray:
+    expected, reports = plain.run(paths), ours.run(paths)
+    assert np.array_equal(reports, expected), [paths[place] for place in np.flatnonzero((reports != expected).any(1))]
+    good = reports[:, CODE] == status.OK
+    assert np.abs(plain.rows[: len(paths)][good] - ours.rows[: len(paths)][good]).max(initial=0) <= ALLOWED
+    return reports
+
+
+@pytest.mark.skipif(SIMULATED or GPU, reason="the others run themselves")
+def test_in_the_simulator():
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(Path(__file__).resolve())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
+
+
+@on_device
+def test_good_files(tmp_path):
+    paths = write(tmp_path, good_texts())
+    plain, ours, left = readers("ntu60", len(paths))
+    reports = check(plain, ours, paths)
+    assert (reports[:, CODE] == status.OK).all()
+    assert not left
+
+
+@on_device
+def test_left_on_the_device(tmp_path):
+    odd, code = odd_texts()["equal bodies"]
+    assert code == status.OK
+    paths = write(tmp_path, {"two": good_texts()["two"], "odd": odd})
+    _, ours, left = readers("ntu60", 3, ("joint_motion",))
+    reports, rows = ours.run_on_device(paths)
+    assert left == paths[1:]
+    assert SIMULATED or rows.__cuda_array_interface__["shape"] == (2, 1, 3, T, 25, 2)
+    rows = rows.copy_to_host()
+    assert np.array_equal(reports, ours.run(paths))
+    assert np.array_equal(rows, ours.rows[:2]) and rows.any()
+
+
+@on_device
+def test_odd_files(tmp_path):
+    texts = odd_texts()
+    paths = [*write(tmp_path, {name: text for name, (text, _) in texts.items()}), str(tmp_path / "missing")]
+    codes = [*(code for _, code in texts.values()), status.UNREADABLE]
+    plain, ours, left = readers("ntu60", len(paths), ("bone", "joint_motion"))
+    assert check(plain, ours, paths)[:, CODE].tolist() == codes
+    assert left == paths[:-1]  # all that could be read
+
+
+@on_device
+def test_batches(tmp_path, monkeypatch):
+    """Files that find no room wait for the next batch, of which two take turns; one file fills a batch."""
+    from native_prep.cuda import batches as cuda_batches
+
+    texts = {name: text for name, text in good_texts().items() if name in ("one", "two", "nobody", "five bodies")}
+    paths = write(tmp_path, texts)
+    monkeypatch.setattr(cuda_batches, "TEXT_BYTES", max(map(len, texts.values())) + 72 & -8)
+    plain, ours, left = readers("ntu60", len(paths), ("joint",))
+    check(plain, ours, paths)
+    assert not left
+
+
+@on_device
+def test_many_short_lines(tmp_path, monkeypatch):
+    """Where there are more lines than room for their starts, the CPU reads the batch."""
+    from native_prep.cuda import batches as cuda_batches
+
+    monkeypatch.setattr(cuda_batches, "TEXT_BYTES", 4096)
+    paths = write(tmp_path, {"feeds": "\n" * 3000})
+    plain, ours, left = readers("ntu60", 2, ("joint",))
+    check(plain, ours, paths)
+    assert left == paths
+
+
+@on_device
+def test_mutations(tmp_path):
+    rng = random.Random(11)
+    texts = [text.encode() for name, text in good_texts().items() if name in ("one", "two", "no line end")]
+    paths = []
+    for number in range(2000 if GPU else 16):
+        text = bytearray(rng.choice(texts))
+        if number % 2:
+            text = mutated(bytes(text), rng)
+        else:  # another digit, or something odd in its place
+            digits = [place for place, byte in enumerate(text) if 48 <= byte <= 57]
+            text[rng.choice(digits)] = rng.choice(b"0123456789.e")
+        paths.append(str(tmp_path / str(number)))
+        Path(paths[-1]).write_bytes(text)
+    plain, ours, left = readers("ntu60", len(paths), ("joint",))
+    reports = check(plain, ours, paths)
+    assert len(left) < len(paths) and (reports[:, CODE] != status.OK).any()
+
+
+@on_device
+@pytest.mark.parametrize("dataset", ("kinetics", "nw-ucla"))
+def test_json(tmp_path, dataset):
+    folder = write_kinetics_folder(tmp_path) if dataset == "kinetics" else write_nw_ucla_folder(tmp_path)
+    paths = sorted(str(path) for path in folder.rglob("*.json") if "label" not in path.name)
+    Path(paths[0]).write_text('{"data": [')
+    plain, ours, _ = readers(dataset, len(paths), frames=9)
+    codes = check(plain, ours, paths)[:, CODE]
+    assert codes[0] != status.OK and not codes[1:].any()
+
+
+@on_device
+def test_prepare(tmp_path):
+    from native_prep.pipeline.prepare import prepare
+
+    folder = tmp_path / "raw"
+    named = {
+        f"S001C00{1 + place}P001R001A001.skeleton": good_texts()[name] for place, name in enumerate(("one", "two"))
+    }
+    write(folder, named)
+    results = {}
+    for device in ("cpu", "cuda"):
+        results[device] = prepare("ntu60", folder, tmp_path / device, streams=("joint",), max_frames=T, device=device)
+        results[device].pop("seconds")
+        results[device]["outputs"] = [Path(path).relative_to(tmp_path / device) for path in results[device]["outputs"]]
+    assert results["cpu"] == results["cuda"]
+    for name in results["cpu"]["outputs"]:
+        if name.suffix == ".npy":
+            one, other = np.load(tmp_path / "cpu" / name), np.load(tmp_path / "cuda" / name)
+            assert one.shape == other.shape
+            assert np.abs(one - other).max(initial=0) <= ALLOWED
+
+
+@on_device
+def test_bench(tmp_path):
+    from bench.part import Part
+    from bench.prep.on_gpu import READER, TEXT, add_cuda
+
+    paths = [Path(path) for path in write(tmp_path, {"one": good_texts()["one"]})]
+    part = Part("prep", {})
+    add_cuda(part, paths, runs=1, seconds=0.0, count=2, frames=T)
+    assert part.passed and len(part.checks) == 2 and not part.left_out
+    assert {rate.name for rate in part.rates if rate.unit == "clips/s"} >= {READER, TEXT}
+    assert all(rate.rate > 0 for rate in part.rates)
+
+
+@pytest.mark.skipif(not GPU, reason="whole recordings are for a GPU")
+@pytest.mark.parametrize("archive", ("data/ntu.tar.xz", "golden/ntu_synthetic.tar.xz"))
+def test_recordings(shared, tmp_path, archive):
+    paths = sorted(str(path) for path in unpack(shared / archive, tmp_path).rglob("*.skeleton"))
+    plain, ours, _ = readers("ntu60", len(paths), frames=300)
+    check(plain, ours, paths)
+
+
+@pytest.mark.skipif(SIMULATED or GPU, reason="there is a GPU")
+def test_without_a_gpu(tmp_path):
+    write(tmp_path, {"S001C001P001R001A001.skeleton": good_texts()["one"]})
+    command = [sys.executable, str(ROOT / "cli.py"), "prep", "--device", "cuda", "--data-path", str(tmp_path)]
+    command += ["--out-folder", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: device cuda: ") and done.stderr.endswith(" use --device cpu\n")
+    assert done.stderr.count("\n") == 1 and not done.stdout and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(SIMULATED or GPU, reason="there is a GPU")
+def test_bench_says_what_it_leaves_out():
+    from bench.part import Part
+    from bench.prep.on_gpu import add_cuda
+
+    part = Part("prep", {})
+    add_cuda(part, [], runs=1, seconds=0.0)
+    assert "device cuda: " in part.left_out["prep on a GPU"]
+
+
+@pytest.mark.skipif(SIMULATED, reason="the simulator is part of Numba")
+def test_numba_cuda_that_does_not_fit_numpy(monkeypatch):
+    from native_prep.cuda import target
+
+    def broken(name: str) -> None:
+        raise AttributeError("module 'numpy' has no attribute 'row_stack'")
+
+    monkeypatch.setattr(target, "find_spec", lambda name: object())
+    monkeypatch.setattr(target, "import_module", broken)
+    with pytest.raises(ValueError, match=r"does not work with NumPy .*row_stack.*numpy<2\.5"):
+        target.check_device()

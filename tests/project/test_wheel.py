@@ -1,0 +1,64 @@
+"""The wheel, installed away from its sources, does everything from an empty folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_NAME = "two-stream-agcn"
+_LEFT_HERE = (".*", "__pycache__", "*.egg-info", "build", "data", "work_dir", "tests", "engines", "*_out")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel's content, built from a copy: building leaves files beside the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*_LEFT_HERE))
+    pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    for command in (
+        (*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "sources"),
+        (*pip, "install", "--no-deps", "--no-index", "--find-links", folder, "--target", folder / "site", _NAME),
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return folder / "site"
+
+
+def test_one_version_number(site: Path, tmp_path: Path) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for command in ((ROOT / "cli.py",), (site / "cli.py",), (site / "bin" / _NAME,)):
+        done = subprocess.run(
+            (sys.executable, *command, "--version"), capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert done.stdout == f"{version}\n", done.stderr
+
+
+def test_the_five_commands_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "2"}
+
+    def run(*arguments: str) -> dict[str, Any]:
+        command = (sys.executable, str(site / "bin" / _NAME), *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, (arguments, done.stderr[-2000:])
+        return json.loads(done.stdout.splitlines()[-1])
+
+    where = "import cli, agcn.config; print(cli.__file__, agcn.config.__file__)"
+    done = subprocess.run((sys.executable, "-c", where), capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert done.stdout.split() == [str(site / "cli.py"), str(site / "agcn" / "config.py")]
+    raw = "data/nturgbd_raw/nturgb+d_skeletons"
+    run("synth", "ntu60", "--out", raw, "--clips", "24", "--classes", "3", "--frames", "20")
+    assert run("prep", "--max-frames", "32")["clips"] == 24
+    trained = run("train", "--amp", "--set", "num_epoch=1", "batch_size=4", "test_batch_size=4")
+    assert set(trained["streams"]) == {"joint", "bone"}
+    assert run("export-trt", "--target", "none")["onnx"] == "engines/ntu/xsub/two_stream.onnx"
+    assert 0 <= run("fuse-eval")["top1"] <= 1
+    assert run("bench", "gpu", "--device", "cpu", "--only", "machine")["passed"]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "work_dir", "engines", "bench_out"}
