@@ -6,7 +6,8 @@ opened and read by the C library, called from compiled code.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -103,47 +104,72 @@ def _put(clip, made, lengths, sinks, index):
         at[0] = pack(borrowed(clip), lengths, borrowed(frames), at[0])
 
 
-@entry
-def _run_ntu(paths, reports, text, raw, clip, lengths, sinks):
-    bodies, body, room, joints, periods = raw
-    for index in range(paths.shape[0]):
-        size = load_file(paths[index], text, reports[index])
-        if size < 0:
-            continue
-        result = parse_skeleton(text[: size + SLACK], size, bodies, body)
-        if note(reports[index], text, result[:4]) and clip.size > 0:
-            made = normalise_ntu(bodies, result[4], result[2], clip, joints, room, periods)
-            if lengths.shape[1] > 0:
-                periods_kept(periods, clip.shape[1], lengths[index])
-            _put(clip, made, lengths[index], sinks, index)
+def file_loop(visit: Callable[..., None]) -> Any:
+    """The compiled loop over files, compiled (paths, reports, text, given): the one loop of all readers.
+
+    Args:
+        visit: compiled (text, size, index, report, given): makes something of a file's text.
+    """
+
+    @scalar
+    def each_file(paths, reports, text, given):
+        for index in range(paths.shape[0]):
+            size = load_file(paths[index], text, reports[index])
+            if size >= 0:
+                visit(text[: size + SLACK], size, index, reports[index], given)
+
+    return each_file
+
+
+@scalar
+def _ntu_file(text, size, index, report, given):
+    (bodies, body, room, joints, periods), clip, lengths, sinks = given
+    result = parse_skeleton(text, size, bodies, body)
+    if note(report, text, result[:4]) and clip.size > 0:
+        made = normalise_ntu(bodies, result[4], result[2], clip, joints, room, periods)
+        if lengths.shape[1] > 0:
+            periods_kept(periods, clip.shape[1], lengths[index])
+        _put(clip, made, lengths[index], sinks, index)
+
+
+@scalar
+def _kinetics_file(text, size, index, report, given):
+    (points, people, poses, scores, bits), clip, lengths, sinks = given
+    if note(report, text, parse_kinetics(text, size, points, people, poses, scores)) and clip.size > 0:
+        normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
+        bits_kept(borrowed(bits), clip.shape[1], lengths[index])
+        _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+@scalar
+def _nw_ucla_file(text, size, index, report, given):
+    (points, classes, bits), clip, lengths, sinks = given
+    result = parse_nw_ucla(text, size, points, classes)
+    if note(report, text, result) and clip.size > 0:
+        normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
+        bits_kept(borrowed(bits), result[2], lengths[index])
+        _put(clip, clip.shape[1], lengths[index], sinks, index)
+
+
+_each_ntu, _each_kinetics, _each_nw_ucla = map(file_loop, (_ntu_file, _kinetics_file, _nw_ucla_file))
 
 
 @entry
-def _run_kinetics(paths, reports, text, raw, clip, bits, lengths, sinks):
-    points, people, poses, scores = raw
-    for index in range(paths.shape[0]):
-        size = load_file(paths[index], text, reports[index])
-        if size < 0:
-            continue
-        result = parse_kinetics(text[: size + SLACK], size, points, people, poses, scores)
-        if note(reports[index], text, result) and clip.size > 0:
-            normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
-            bits_kept(borrowed(bits), clip.shape[1], lengths[index])
-            _put(clip, clip.shape[1], lengths[index], sinks, index)
+def _read_ntu(paths, reports, text, given):
+    _each_ntu(paths, reports, text, given)
 
 
 @entry
-def _run_nw_ucla(paths, reports, text, raw, clip, bits, lengths, sinks):
-    points, classes = raw
-    for index in range(paths.shape[0]):
-        size = load_file(paths[index], text, reports[index])
-        if size < 0:
-            continue
-        result = parse_nw_ucla(text[: size + SLACK], size, points, classes)
-        if note(reports[index], text, result) and clip.size > 0:
-            normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
-            bits_kept(borrowed(bits), result[2], lengths[index])
-            _put(clip, clip.shape[1], lengths[index], sinks, index)
+def _read_kinetics(paths, reports, text, given):
+    _each_kinetics(paths, reports, text, given)
+
+
+@entry
+def _read_nw_ucla(paths, reports, text, given):
+    _each_nw_ucla(paths, reports, text, given)
+
+
+_READ = {"ntu": _read_ntu, "kinetics": _read_kinetics, "nw-ucla": _read_nw_ucla}
 
 
 def path_table(paths: list[str]) -> np.ndarray:
@@ -184,21 +210,22 @@ class Reader:
         flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
         spare = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
         self._at = np.zeros(1, np.int64)
-        self._sinks = (np.array(layout.bone_parents), places, flat, spare, self.packed, self._at)
-        self._make_raw(frames)
+        sinks = (np.array(layout.bone_parents), places, flat, spare, self.packed, self._at)
+        self._given = (self._raw(frames), self._clip, self.lengths, sinks)
 
-    def _make_raw(self, frames: int) -> None:
+    def _raw(self, frames: int) -> tuple[Any, ...]:
+        """Room for what a file holds, and what else its kind of reader wants."""
         layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
             turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
             room = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
             bodies = np.empty((frames, MAX_BODIES, joints, 3))
-            self._ntu = (bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64))
-        elif layout.name == "kinetics":
+            return bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64)
+        bits = self._clip.view(np.int32)
+        if layout.name == "kinetics":
             points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
-            self._kinetics = (points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)))
-        else:
-            self._nw_ucla = (np.empty((frames, joints, 3)), self.dataset.num_class)
+            return points, people, np.empty((MAX_PEOPLE, 2 * joints)), np.empty((MAX_PEOPLE, joints)), bits
+        return np.empty((frames, joints, 3)), self.dataset.num_class, bits
 
     def run(self, paths: list[str]) -> np.ndarray:
         """Prepares files; whatever the bytes, it raises nothing.
@@ -211,16 +238,7 @@ class Reader:
         reports = np.zeros((len(paths), 7), np.int64)
         self._at[0] = 0
         self.lengths[:] = 0
-        after = (self.lengths, self._sinks)
-        kind = self.dataset.layout.name
-        if kind == "ntu":
-            _run_ntu(table, reports, self._text, self._ntu, self._clip, *after)
-        elif kind == "kinetics":
-            bits = self._clip.view(np.int32)
-            _run_kinetics(table, reports, self._text, self._kinetics, self._clip, bits, *after)
-        else:
-            bits = self._clip.view(np.int32)
-            _run_nw_ucla(table, reports, self._text, self._nw_ucla, self._clip, bits, *after)
+        _READ[self.dataset.layout.name](table, reports, self._text, self._given)
         return reports
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.cpu.reader import CODE, FIRST, FRAMES, LABEL, MAX_BYTES, SECOND, load_file, note
+from native_prep.cpu.reader import CODE, FIRST, FRAMES, LABEL, MAX_BYTES, SECOND, file_loop, load_file, note
 from native_prep.cuda import clip_kernels, text_kernels
 from native_prep.cuda.target import BLOCKS, THREADS, cuda
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, entry
+from native_prep.kernels.jit import borrowed, entry, scalar
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.kernels.nw_ucla_json import parse_nw_ucla
 from native_prep.kernels.skeleton_text import MAX_BODIES
@@ -62,24 +62,31 @@ def _read_texts(paths, reports, text, begins, ends):
     return paths.shape[0], at
 
 
-@entry
-def _read_kinetics(paths, reports, text, points, people, poses, scores):
-    for index in range(paths.shape[0]):
-        size = load_file(paths[index], text, reports[index])
-        if size >= 0:
-            there = people[index]
-            there[:] = 0
-            result = parse_kinetics(text[: size + SLACK], size, borrowed(points)[index], there, poses, scores)
-            note(reports[index], text, result)
+@scalar
+def _kinetics_file(text, size, index, report, given):
+    points, people, poses, scores = given
+    there = people[index]
+    there[:] = 0
+    note(report, text, parse_kinetics(text, size, borrowed(points)[index], there, poses, scores))
+
+
+@scalar
+def _nw_ucla_file(text, size, index, report, given):
+    points, classes = given
+    note(report, text, parse_nw_ucla(text, size, borrowed(points)[index], classes))
+
+
+_each_kinetics, _each_nw_ucla = file_loop(_kinetics_file), file_loop(_nw_ucla_file)
 
 
 @entry
-def _read_nw_ucla(paths, reports, text, points, classes):
-    for index in range(paths.shape[0]):
-        size = load_file(paths[index], text, reports[index])
-        if size >= 0:
-            result = parse_nw_ucla(text[: size + SLACK], size, borrowed(points)[index], classes)
-            note(reports[index], text, result)
+def _read_kinetics(paths, reports, text, given):
+    _each_kinetics(paths, reports, text, given)
+
+
+@entry
+def _read_nw_ucla(paths, reports, text, given):
+    _each_nw_ucla(paths, reports, text, given)
 
 
 class _Batch:
@@ -221,7 +228,7 @@ class KineticsBatch(_Batch):
     def read(self, table: np.ndarray, reports: np.ndarray) -> int:
         """See `_Batch.read`."""
         count = min(len(table), self.files)
-        _read_kinetics(table[:count], reports, self._text, self._points, self._people, *self._room)
+        _read_kinetics(table[:count], reports, self._text, (self._points, self._people, *self._room))
         return count
 
     def _make_clips(self, count: int) -> None:
@@ -246,7 +253,7 @@ class NwUclaBatch(_Batch):
     def read(self, table: np.ndarray, reports: np.ndarray) -> int:
         """See `_Batch.read`."""
         count = min(len(table), self.files)
-        _read_nw_ucla(table[:count], reports, self._text, self._points, self.dataset.num_class)
+        _read_nw_ucla(table[:count], reports, self._text, (self._points, self.dataset.num_class))
         self._lengths[:count] = reports[:count, FRAMES]
         return count
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
@@ -89,17 +90,35 @@ def inlined(function: Callable[..., Any]) -> Any:
     return _compiled(function, forceinline=True)
 
 
+def spliced(function: Callable[..., Any]) -> Any:
+    """A function whose code stands in its caller's before types are inferred: no call, and no compilation of its own.
+
+    For what takes other functions apart, as loops around what is done in them. On a CPU alone.
+    """
+    return _compiled(function, inline="always")
+
+
 def _borrowed(typing_context: Any, array: Any) -> Any:
-    """The same array without its count of references; the caller must hold the array itself meanwhile.
+    """The same array, or tuple of arrays, without its count of references; the caller must hold the array meanwhile.
 
     Counting takes two locked instructions wherever a function gets an array: as long as reading a number.
     """
 
-    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, values[0])
+    def without_count(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+        if isinstance(kind, types.BaseTuple):
+            for place, inside in enumerate(kind):
+                part = without_count(context, builder, inside, builder.extract_value(value, place))
+                value = builder.insert_value(value, part, place)
+            return value
+        if not isinstance(kind, types.Array):
+            return value
+        view = context.make_array(kind)(context, builder, value)
         view.meminfo = view.meminfo.type(None)
         view.parent = view.parent.type(None)
         return view._getvalue()
+
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return without_count(context, builder, signature.args[0], values[0])
 
     return array(array), build
 

@@ -6,6 +6,9 @@ to be found. Nesting is limited to 64 levels, one bit of a word each, so nothing
 Every function takes uint8 `text` with `words.SLACK` line feeds behind its `end` and returns a status and an index.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from native_prep.kernels import status
@@ -198,6 +201,60 @@ def opens(text, at, end, bracket):
     return status.OK, at + 1
 
 
+def object_reader(on_key: Callable[..., Any]) -> Any:
+    """The compiled loop over the keys of an object, in whatever order they stand.
+
+    Args:
+        on_key: compiled (text, at, end, start, stop, target, found) -> (status, index behind the value, number that
+            goes with a bad status): reads the value at `at`, whose key is the text from `start` to `stop`.
+
+    Returns:
+        Compiled (text, at, end, target, found) -> (status, index behind the object, number that goes with a bad
+        status). `target` and `found`, arrays to fill and what was found so far, are handed on.
+    """
+
+    @inlined
+    def read_object(text, at, end, target, found):
+        code, at = opens(text, at, end, _OPEN_OBJECT)
+        first, number = True, 0
+        while code == status.OK:
+            code, start, stop, at = next_key(text, at, end, first)
+            first = False
+            if code != status.OK or start < 0:
+                return code, at, 0
+            code, at, number = on_key(text, at, end, start, stop, target, found)
+        return code, at, number
+
+    return read_object
+
+
+def list_reader(on_item: Callable[..., Any]) -> Any:
+    """The compiled loop over the items of a list; see `object_reader`.
+
+    Args:
+        on_item: compiled (text, at, end, count, target, found), like `on_key`; `count` items stand before this one.
+
+    Returns:
+        Compiled, like that of `object_reader`; the number of a good list is how many items it has.
+    """
+
+    @inlined
+    def read_list(text, at, end, target, found):
+        code, at = opens(text, at, end, _OPEN_LIST)
+        count, more = 0, code == status.OK
+        while more:
+            code, more, at = next_item(text, at, end, count == 0)
+            number = 0
+            if more:
+                code, at, number = on_item(text, at, end, count, target, found)
+                count += 1
+            if code != status.OK:
+                return code, at, number
+        return code, at, count
+
+    return read_list
+
+
 @scalar
 def _plain_end(text, at, end):
     """(status, index behind) of a value that holds no others."""
@@ -294,13 +351,11 @@ def number_list(text, at, end, values):
 
 
 @scalar
-def finish(text, at, end, code, frames, label):
+def finish(text, at, end, frames, label):
     """(status, where, frames, label) behind the one value of a file, or what is wrong with all of it.
 
     A label of -1 means that the file has none: one's own recordings need none to be recognised.
     """
-    if code != status.OK:
-        return code, at, 0, 0
     at = skip_space(text, at, end)
     if at != end:
         return status.JSON_TRAILING, at, 0, 0

@@ -7,15 +7,14 @@
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, scalar
+from native_prep.kernels.jit import borrowed, scalar, spliced
 from native_prep.kernels.json_text import (
     LIMIT,
     finish,
     is_word,
-    next_item,
-    next_key,
+    list_reader,
     number_list,
-    opens,
+    object_reader,
     skip_space,
     skip_value,
     whole_number,
@@ -24,106 +23,101 @@ from native_prep.kernels.json_text import (
 
 # Shares of the picture and scores are from 0 to 1, real ones up to 1.4; pixels and per cent are beyond this.
 LARGEST = 3
-
-
 MAX_PEOPLE = 5  # 2s-AGCN's num_person_in: later people of a frame are passed over
-
-
-_LIST, _OBJECT = 91, 123
-
-
 _DATA, _LABEL_INDEX, _FRAME_INDEX = word("data"), word("label_index"), word("frame_index")
-
-
 _SKELETON, _POSE, _SCORE = word("skeleton"), word("pose"), word("score")
+# What is found of the clip, of a frame and of a person, -1 for nothing yet.
+_FRAMES, _LABEL, _FRAME, _PEOPLE, _POSE_SIZE, _SCORE_SIZE = range(6)
+
+
+@spliced
+def _person_key(text, at, end, start, stop, target, found):
+    pose, score = target
+    number = 0
+    if is_word(text, start, stop, _POSE):
+        code, at, number = number_list(text, at, end, pose)
+        found[_POSE_SIZE] = number
+    elif is_word(text, start, stop, _SCORE):
+        code, at, number = number_list(text, at, end, score)
+        found[_SCORE_SIZE] = number
+    else:
+        code, at = skip_value(text, at, end)
+    return code, at, number
+
+
+_read_person = object_reader(_person_key)
 
 
 @scalar
-def _person(text, at, end, pose, score):
-    """(status, index, first) of one object with a pose (2V numbers) and scores (V)."""
-    text, pose, score = borrowed(text), borrowed(pose), borrowed(score)
-    code, at = opens(text, at, end, _OBJECT)
-    poses, scores = -1, -1
-    first = True
-    while code == status.OK:
-        code, start, stop, at = next_key(text, at, end, first)
-        first = False
-        if code != status.OK:
-            return code, at, 0
-        if start < 0:
-            break
-        count = 0
-        if is_word(text, start, stop, _POSE):
-            code, at, count = number_list(text, at, end, pose)
-            poses = count
-        elif is_word(text, start, stop, _SCORE):
-            code, at, count = number_list(text, at, end, score)
-            scores = count
-        else:
-            code, at = skip_value(text, at, end)
-        if code != status.OK:
-            return code, at, count
+def _person(text, at, end, pose, score, found):
+    """(status, index, number) of one object with a pose (2V numbers) and scores (V)."""
+    text, pose, score, found = borrowed(text), borrowed(pose), borrowed(score), borrowed(found)
+    found[_POSE_SIZE] = found[_SCORE_SIZE] = -1
+    code, at, number = _read_person(text, at, end, (pose, score), found)
     if code != status.OK:
-        return code, at, 0
-    if poses < 0 or scores < 0:
+        return code, at, number
+    if found[_POSE_SIZE] < 0 or found[_SCORE_SIZE] < 0:
         return status.NO_POSE, at - 1, 0
-    if poses != pose.size:
-        return status.POSE_LENGTH, at - 1, poses
-    if scores != score.size:
-        return status.SCORE_LENGTH, at - 1, scores
+    if found[_POSE_SIZE] != pose.size:
+        return status.POSE_LENGTH, at - 1, found[_POSE_SIZE]
+    if found[_SCORE_SIZE] != score.size:
+        return status.SCORE_LENGTH, at - 1, found[_SCORE_SIZE]
     return status.OK, at, 0
 
 
-@scalar
-def _people(text, at, end, poses, scores):
-    """(status, index, how many of at most five) of a frame's list of people."""
-    code, at = opens(text, at, end, _LIST)
-    count, first, more = 0, True, code == status.OK
-    while more:
-        code, more, at = next_item(text, at, end, first)
-        first = False
-        value = 0
-        if more and count < MAX_PEOPLE:
-            code, at, value = _person(text, at, end, poses[count], scores[count])
-            count += 1
-        elif more:
-            code, at = skip_value(text, at, end)
-        if code != status.OK:
-            return code, at, value
-    return code, at, count
+@spliced
+def _one_of_people(text, at, end, count, target, found):
+    poses, scores = target
+    number = 0
+    if count < MAX_PEOPLE:
+        code, at, number = _person(text, at, end, poses[count], scores[count], found)
+    else:
+        code, at = skip_value(text, at, end)
+    return code, at, number
+
+
+_read_people = list_reader(_one_of_people)
 
 
 @scalar
-def _frame(text, at, end, clip, people, poses, scores):
-    """(status, index, first) of one frame, to `clip` (T, 5, 3V) and `people` (T,)."""
-    code, at = opens(text, at, end, _OBJECT)
-    frame, count = -1, -1
-    first = True
-    while code == status.OK:
-        code, start, stop, at = next_key(text, at, end, first)
-        first = False
-        if code != status.OK or start < 0:
-            break
-        where, value = at, 0
-        if is_word(text, start, stop, _FRAME_INDEX):
-            code, frame, at = whole_number(text, at, end)
-            if code == status.OK and (frame < 0 or frame >= people.size):
-                return status.FRAME_INDEX, where, frame
-        elif is_word(text, start, stop, _SKELETON):
-            code, at, value = _people(text, at, end, poses, scores)
-            count = value
-        else:
-            code, at = skip_value(text, at, end)
-        if code != status.OK:
-            return code, at, value
+def _people(text, at, end, poses, scores, found):
+    return _read_people(text, at, end, (poses, scores), found)
+
+
+@spliced
+def _frame_key(text, at, end, start, stop, target, found):
+    _, people, poses, scores = target
+    if is_word(text, start, stop, _FRAME_INDEX):
+        code, frame, behind = whole_number(text, at, end)
+        if code == status.OK and (frame < 0 or frame >= people.size):
+            return status.FRAME_INDEX, at, frame
+        found[_FRAME] = frame
+        return code, behind, 0
+    if is_word(text, start, stop, _SKELETON):
+        code, at, number = _people(text, at, end, poses, scores, found)
+        found[_PEOPLE] = min(number, MAX_PEOPLE)
+        return code, at, number
+    code, at = skip_value(text, at, end)
+    return code, at, 0
+
+
+_read_frame = object_reader(_frame_key)
+
+
+@scalar
+def _frame(text, at, end, count, target, found):
+    """One frame, to the clip's; see `parse_kinetics` for the arrays in `target`."""
+    clip, people, poses, scores = target
+    found[_FRAME] = found[_PEOPLE] = -1
+    code, at, number = _read_frame(text, at, end, target, found)
     if code != status.OK:
-        return code, at, 0
-    if frame < 0 or count < 0:
+        return code, at, number
+    frame = found[_FRAME]
+    if frame < 0 or found[_PEOPLE] < 0:
         return status.NO_FRAME_INDEX if frame < 0 else status.NO_SKELETON, at - 1, 0
-    joints = scores.shape[1]
     largest = 0.0
-    for person in range(count):
-        for joint in range(joints):
+    for person in range(found[_PEOPLE]):
+        for joint in range(scores.shape[1]):
             clip[frame, person, 3 * joint] = poses[person, 2 * joint]
             clip[frame, person, 3 * joint + 1] = poses[person, 2 * joint + 1]
             clip[frame, person, 3 * joint + 2] = scores[person, joint]
@@ -131,33 +125,11 @@ def _frame(text, at, end, clip, people, poses, scores):
                 largest = max(largest, abs(clip[frame, person, 3 * joint + axis]))
     if largest > LARGEST:
         return status.NO_SHARE, at - 1, np.int64(largest)
-    people[frame] = max(people[frame], count)
+    people[frame] = max(people[frame], found[_PEOPLE])
     return status.OK, at, 0
 
 
-@scalar
-def _frames(text, at, end, clip, people, poses, scores):
-    """(status, index, number of frames, or what goes with the status) of the list of frames."""
-    code, at = opens(text, at, end, _LIST)
-    frames, first, more = 0, True, code == status.OK
-    while more:
-        code, more, at = next_item(text, at, end, first)
-        first = False
-        value = 0
-        if more:
-            code, at, value = _frame(text, at, end, clip, people, poses, scores)
-            frames += 1
-        if code != status.OK:
-            return code, at, value
-    return code, at, frames
-
-
-@scalar
-def _second(code, people, scores):
-    """The other number of a message about a Kinetics clip."""
-    if code == status.FRAME_INDEX:
-        return people.size - 1
-    return scores.shape[1] * (2 if code == status.POSE_LENGTH else 1)
+_read_frames = list_reader(_frame)
 
 
 @scalar
@@ -166,12 +138,38 @@ def _clear(people):
         people[frame] = 0
 
 
+@spliced
+def _clip_key(text, at, end, start, stop, target, found):
+    if is_word(text, start, stop, _DATA):
+        _clear(target[1])
+        code, at, found[_FRAMES] = _read_frames(text, at, end, target, found)
+        return code, at, found[_FRAMES]
+    if is_word(text, start, stop, _LABEL_INDEX):
+        code, found[_LABEL], at = whole_number(text, at, end)
+        return code, at, 0
+    code, at = skip_value(text, at, end)
+    return code, at, 0
+
+
+_read_clip = object_reader(_clip_key)
+
+
 @scalar
-def parse_kinetics(text0, end, clip, people, poses, scores):
+def _second(code, people, scores):
+    """The other number of a message about a Kinetics clip."""
+    if code == status.OUT_OF_RANGE:
+        return LIMIT
+    if code == status.FRAME_INDEX:
+        return people.size - 1
+    return scores.shape[1] * (2 if code == status.POSE_LENGTH else 1)
+
+
+@scalar
+def parse_kinetics(text, end, clip, people, poses, scores):
     """Reads a whole file.
 
     Args:
-        text0: uint8, the file's `end` bytes and `SLACK` line feeds.
+        text: uint8, the file's `end` bytes and `SLACK` line feeds.
         clip: float64 (T, 5, 3V): x, y, score of each joint of the first five people; only those that `people` counts.
         people: int64 (T,), the people of each frame.
         poses, scores: float64 (5, 2V) and (5, V), to work in.
@@ -179,26 +177,13 @@ def parse_kinetics(text0, end, clip, people, poses, scores):
     Returns:
         (status, where, first, second): frames and label when all is well.
     """
-    text = borrowed(text0)
     _clear(people)
     if end == 0:
         return status.EMPTY, 0, 0, 0
-    code, at = opens(text, skip_space(text, 0, end), end, _OBJECT)
-    frames, label = -1, -1
-    first = True
-    while code == status.OK:
-        code, start, stop, at = next_key(text, at, end, first)
-        first = False
-        if code != status.OK or start < 0:
-            break
-        if is_word(text, start, stop, _DATA):
-            _clear(people)
-            code, at, value = _frames(text, at, end, borrowed(clip), borrowed(people), borrowed(poses), scores)
-            if code != status.OK:
-                return code, at, value, LIMIT if code == status.OUT_OF_RANGE else _second(code, people, scores)
-            frames = value
-        elif is_word(text, start, stop, _LABEL_INDEX):
-            code, label, at = whole_number(text, at, end)
-        else:
-            code, at = skip_value(text, at, end)
-    return finish(text, at, end, code, frames, label)
+    found = np.full(6, -1)
+    target = borrowed(clip), borrowed(people), borrowed(poses), borrowed(scores)
+    at = skip_space(text, 0, end)
+    code, at, number = _read_clip(borrowed(text), at, end, target, borrowed(found))
+    if code != status.OK:
+        return code, at, number, _second(code, people, scores)
+    return finish(text, at, end, found[_FRAMES], found[_LABEL])

@@ -1,5 +1,16 @@
 """Skeleton layouts: joint names, edges, bone pairs, centre. The one source of topology for the whole project.
 
+Every skeleton is a YAML file: the built-in ones in `data/`, and a user's own in the same form.
+
+name: stick
+coordinates: world            # x y z in metres; image: x y score
+joints: [hip, chest, head]
+edges: [[chest, hip], [head, chest]]          # [child, parent], by name or by number from 0
+centre: hip
+bones: [[chest, hip], [head, chest]]          # optional; the edges without it
+spine: [hip, chest]                           # optional; turned to the z axis by --align turn
+shoulders: [right shoulder, left shoulder]    # optional; turned to the x axis by --align turn
+
 Joints are counted from 0 everywhere in this project; the tables of NTU RGB+D and NW-UCLA count from 1 in their papers.
 """
 
@@ -90,10 +101,6 @@ class Layout:
         return tuple(others)
 
 
-def _from_one(pairs: tuple[Edge, ...]) -> tuple[Edge, ...]:
-    return tuple((child - 1, parent - 1) for child, parent in pairs)
-
-
 def layout_from_edges(
     edges: list[Edge] | tuple[Edge, ...], num_joints: int | None = None, centre: int = 0, name: str = "custom"
 ) -> Layout:
@@ -111,151 +118,6 @@ def layout_from_edges(
     parents = dict(reversed(pairs))
     bones = tuple((joint, parents.get(joint, joint)) for joint in range(count))
     return Layout(name, tuple(f"joint{joint}" for joint in range(count)), pairs, bones, centre)
-
-
-# Kinect v2. Bones: the edges and a zero bone at the spine's top (2s-AGCN, gen_bone_data).
-_NTU_EDGES = _from_one(
-    (
-        (1, 2), (2, 21), (3, 21), (4, 3), (5, 21), (6, 5), (7, 6), (8, 7), (9, 21), (10, 9), (11, 10), (12, 11),
-        (13, 1), (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19), (22, 23), (23, 8), (24, 25),
-        (25, 12),
-    )
-)  # fmt: skip
-
-
-NTU = Layout(
-    name="ntu",
-    joints=(
-        "spine base", "spine middle", "neck", "head", "left shoulder", "left elbow", "left wrist", "left hand",
-        "right shoulder", "right elbow", "right wrist", "right hand", "left hip", "left knee", "left ankle",
-        "left foot", "right hip", "right knee", "right ankle", "right foot", "spine shoulder", "left hand tip",
-        "left thumb", "right hand tip", "right thumb",
-    ),
-    edges=_NTU_EDGES,
-    bones=tuple(sorted((*_NTU_EDGES, (20, 20)))),
-    centre=1,
-    spine=(0, 1),
-    shoulders=(8, 4),
-)  # fmt: skip
-
-
-# OpenPose's COCO model. The bones are the edges, but rooted at the nose, so the neck's bone points the other way
-# (2s-AGCN, gen_bone_data).
-KINETICS = Layout(
-    name="kinetics",
-    joints=(
-        "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
-        "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye", "left eye",
-        "right ear", "left ear",
-    ),
-    edges=(
-        (4, 3), (3, 2), (7, 6), (6, 5), (13, 12), (12, 11), (10, 9), (9, 8), (11, 5), (8, 2), (5, 1), (2, 1), (0, 1),
-        (15, 0), (14, 0), (17, 15), (16, 14),
-    ),
-    bones=(
-        (0, 0), (1, 0), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (8, 2), (9, 8), (10, 9), (11, 5), (12, 11),
-        (13, 12), (14, 0), (15, 0), (16, 14), (17, 15),
-    ),
-    centre=1,
-    coordinates="image",
-)  # fmt: skip
-
-
-# Kinect v1, as Northwestern-UCLA Multiview Action 3D records it.
-_NW_UCLA_EDGES = _from_one(
-    (
-        (1, 2), (2, 3), (4, 3), (5, 3), (6, 5), (7, 6), (8, 7), (9, 3), (10, 9), (11, 10), (12, 11), (13, 1),
-        (14, 13), (15, 14), (16, 15), (17, 1), (18, 17), (19, 18), (20, 19),
-    )
-)  # fmt: skip
-
-
-NW_UCLA = Layout(
-    name="nw-ucla",
-    joints=(
-        "hip centre", "spine", "shoulder centre", "head", "left shoulder", "left elbow", "left wrist", "left hand",
-        "right shoulder", "right elbow", "right wrist", "right hand", "left hip", "left knee", "left ankle",
-        "left foot", "right hip", "right knee", "right ankle", "right foot",
-    ),
-    edges=_NW_UCLA_EDGES,
-    bones=tuple(sorted((*_NW_UCLA_EDGES, (2, 2)))),
-    centre=1,
-)  # fmt: skip
-
-
-# The same joints found in one's own videos: weights trained on Kinetics fit.
-OPENPOSE18 = replace(KINETICS, name="openpose18")
-
-
-# OpenPose's BODY_25 (doc/02_output.md and poseParameters.cpp), without its two links from ear to shoulder.
-_OPENPOSE25_EDGES = (
-    (0, 1), (2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (7, 6), (8, 1), (9, 8), (10, 9), (11, 10), (12, 8), (13, 12),
-    (14, 13), (15, 0), (16, 0), (17, 15), (18, 16), (19, 14), (20, 19), (21, 14), (22, 11), (23, 22), (24, 11),
-)  # fmt: skip
-
-
-OPENPOSE25 = Layout(
-    name="openpose25",
-    joints=(
-        "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
-        "middle hip", "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye",
-        "left eye", "right ear", "left ear", "left big toe", "left small toe", "left heel", "right big toe",
-        "right small toe", "right heel",
-    ),
-    edges=_OPENPOSE25_EDGES,
-    bones=tuple(sorted((*_OPENPOSE25_EDGES, (1, 1)))),
-    centre=1,
-    coordinates="image",
-)  # fmt: skip
-
-
-# COCO's keypoints. It has no neck: the shoulders hang from the nose, the hips from the shoulders, as in PYSKL's graph.
-_COCO17_EDGES = (
-    (1, 0), (2, 0), (3, 1), (4, 2), (5, 0), (6, 0), (7, 5), (8, 6), (9, 7), (10, 8), (11, 5), (12, 6), (13, 11),
-    (14, 12), (15, 13), (16, 14),
-)  # fmt: skip
-
-
-COCO17 = Layout(
-    name="coco17",
-    joints=(
-        "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
-        "right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee", "left ankle",
-        "right ankle",
-    ),
-    edges=_COCO17_EDGES,
-    bones=tuple(sorted((*_COCO17_EDGES, (0, 0)))),
-    centre=0,
-    coordinates="image",
-)  # fmt: skip
-
-
-# MediaPipe's pose landmarks. Its own connections (pose_landmarker.py) close circles and leave the face apart; here the
-# face and the shoulders hang from the nose, as in coco17, and of each circle the link nearest the centre is kept.
-_MEDIAPIPE33_EDGES = (
-    (1, 0), (2, 1), (3, 2), (4, 0), (5, 4), (6, 5), (7, 3), (8, 6), (9, 0), (10, 0), (11, 0), (12, 0), (13, 11),
-    (14, 12), (15, 13), (16, 14), (17, 15), (18, 16), (19, 15), (20, 16), (21, 15), (22, 16), (23, 11), (24, 12),
-    (25, 23), (26, 24), (27, 25), (28, 26), (29, 27), (30, 28), (31, 27), (32, 28),
-)  # fmt: skip
-
-
-MEDIAPIPE33 = Layout(
-    name="mediapipe33",
-    joints=(
-        "nose", "left eye inner", "left eye", "left eye outer", "right eye inner", "right eye", "right eye outer",
-        "left ear", "right ear", "mouth left", "mouth right", "left shoulder", "right shoulder", "left elbow",
-        "right elbow", "left wrist", "right wrist", "left pinky", "right pinky", "left index", "right index",
-        "left thumb", "right thumb", "left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle",
-        "left heel", "right heel", "left foot index", "right foot index",
-    ),
-    edges=_MEDIAPIPE33_EDGES,
-    bones=tuple(sorted((*_MEDIAPIPE33_EDGES, (0, 0)))),
-    centre=0,
-    coordinates="image",
-)  # fmt: skip
-
-
-LAYOUTS = {layout.name: layout for layout in (NTU, KINETICS, NW_UCLA, COCO17, OPENPOSE18, OPENPOSE25, MEDIAPIPE33)}
 
 
 SUFFIXES = (".yaml", ".yml")
@@ -287,14 +149,18 @@ def load_layout(path: str | os.PathLike[str]) -> Layout:
         ValueError: not YAML, a key that is missing, unknown or of another kind, a joint that does not exist.
         OSError: it cannot be read.
     """
-    raw, _ = read_yaml(path, "a layout with name, joints, edges and centre")
-    try:
-        layout = layout_from_dict({"name": Path(path).stem, **raw})
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    layout = _read_layout(path)
     if layout.name in LAYOUTS and layout != LAYOUTS[layout.name]:
         raise ValueError(f"{path}: name: {layout.name!r} is another skeleton's: give this one a name of its own")
     return layout
+
+
+def _read_layout(path: str | os.PathLike[str]) -> Layout:
+    raw, _ = read_yaml(path, "a layout with name, joints, edges and centre")
+    try:
+        return layout_from_dict({"name": Path(path).stem, **raw})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def layout_as_dict(layout: Layout) -> dict[str, Any]:
@@ -398,3 +264,18 @@ def _check_reach(edges: tuple[Edge, ...], joints: tuple[str, ...], centre: int) 
     for joint, name in enumerate(joints):
         if joint not in reached:
             raise ValueError(f"edges: nothing ties {name!r} to the centre {joints[centre]!r}: add its [child, parent]")
+
+
+def _load_built_in() -> dict[str, Layout]:
+    folder = Path(__file__).resolve().parent / "data"
+    names = ("ntu", "kinetics", "nw-ucla", "coco17", "openpose18", "openpose25", "mediapipe33")
+    layouts: dict[str, Layout] = {}
+    for name in names:
+        # The same joints found in one's own videos: weights trained on Kinetics fit.
+        same = "kinetics" if name == "openpose18" else name
+        layouts[name] = replace(_read_layout(folder / f"{same}.yaml"), name=name)
+    return layouts
+
+
+LAYOUTS = _load_built_in()
+NTU, KINETICS, NW_UCLA, COCO17 = (LAYOUTS[name] for name in ("ntu", "kinetics", "nw-ucla", "coco17"))

@@ -504,10 +504,10 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 TWO = """
 import copy, json, os, pathlib, pickle, sys
 import torch
-from agcn.model import build_model
-from agcn.parallel import open_world
-from agcn.rows import plan_rows
-from agcn.training import train
+from agcn.model.absent_bodies import plan_rows
+from agcn.model.network import build_model
+from agcn.training.distributed import open_world
+from agcn.training.train import train
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])

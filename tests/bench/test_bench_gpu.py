@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench.gpu import process
+from bench.gpu.context import BF16
 from bench.gpu import run as gpu
 from bench.gpu.run import Section, run_gpu
 from bench.terminal import show
@@ -71,7 +72,7 @@ def test_wrong_wishes(tmp_path: Path, only: tuple[str, ...], minutes: float, mes
 @pytest.mark.parametrize("name", ("train", "infer"))
 def test_what_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch, "compile", lambda module, **_: module)
-    process.main(name, options(tmp_path, peaks={process.BF16: 1.0}))
+    process.main(name, options(tmp_path, peaks={BF16: 1.0}))
     part = json.loads((tmp_path / "part.json").read_text())
     assert part["passed"], part["checks"]
     timed = {rate["name"] for rate in part["rates"]}

@@ -3,6 +3,7 @@
 import csv
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from native_prep.poses.labels import read_label_file
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.sources import open_source, usual_layout
 from native_prep.poses.to_clip import Poses, PoseSettings
-from native_prep.skeletons.layouts import COCO17, LAYOUTS, MEDIAPIPE33, NTU, OPENPOSE18, OPENPOSE25
+from native_prep.skeletons.layouts import COCO17, LAYOUTS, NTU
 
-WORLD33 = LAYOUTS["mediapipe33"].__class__(**{**MEDIAPIPE33.__dict__, "name": "world33", "coordinates": "world"})
+OPENPOSE18, OPENPOSE25, MEDIAPIPE33 = (LAYOUTS[name] for name in ("openpose18", "openpose25", "mediapipe33"))
+WORLD33 = replace(MEDIAPIPE33, name="world33", coordinates="world")
 
 
 def mediapipe_frames(frames: int = 4) -> np.ndarray:

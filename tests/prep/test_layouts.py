@@ -1,10 +1,28 @@
 """The tables of topology agree with themselves and with the papers' counts."""
 
-from dataclasses import replace
+import hashlib
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
 from native_prep.skeletons.layouts import KINETICS, LAYOUTS, NTU, NW_UCLA, Layout, layout_from_edges
+
+# SHA-256 of every field of the layouts, as they were when the first models were trained on them.
+KNOWN = {
+    "ntu": "606bca03e17f12fb",
+    "kinetics": "b83e1bcc04cff311",
+    "nw-ucla": "67f421013e4fff6f",
+    "coco17": "c03e36355436fc82",
+    "openpose18": "ea4cccb15f763205",
+    "openpose25": "3b8a077c4134ee04",
+    "mediapipe33": "a90404efe26d4b73",
+}
+
+
+def test_no_field_of_a_built_in_layout_has_changed() -> None:
+    told = {name: json.dumps(asdict(layout)).encode() for name, layout in LAYOUTS.items()}
+    assert {name: hashlib.sha256(text).hexdigest()[:16] for name, text in told.items()} == KNOWN
 
 
 @pytest.mark.parametrize(("layout", "joints"), [(NTU, 25), (KINETICS, 18), (NW_UCLA, 20)])

@@ -43,7 +43,7 @@ def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
     head = (
         "import json, os, random, signal, sys, time, traceback\n"
         "from pathlib import Path\n"
-        "from native_prep import packing\n"
+        "from native_prep.pipeline import packing\n"
         "from native_prep.pipeline.prepare import prepare\n"
         f"packing.SHARD_CLIPS = {SIZE}\n"
         "raw, out = map(Path, sys.argv[1:3])\n"

@@ -48,7 +48,7 @@ def test_gives_the_models_answers_at_any_batch(exported: Path) -> None:
 
 
 def test_auto_is_onnx_runtime_without_a_fitting_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "present_target", lambda: None)
+    monkeypatch.setattr("export.runtime.open.present_target", lambda: None)
     engine = open_engine(folder)
     assert isinstance(engine, OnnxEngine)
     assert engine.runtime == "onnxruntime"
@@ -167,14 +167,14 @@ def _with_engine(folder: Path, version: str = "1") -> None:
 
 def test_an_engine_that_fits_the_gpu_is_taken_and_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _with_engine(folder)
-    monkeypatch.setattr(runtime, "present_target", lambda: "sm_99")
-    monkeypatch.setattr(runtime, "is_installed", lambda name: True)
-    monkeypatch.setattr(runtime, "load_flavor", lambda name: _FakeFlavor(_FakeApi()))
+    monkeypatch.setattr("export.runtime.open.present_target", lambda: "sm_99")
+    monkeypatch.setattr("export.runtime.open.is_installed", lambda name: True)
+    monkeypatch.setattr("export.runtime.tensorrt.load_flavor", lambda name: _FakeFlavor(_FakeApi()))
     monkeypatch.setattr(torch.cuda, "Stream", lambda: None)
     engine = open_engine(folder)
     assert isinstance(engine, TensorRtEngine)
     assert (engine.runtime, engine.device) == ("tensorrt-rtx", "cuda")
-    monkeypatch.setattr(runtime, "load_flavor", lambda name: _FakeFlavor(_FakeApi(loads=False)))
+    monkeypatch.setattr("export.runtime.tensorrt.load_flavor", lambda name: _FakeFlavor(_FakeApi(loads=False)))
     with pytest.raises(ValueError, match=r"sm_99.engine: does not load: made for another GPU"):
         open_engine(folder)
     (folder / "two_stream_sm_99.engine").write_bytes(b"other")
@@ -184,8 +184,8 @@ def test_an_engine_that_fits_the_gpu_is_taken_and_checked(folder: Path, monkeypa
 
 def test_a_stale_engine_is_one_clear_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _with_engine(folder, version="0")
-    monkeypatch.setattr(runtime, "present_target", lambda: "sm_99")
-    monkeypatch.setattr(runtime, "is_installed", lambda name: True)
-    monkeypatch.setattr(runtime, "load_flavor", lambda name: _FakeFlavor(_FakeApi()))
+    monkeypatch.setattr("export.runtime.open.present_target", lambda: "sm_99")
+    monkeypatch.setattr("export.runtime.open.is_installed", lambda name: True)
+    monkeypatch.setattr("export.runtime.tensorrt.load_flavor", lambda name: _FakeFlavor(_FakeApi()))
     with pytest.raises(ValueError, match=r"sm_99.engine: built by tensorrt-rtx 0, 1 is installed: run"):
         open_engine(folder)
