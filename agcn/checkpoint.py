@@ -17,17 +17,11 @@ from native_prep.io.pickles import load_pickle
 
 # Where a file holds more than weights, the weights are under one of these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-
-
 _SPLIT_LAYER = re.compile(r"^l(\d+)([ab])\.(.+)$")
-
-
 # What torch.load raises for other content; for an archive that was cut off it is OSError (EINVAL).
 _DAMAGE = (
     pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError,
 )  # fmt: skip
-
-
 _MEMBERS = ("gcn1.", "tcn1.", "residual.")
 
 

@@ -20,11 +20,7 @@ from native_prep.skeletons.layouts import LAYOUTS
 from native_prep.skeletons.streams import STREAMS
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
-
-
 Settings = TypeVar("Settings", Config, FeederArgs)
-
-
 # The longer names first: joint_motion is not joint.
 _STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from agcn.validate import nearest
 
 SHIPPED = Path(__file__).resolve().parent / "configs"
-
-
 # The data sets and the shipped configuration of each.
 CONFIGS = {
     "ntu/xsub": "ntu-xsub",
@@ -18,8 +16,6 @@ CONFIGS = {
     "nw-ucla": "nw-ucla",
     "custom": "custom",
 }
-
-
 DATASET = "ntu/xsub"
 
 

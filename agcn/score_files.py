@@ -19,11 +19,7 @@ from native_prep.store.format import sha256
 
 # What `train` and `test` write into the work folder.
 SCORE_FILE = "epoch1_test_score.pkl"
-
-
 BEST = "best.pt"
-
-
 _VERSION = 1
 
 

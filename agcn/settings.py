@@ -9,14 +9,8 @@ from agcn.validate import nearest
 from native_prep.skeletons.streams import STREAMS
 
 FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
-
-
 SAMPLINGS = ("", "linear", "crop", "uniform")
-
-
 FITS = ("", "clip", "axes")
-
-
 SCHEDULES = ("step", "cosine")
 
 

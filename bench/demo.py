@@ -18,14 +18,8 @@ from native_prep.pipeline.prepare import prepare
 from native_prep.synth.make import synth
 
 STREAMS = ("joint", "bone")
-
-
 TIMES_CHANCE = 3.0
-
-
 NUM_CLASS = 60  # NTU RGB+D's, whatever the made clips show of them: so the engine knows the names of its classes
-
-
 # Enough to see every table of the report; `bench` alone takes larger ones. Compiling takes longer than all the rest.
 SHORT_BENCH: dict[str, dict[str, Any]] = {
     "prep": {

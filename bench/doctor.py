@@ -37,8 +37,6 @@ _PUBLISHED = {
     "kinetics": _Published(260_232, 2 * 300 * 260_232),
     "nw-ucla": _Published(1_484, 58_534),
 }
-
-
 _STREAMS = 2  # prep makes joint and bone arrays
 
 

@@ -33,27 +33,13 @@ from native_prep.skeletons.layouts import NTU
 from native_prep.skeletons.streams import stream_of
 
 PLAIN = "eager fp32"
-
-
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
-
-
 PACKAGE = "aotinductor fp32"
-
-
 ONNX_TRT = "onnxruntime-tensorrt fp32"
-
-
 ONNX, INT8 = "onnxruntime fp32", "onnxruntime int8"
-
-
 ONE_CLIP = ", one clip"
-
-
 # Clips whose ranges int8 is made from.
 RANGED = 8
-
-
 Network = Callable[[np.ndarray], Answers]
 
 

@@ -11,11 +11,7 @@ from rich.text import Text
 from native_prep.io.progress import duration, percent
 
 Result = Mapping[str, Any]
-
-
 Row = tuple[str, str]
-
-
 # Narrower terminals get one line for each value, which they may wrap.
 NARROW = 60
 

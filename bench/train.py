@@ -24,16 +24,10 @@ from bench.timer import measure
 from native_prep.skeletons.layouts import NTU
 
 PLAIN = "original fp32"
-
-
 OURS = "eager fp32"
-
-
 # (loss, gradients), relative to eager float32. Half precision: two or three significant digits, through ten blocks and
 # back.
 ALLOWED = {None: (1e-5, 2e-3), "bf16": (2e-2, 0.2), "fp16": (5e-3, 0.05)}
-
-
 # What torch.compile raises where there is no compiler, or one that fails.
 COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
 

@@ -35,8 +35,6 @@ from native_prep.io.progress import Progress
 from native_prep.skeletons.streams import STREAMS
 
 GRAPH = "two_stream.onnx"
-
-
 PARITY_CLIPS = 8
 
 

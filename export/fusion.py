@@ -21,8 +21,6 @@ from native_prep.store.labels import read_labels as read_label_file
 from native_prep.store.reader import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
-
-
 # The run's own scores first, then those of a test that the original's configurations keep apart.
 SCORE_FOLDERS = ("agcn_{stream}", "agcn_test_{stream}")
 

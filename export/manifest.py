@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 FILE_NAME = "manifest.json"
-
-
 VERSION = 1
 
 

@@ -28,13 +28,9 @@ from native_prep.skeletons.streams import STREAMS
 
 # Instead of targets: the ONNX graph alone.
 NO_TARGET = "none"
-
-
 # Keys in which a checkpoint's own configuration may differ: each stream has its own make_stream, and the first draw of
 # a test, the one that a graph sees, does without the others.
 _MAY_DIFFER = frozenset(["make_stream", "random_move", "random_rotate", "random_warp"])
-
-
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 
 

@@ -21,8 +21,6 @@ __all__ = [
     "prepare_ntu_clip", "prepare_raw_clip", "raw_kinetics_clip", "raw_ntu_clip", "read_kinetics", "read_ntu",
     "rotation_matrix", "spread",
 ]  # fmt: skip
-
-
 NTU_BODIES, KINETICS_BODIES, KEPT_BODIES = 4, 5, 2
 
 

@@ -19,14 +19,8 @@ from native_prep.skeletons.layouts import Layout
 
 # random_move of the original.
 ANGLES = (-10.0, -5.0, 0.0, 5.0, 10.0)
-
-
 SCALES = (0.9, 1.0, 1.1)
-
-
 OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
-
-
 # Frames that `align` looks at.
 ALIGNED_BY = 5
 

@@ -19,8 +19,6 @@ from native_prep.store.labels import read_labels as read_label_file
 from native_prep.store.reader import StreamArray, find_part
 
 DEBUG_CLIPS = 100
-
-
 # How many clips are read at a time by who looks at all of them.
 _CHUNK = 64
 

@@ -14,8 +14,6 @@ from agcn.settings import FeederArgs
 # `reorder`: a step between frames is a break where it is so many times the usual one, and the seam, from the last frame
 # to the first, is not;
 BREAK = 3.0
-
-
 # and where it is so many times the next largest step and the seam.
 ALONE = 1.3
 

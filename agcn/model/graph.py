@@ -28,8 +28,6 @@ _CLASS_NAMES = {
     "graph.kinetics.Graph": KINETICS,
     "graph.ucla.Graph": NW_UCLA,
 }
-
-
 _GRAPH_ARGS = ("labeling_mode", "edges", "num_joints", "centre")
 
 

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from agcn.model.absent_bodies import norm_rows
 
 NUM_SUBSETS = 3
-
-
 # Of the out_channels of a graph convolution, the share that theta and phi compare joints in.
 EMBEDDING_SHARE = 4
 

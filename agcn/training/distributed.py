@@ -24,7 +24,7 @@ class World:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         return self.rank == 0
 
     def total(self, numbers: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class World:
             dist.all_reduce(numbers)
         return numbers
 
-    def join(self, part: np.ndarray) -> np.ndarray:
+    def concatenate(self, part: np.ndarray) -> np.ndarray:
         """The parts of all processes, one after the other."""
         return np.concatenate(self.gather(part)) if self.size > 1 else part
 

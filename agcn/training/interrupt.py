@@ -7,19 +7,19 @@ from types import FrameType, TracebackType
 from typing import Any
 
 
-class Stop:
-    """While active, notes a first Ctrl-C or SIGTERM (SLURM's, before it kills) in `asked`; a second interrupts at once.
+class StopRequest:
+    """While active, notes a first Ctrl-C or SIGTERM (SLURM's, before it kills) in `requested`; a second one interrupts.
 
     Args:
         active: False leaves them as they are: of several processes, each would stop at a step of its own.
     """
 
     def __init__(self, active: bool) -> None:
-        self.asked = False
+        self.requested = False
         self._active = active and threading.current_thread() is threading.main_thread()
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> "Stop":
+    def __enter__(self) -> "StopRequest":
         if self._active:
             self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
@@ -31,8 +31,8 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
         again = b"; Ctrl-C again stops at once" if number == signal.SIGINT else b""
         os.write(2, b"\nstopping after this step" + again + b"\n")  # print may be under way

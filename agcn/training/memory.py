@@ -11,8 +11,6 @@ from agcn.settings import Config
 
 # M_TRIM_THRESHOLD and M_MMAP_MAX of glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-
-
 # Parts of what PyTorch says on a processor that has too little.
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
 

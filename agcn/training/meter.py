@@ -13,11 +13,11 @@ class Meter:
         loss, accuracy: means over the steps between the last two looks, of this process.
     """
 
-    def __init__(self, world: World, every: int) -> None:
-        self.world, self.every = world, every
+    def __init__(self, context: World, every: int) -> None:
+        self.context, self.every = context, every
         self.loss, self.accuracy = float("nan"), 0.0
         # Loss, right answers, clips, steps.
-        self._sums = torch.zeros(4, dtype=torch.float64, device=world.device)
+        self._sums = torch.zeros(4, dtype=torch.float64, device=context.device)
         self._seen = self._sums.clone()
         self._steps = 0
 
@@ -35,17 +35,17 @@ class Meter:
         return True
 
     def sums(self) -> Tensor:
-        """What `go_on` takes to count further."""
+        """What `restore` takes to count further."""
         return self._sums.cpu()
 
-    def go_on(self, sums: Tensor) -> None:
+    def restore(self, sums: Tensor) -> None:
         """Counts further from an earlier meter's sums."""
         self._sums += sums.to(self._sums.device)
         self._seen = self._sums.clone()
 
-    def whole(self) -> tuple[float, float]:
+    def means(self) -> tuple[float, float]:
         """Mean loss and accuracy of all steps of all processes."""
-        return _means(self.world.total(self._sums))
+        return _means(self.context.total(self._sums))
 
 
 def _means(sums: Tensor) -> tuple[float, float]:

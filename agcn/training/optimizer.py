@@ -37,15 +37,15 @@ def make_optimizer(config: Config, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), **given)
 
 
-def held_back(config: Config, model: nn.Module, epoch: int) -> list[nn.Parameter]:
+def frozen_parameters(config: Config, model: nn.Module, epoch: int) -> list[nn.Parameter]:
     """With only_train_part, the learned graphs (PA), which wait until after epoch only_train_epoch."""
     if not config.only_train_part or epoch > config.only_train_epoch:
         return []
     return [parameter for name, parameter in model.named_parameters() if "PA" in name]
 
 
-class Average:
-    """A moving average of a model's weights and running statistics.
+class ModelEma:
+    """An exponential moving average of a model's weights and running statistics.
 
     Args:
         model: whose.

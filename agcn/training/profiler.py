@@ -10,8 +10,6 @@ from torch.profiler import ProfilerAction, ProfilerActivity
 from native_prep.io.atomic import whole_file
 
 FILE = "profile.json"
-
-
 # Steps that are left out (compilation, first allocations), and steps that are recorded.
 _SKIPPED, _RECORDED = 3, 5
 

@@ -15,8 +15,6 @@ from agcn.training.meter import Meter
 from native_prep.io.atomic import whole_file
 
 FILE = "resume.pt"
-
-
 # What may differ between a run and its continuation; anything else would make it another run.
 _FREE_KEYS = frozenset(
     [
@@ -45,11 +43,11 @@ _FREE_KEYS = frozenset(
 
 
 @dataclasses.dataclass
-class Progressed:
+class TrainState:
     """How far a run has come.
 
     Attributes:
-        epoch: epochs finished; step: steps taken; within: those in an epoch that was stopped before its end.
+        epoch: epochs finished; step: steps taken; step_in_epoch: those in an epoch that was stopped before its end.
         top1, top5, best_top1, best_loss: of the last test, and of the best so far; None before the first.
         losses: mean training loss of each epoch finished.
         checkpoint: the last numbered one.
@@ -57,13 +55,23 @@ class Progressed:
 
     epoch: int = 0
     step: int = 0
-    within: int = 0
+    step_in_epoch: int = 0
     top1: float | None = None
     top5: float | None = None
     best_top1: float | None = None
     best_loss: float | None = None
     losses: list[float] = dataclasses.field(default_factory=list)
     checkpoint: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As resume.pt holds it, where `step_in_epoch` is called `within`."""
+        values = dataclasses.asdict(self)
+        return {"within" if name == "step_in_epoch" else name: value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainState":
+        """What `as_dict` gave."""
+        return cls(**{"step_in_epoch" if name == "within" else name: value for name, value in values.items()})
 
 
 def fingerprint(config: Config, amp_dtype: str | None) -> str:
@@ -73,29 +81,29 @@ def fingerprint(config: Config, amp_dtype: str | None) -> str:
     return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
 
 
-def within_epoch(meter: Meter, world: World) -> dict[str, Any]:
+def epoch_state(meter: Meter, context: World) -> dict[str, Any]:
     """What goes on within an epoch: the sums of its steps, and where the numbers that dropout draws have come to."""
-    device = world.device
+    device = context.device
     random = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
     return {"meter": meter.sums(), "random": random, "device": device.type}
 
 
-def go_on_within(left_off: dict[str, Any], meter: Meter, world: World) -> None:
-    """Takes up what `within_epoch` gave.
+def restore_epoch(saved: dict[str, Any], meter: Meter, context: World) -> None:
+    """Takes up what `epoch_state` gave.
 
     Several processes, or another kind of device, go on with the same sums, but dropout draws other numbers there.
     """
-    if world.leads:
-        meter.go_on(left_off["meter"])
-    if world.size > 1 or left_off["device"] != world.device.type:
+    if context.is_main_process:
+        meter.restore(saved["meter"])
+    if context.size > 1 or saved["device"] != context.device.type:
         return
-    if world.device.type == "cuda":
-        torch.cuda.set_rng_state(left_off["random"], world.device)
+    if context.device.type == "cuda":
+        torch.cuda.set_rng_state(saved["random"], context.device)
     else:
-        torch.set_rng_state(left_off["random"])
+        torch.set_rng_state(saved["random"])
 
 
-def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
+def keep_finished(folder: Path, name: Callable[[TrainState], Path]) -> str:
     """Keeps a stopped run's weights as a numbered checkpoint, unless they are one already.
 
     Args:
@@ -106,14 +114,17 @@ def keep_finished(folder: Path, name: Callable[[Progressed], Path]) -> str:
         What to say.
     """
     state = load_torch(folder / FILE)
-    at = Progressed(**state["at"])
-    if at.within:
-        return f"stopped: {at.within} steps of epoch {at.epoch + 1} are kept in {folder / FILE}; --resume goes on there"
-    path = name(at)
+    reached = TrainState.from_dict(state["at"])
+    if reached.step_in_epoch:
+        return (
+            f"stopped: {reached.step_in_epoch} steps of epoch {reached.epoch + 1} are kept in {folder / FILE}; "
+            "--resume goes on there"
+        )
+    path = name(reached)
     if not path.exists():
         with whole_file(path) as part:
             torch.save(state["average"] or state["model"], part)
-    return f"stopped: epoch {at.epoch} is kept as {path}; --resume goes on from there"
+    return f"stopped: epoch {reached.epoch} is kept as {path}; --resume goes on from there"
 
 
 def _dotted(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

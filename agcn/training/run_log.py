@@ -12,16 +12,16 @@ class RunLog:
 
     Args:
         work_dir: log.txt and the folder `tensorboard` go here.
-        leads: False says and writes nothing.
+        is_main_process: False says and writes nothing.
         to_file: whether lines go to log.txt as well.
         step: a resumed run's number of steps; curves that a killed run drew beyond it are dropped.
     """
 
-    def __init__(self, work_dir: Path, leads: bool, to_file: bool, step: int = 0) -> None:
-        self.leads = leads
-        self.file = work_dir / "log.txt" if leads and to_file else None
+    def __init__(self, work_dir: Path, is_main_process: bool, to_file: bool, step: int = 0) -> None:
+        self.is_main_process = is_main_process
+        self.file = work_dir / "log.txt" if is_main_process and to_file else None
         self._writers: dict[str, SummaryWriter] = {}
-        if leads:
+        if is_main_process:
             work_dir.mkdir(parents=True, exist_ok=True)
             for name in ("train", "val"):
                 folder = str(work_dir / "tensorboard" / name)
@@ -29,7 +29,7 @@ class RunLog:
 
     def line(self, text: str) -> None:
         """One line, with the time."""
-        if not self.leads:
+        if not self.is_main_process:
             return
         text = f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] {text}"
         print(text, file=sys.stderr, flush=True)

@@ -13,14 +13,8 @@ from bench.timer import Timing
 from native_prep.io.atomic import whole_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
 BF16 = "bf16 matrix product"
-
-
 COMPILED = "compiled amp bf16"
-
-
 # Name of the package that `compile package` leaves for `infer`.
 PACKAGE_FILE = "two_stream.pt2"
 

@@ -24,8 +24,6 @@ from bench.report import failures, read_results, write_report
 
 # Minutes that the shares below are of.
 _WHOLE = 9.0
-
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -53,8 +51,6 @@ ROWS: tuple[tuple[Section, ...], ...] = (
     (Section("feed", 40),),
     (Section("nw-ucla", 540),),
 )
-
-
 SECTIONS = tuple(section.name for row in ROWS for section in row)
 
 

@@ -30,17 +30,9 @@ from native_prep.skeletons.streams import STREAMS, bones, stream_of
 from native_prep.store.reader import Store
 
 ALLOWED = 2e-6
-
-
 ORIGINAL, REFERENCE = "original's way", "NumPy reference"
-
-
 KERNELS, PACKED, NPY = "kernels on text in memory", "prep --format packed", "prep --format npy"
-
-
 MEMMAP, CAT, START = "NumPy memmaps", "cat FILES into wc -l", "start of prep, ten clips"
-
-
 _NOTES = {
     ORIGINAL: "joint and bone of both benchmarks, as npy",
     REFERENCE: "joint and bone, nothing written",
@@ -51,8 +43,6 @@ _NOTES = {
     CAT: "the same files",
     START: "a new process, compiled code on disk",
 }
-
-
 _CLI = Path(__file__).resolve().parent.parent.parent / "cli.py"
 
 

@@ -22,17 +22,9 @@ from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import MAX_BODIES
 
 ALLOWED = 1e-6
-
-
 _STREAMS = ("joint", "bone")
-
-
 _FILES = 256
-
-
 Shape = tuple[int, ...]
-
-
 CPU, READER, TEXT, TO_HOST, COPY, MEMORY = (
     "CPU reader, one thread",
     "CUDA reader",
@@ -41,8 +33,6 @@ CPU, READER, TEXT, TO_HOST, COPY, MEMORY = (
     "copy of the text to the GPU",
     "copy within the GPU",
 )
-
-
 _NOTES = {
     CPU: "joint and bone, files read, nothing written",
     READER: "joint and bone, files read, clips on the host",

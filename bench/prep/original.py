@@ -16,14 +16,10 @@ from native_prep.reference import KEPT_BODIES, NTU_BODIES, angle_between, pad, r
 from native_prep.skeletons.layouts import NTU
 
 _FRAMES = 300
-
-
 _BODY_KEYS = (
     "bodyID", "clipedEdges", "handLeftConfidence", "handLeftState", "handRightConfidence", "handRightState",
     "isResticted", "leanX", "leanY", "trackingState",
 )  # fmt: skip
-
-
 _JOINT_KEYS = (
     "x", "y", "z", "depthX", "depthY", "colorX", "colorY", "orientationW", "orientationX", "orientationY",
     "orientationZ", "trackingState",

@@ -13,11 +13,7 @@ from typing import Any
 import torch
 
 FLAVORS = ("tensorrt", "tensorrt-rtx")
-
-
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx_bindings"}
-
-
 # Between them the generations of GeForce and RTX cards in use; sm_121 is the DGX Spark.
 RTX_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")
 

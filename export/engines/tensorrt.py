@@ -19,8 +19,6 @@ from native_prep.io.atomic import whole_file
 
 # In a QDQ graph convolutions are float32 between conversions, which the builder makes one with them.
 TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "FLOAT"}
-
-
 # What the inspector calls them, in any version.
 _INSPECTOR_WORDS = {
     "fp32": ("float", "fp32"),
@@ -29,11 +27,7 @@ _INSPECTOR_WORDS = {
     "bf16": ("bfloat16", "bf16"),
     "int8": ("int8",),
 }
-
-
 TUNED_BATCH = 8
-
-
 # Bodies in a clip of NTU, on average.
 TUNED_BODIES = 1.2
 

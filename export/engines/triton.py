@@ -21,12 +21,8 @@ from export.manifest import Manifest, read_manifest
 from native_prep.io.atomic import whole_folder
 
 CONFIG, LABELS = "config.pbtxt", "labels.txt"
-
-
 # How long the first clip of a batch waits for others: much less than a batch takes.
 QUEUE_MICROSECONDS = 1000
-
-
 _TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32", onnx.TensorProto.FLOAT16: "TYPE_FP16"}
 
 

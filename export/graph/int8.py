@@ -19,16 +19,10 @@ from export.graph.parity import Answers
 from export.inputs import comparison_clips, input_batches
 
 CALIBRATION_CLIPS = 64
-
-
 # Clips of the test split whose answers are compared.
 COMPARED_CLIPS = 512
-
-
 # Clips that calibration runs at a time.
 _BATCH = 4
-
-
 # What the quantiser looks for before it advises to simplify the graph first; ours has nothing to simplify.
 _SIMPLIFIED = {"onnx.quant.pre_process": "onnxruntime.quant"}
 

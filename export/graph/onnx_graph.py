@@ -15,11 +15,7 @@ from export.graph.network import RowNetwork, TwoStream, present_rows
 from native_prep.skeletons.streams import STREAMS
 
 INPUT = "joints"
-
-
 ROW_INPUTS = ("rows", "slots", "place")
-
-
 # 22 is the first whose convolution may be bfloat16.
 OPSET = 22
 

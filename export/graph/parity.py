@@ -28,24 +28,12 @@ from export.graph.rounding import RoundLikeAutocast, RoundLikeTf32
 from native_prep.skeletons.streams import STREAMS, stream_of
 
 TOLERANCE = 1e-5
-
-
 FACTOR = 2.0
-
-
 INT8_TOLERANCE = 0.1
-
-
 INT8_AGREEMENT = 0.98
-
-
 INT8_COST = 0.005
-
-
 # Clips at a time: the reference is float64.
 _BATCH = 4
-
-
 # The logits of each stream, and last the fused scores.
 Answers = tuple[np.ndarray, ...]
 

@@ -12,8 +12,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _PRODUCTS = {"aten::convolution", "aten::mm", "aten::bmm", "aten::addmm"}
-
-
 # The sum of softmax and the fixed graph stays float32 under autocast, as its second summand is.
 _EXACT = {"aten::_softmax"}
 

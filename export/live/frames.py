@@ -22,11 +22,7 @@ from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import Layout
 
 _LARGEST_NUMBER = 1 << 53  # what JSON's readers agree on
-
-
 _LATEST = 1e12  # seconds: any clock's, in milliseconds too
-
-
 # More in one frame are noise of a detector.
 _MOST_BODIES = 64
 

@@ -23,12 +23,8 @@ from export.runtime.predict import best_classes
 from native_prep.io.atomic import whole_file
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
-
-
 # So many frames that the window has no room for, with no newer one between them: their sender began anew.
 _OLD_IN_A_ROW = 10
-
-
 # Latencies kept for the median and the 99th percentile.
 _KEPT = 100_000
 

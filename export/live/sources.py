@@ -14,19 +14,11 @@ from export.live.frames import BadLine, Frame, FrameParser, WrongStream
 
 # 64 people of 133 joints need less.
 LONGEST_LINE = 1 << 20
-
-
 _CHUNK = 1 << 16
-
-
 # Lines read ahead; then the sender waits.
 _AHEAD = 4096
-
-
 # How often a growing file is looked at, in seconds.
 _POLL = 0.01
-
-
 # Bad lines that are told one by one.
 _TOLD = 20
 

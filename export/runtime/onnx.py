@@ -18,11 +18,7 @@ from export.manifest import Manifest
 from export.runtime.base import Engine
 
 ONNX_TENSORRT = "onnxruntime-tensorrt"
-
-
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
-
-
 # TF32, on by default there, keeps ten bits of the mantissa: float32 means float32 here, as in our engines. The default
 # search tries every algorithm for every new shape, and which bodies are there changes the shape from batch to batch.
 CUDA_PROVIDER = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})

@@ -27,8 +27,6 @@ from native_prep.store.format import STORE, sha256
 from native_prep.store.reader import FOLDER, Store
 
 T = TypeVar("T")
-
-
 _BATCH = 64
 
 
@@ -81,7 +79,7 @@ def score_stores(
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         shards, engine = _together(world, lambda: _open(folder, paths, part, Path(out), runtime))
         rows = _score(engine, shards, world)
-        files = _together(world, lambda: _write(Path(out), rows, engine, shards) if world.leads else [])
+        files = _together(world, lambda: _write(Path(out), rows, engine, shards) if world.is_main_process else [])
     count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
     return {
         "clips": count,
@@ -103,9 +101,9 @@ def _together(world: World, work: Callable[[], T]) -> T:
         error = caught
     told = world.gather(error and (str(error) or type(error).__name__))
     failed = [(rank, text) for rank, text in enumerate(told) if text is not None]
-    if error is not None and (world.leads or not isinstance(error, ValueError | OSError | MemoryError)):
+    if error is not None and (world.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
         raise error
-    if failed and world.leads:
+    if failed and world.is_main_process:
         raise ValueError(f"process {failed[0][0]} of {world.size}: {failed[0][1]}")
     if failed:
         raise SystemExit(2)  # process 0 has said it
@@ -198,14 +196,16 @@ def _score(engine: Engine, shards: list[Shard], world: World) -> dict[str, np.nd
     # The largest first, so that shards scored at the same time are alike.
     order = sorted(shards, key=lambda shard: -len(shard.clips))
     rows: dict[str, np.ndarray] = {}
-    with Progress(sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not world.leads) as progress:
+    with Progress(
+        sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not world.is_main_process
+    ) as progress:
         for start in range(0, len(order), world.size):
             mine = order[start : start + world.size][world.rank : world.rank + 1]
             # All meet after every round, so that nobody works on for hours after another has failed.
             scores = _together(world, partial(_score_shards, engine, mine))
             for part in world.gather(scores):
                 progress.update(len(part))
-                rows |= part if world.leads else {}
+                rows |= part if world.is_main_process else {}
     return rows
 
 

@@ -26,24 +26,12 @@ from native_prep.kernels.swar import SLACK
 from native_prep.skeletons.streams import STREAMS
 
 MAX_MIB = 32  # the longest real clip has less than 8
-
-
 MAX_BYTES = MAX_MIB << 20
-
-
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
-
-
 _open = c_function("open", types.intc, types.voidptr, types.intc)
-
-
 _read = c_function("read", types.int64, types.intc, types.voidptr, types.uintp)
-
-
 _close = c_function("close", types.intc, types.intc)
-
-
 # A pipe that is named like a clip must not stop us for ever.
 _READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -21,12 +21,8 @@ from native_prep.kernels.swar import SLACK
 
 # Text of a batch, at least that of the longest file. Line feeds and zeros make up the last block's stretch.
 TEXT_BYTES = MAX_BYTES + (8 << 20)
-
-
 # A batch whose lines are shorter on average is left to the CPU.
 _SHORTEST_LINES = 16
-
-
 _WIDE = (BLOCKS, THREADS)
 
 

@@ -15,22 +15,12 @@ import numpy as np
 from native_prep.kernels.jit import SIMULATED
 
 __all__ = ["BLOCKS", "THREADS", "check_device", "cuda", "kernel"]
-
-
 cuda: Any = numba.cuda
-
-
 # The simulator makes a thread of Python's for each of a kernel's, so it gets few.
 THREADS = 8 if SIMULATED else 128  # of a block
-
-
 BLOCKS = 2 if SIMULATED else 2048  # of a kernel that takes its work in strides
-
-
 # A last batch may be small; that is no reason for a warning.
 _config: Any = numba.config
-
-
 _config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 

@@ -27,11 +27,7 @@ from native_prep.kernels.skeleton_text import (
 from native_prep.kernels.swar import count_line_feeds
 
 _WORDS = 8  # of eight characters, that a thread looks through for line feeds
-
-
 STRETCH = 8 * _WORDS * THREADS  # characters of a block
-
-
 _body_line, _joint_line = line_readers(parse_number, count_fields)
 
 

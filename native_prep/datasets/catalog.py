@@ -39,8 +39,6 @@ class Dataset:
 
 
 _NTU_DATA = "data/nturgbd_raw/nturgb+d_skeletons"
-
-
 DATASETS = {
     dataset.name: dataset
     for dataset in (

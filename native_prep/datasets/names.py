@@ -8,11 +8,7 @@ from native_prep.datasets.catalog import get_dataset
 
 # NTU RGB+D, table of its paper; 2s-AGCN's ntu_gendata has the same.
 NTU60_TRAINING_SUBJECTS = frozenset((1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38))
-
-
 NTU60_TRAINING_CAMERAS = frozenset((2, 3))
-
-
 # NTU RGB+D 120, section 4.2 of its paper: 53 subjects; setups of even number train.
 NTU120_TRAINING_SUBJECTS = NTU60_TRAINING_SUBJECTS | frozenset(
     (
@@ -20,17 +16,9 @@ NTU120_TRAINING_SUBJECTS = NTU60_TRAINING_SUBJECTS | frozenset(
         94, 95, 97, 98, 100, 103,
     )
 )  # fmt: skip
-
-
 NW_UCLA_TRAINING_VIEWS = frozenset((1, 2))
-
-
 _NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
-
-
 _NW_UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})(?:\.json)?", re.ASCII)
-
-
 # How many of each there are in NTU RGB+D 120, which 60 is a part of; actions are the data set's to check.
 _NTU_RANGES = {"setup": 32, "camera": 3, "performer": 106, "replication": 2}
 

@@ -19,11 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
-
-
 _TOKEN = secrets.token_hex(4)
-
-
 # What other machines left is named, not removed, when it is older than so many seconds.
 _OLD = 24 * 3600
 

@@ -19,8 +19,6 @@ _SAFE_GLOBALS = {
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),
 }
-
-
 # What unpickling raises on bytes that are no pickle.
 _BROKEN = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, EOFError, ImportError, LookupError, SystemError,

@@ -7,8 +7,6 @@ from types import TracebackType
 
 # Kernels that are being compiled, which takes half a minute once a machine; `native_prep.kernels.jit` counts them.
 compiling: set[str] = set()
-
-
 _COMPILING = "compiling, first use only"
 
 

@@ -25,11 +25,7 @@ from numba.extending import intrinsic
 from native_prep.io.progress import compiling
 
 _CONFIG: Any = numba.config
-
-
 SIMULATED = bool(_CONFIG.ENABLE_CUDASIM)
-
-
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
 
@@ -105,8 +101,8 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
     """
 
     def without_count(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-        if isinstance(kind, types.BaseTuple):
-            for place, inside in enumerate(kind):
+        if hasattr(kind, "types"):  # a tuple
+            for place, inside in enumerate(kind.types):
                 part = without_count(context, builder, inside, builder.extract_value(value, place))
                 value = builder.insert_value(value, part, place)
             return value

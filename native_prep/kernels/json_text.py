@@ -16,17 +16,9 @@ from native_prep.kernels.jit import inlined, scalar
 from native_prep.kernels.numbers import PICTURE_NUMBER, number_at, picture_number, short_fraction
 
 MAX_DEPTH = 64
-
-
 LIMIT = 1_000_000  # of numbers in lists: no coordinate or score of a real recording comes near
-
-
 _SPACE, _QUOTE, _COMMA, _MINUS, _ZERO, _COLON, _BACKSLASH = 32, 34, 44, 45, 48, 58, 92
-
-
 _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
-
-
 _ONE = np.uint64(1)
 
 
@@ -36,8 +28,6 @@ def word(text: str) -> np.ndarray:
 
 
 _TRUE, _FALSE, _NULL = word("true"), word("false"), word("null")
-
-
 _ESCAPES = word('"\\/bfnrt')
 
 

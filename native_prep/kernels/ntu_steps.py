@@ -41,11 +41,7 @@ def rotation(x, y, z, angle, matrix):
 
 
 KEPT = 2  # M
-
-
 _APART = 1e-9  # metres; its square is far above what float64 could lose
-
-
 _ALL = 3  # instead of an axis: the three together
 
 

@@ -18,11 +18,7 @@ from native_prep.kernels.jit import c_function, inlined, scalar
 from native_prep.kernels.swar import HIGHS, eight, marked
 
 _LOWEST, _HIGHEST = -348, 347
-
-
 _ZERO, _POINT, _PLUS, _MINUS, _SMALL_E = 48, 46, 43, 45, 101
-
-
 _ONE = np.uint64(1)
 
 
@@ -39,47 +35,19 @@ def _power_table() -> np.ndarray:
 
 
 _POWERS = _power_table()
-
-
 _EXACT_POWERS = 10.0 ** np.arange(23)
-
-
 _ZEROS = np.uint64(0x3030303030303030)
-
-
 _TO_TEN = np.uint64(0x7676767676767676)  # added to a byte above 9 it sets the highest bit
-
-
 _PAIRS = np.uint64(0x000000FF000000FF)
-
-
 _FIRST = np.uint64(100 + (1_000_000 << 32))
-
-
 _SECOND = np.uint64(1 + (10_000 << 32))
-
-
 _WHOLE_POWERS = np.uint64(10) ** np.arange(9, dtype=np.uint64)
-
-
 _EIGHT, _SIXTEEN, _LOW_BYTE = np.uint64(8), np.uint64(16), np.uint64(0xFF)
-
-
 _POINT_WORD, _E_WORD, _LOWER_CASE = np.uint64(_POINT), np.uint64(_SMALL_E), np.uint64(32)
-
-
 PICTURE_NUMBER = 7
-
-
 _PICTURE = np.uint64(0x00202C3030302E30)
-
-
 _BEYOND_PICTURE = np.uint64(0x007F7F7676767F76)  # sets the highest bit of a digit above 9, of another sign above 0
-
-
 _PICTURE_HIGHS = np.uint64(0x0080808080808080)
-
-
 _strtod = c_function("strtod", types.float64, types.voidptr, types.uintp)
 
 

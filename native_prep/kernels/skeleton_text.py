@@ -26,29 +26,13 @@ from native_prep.kernels.numbers import number_at, parse_number
 from native_prep.kernels.swar import HIGHS, LINE_FEEDS, ONES, WIDE, count_bits, eight, look, marked
 
 MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
-
-
 NUM_JOINTS = 25
-
-
 LIMIT = 1_000  # metres; no coordinate of a real recording comes near, millimetres are beyond
-
-
 BODY_LINES = 2 + NUM_JOINTS  # lines of one body in a frame
-
-
 BODY_FIELDS, JOINT_FIELDS = 10, 12  # numbers in the line of a body, and of a joint
-
-
 _LINE_FEED, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
-
-
 _ABOVE_SPACE = np.uint64(0x2121212121212121)
-
-
 _TABS = np.uint64(0x0909090909090909)
-
-
 _TO_NINE = np.uint64(0x4646464646464646)  # added to a character above 9 it sets the highest bit
 
 

@@ -5,101 +5,37 @@ turns the code into one line `FILE:LINE: what is wrong: what to do`.
 """
 
 OK = 0
-
-
 UNREADABLE = 1
-
-
 TOO_BIG = 2
-
-
 EMPTY = 3
-
-
 NOT_A_NUMBER = 4
-
-
 OUT_OF_RANGE = 5
-
-
 UNDECIDED = 6
-
-
 ENDS_EARLY = 10
-
-
 NOT_A_COUNT = 11
-
-
 NO_FRAMES = 12
-
-
 TOO_MANY_FRAMES = 13
-
-
 BODY_FIELDS = 14
-
-
 JOINT_COUNT = 15
-
-
 JOINT_FIELDS = 16
-
-
 TRAILING = 17
-
-
 JSON_SYNTAX = 20
-
-
 JSON_ENDS = 21
-
-
 JSON_DEPTH = 22
-
-
 JSON_TRAILING = 23
-
-
 NOT_WHOLE = 24
-
-
 NO_DATA = 30
-
-
 NO_LABEL = 31
-
-
 NO_FRAME_INDEX = 32
-
-
 FRAME_INDEX = 33
-
-
 NO_SKELETON = 34
-
-
 NO_POSE = 35
-
-
 POSE_LENGTH = 36
-
-
 SCORE_LENGTH = 37
-
-
 NOT_A_LABEL = 38
-
-
 CLIP_JOINTS = 39
-
-
 POINT_LENGTH = 40
-
-
 NO_SHARE = 41
-
-
 # {first} and {second} are the two numbers that go with the code.
 _TEXT = {
     TOO_BIG: "is larger than {first} MiB, which no clip is: move it away",

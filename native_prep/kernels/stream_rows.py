@@ -5,8 +5,6 @@ from numba import types
 from native_prep.kernels.jit import c_function, inlined, scalar
 
 JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
-
-
 copy_bytes = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
 
 

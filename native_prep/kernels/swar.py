@@ -11,14 +11,8 @@ from native_prep.kernels.jit import inlined
 
 # Text goes on for this many line feeds behind its end, so that many characters can always be read at once.
 SLACK = 64
-
-
 LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
-
-
 ONES = np.uint64(0x0101010101010101)
-
-
 HIGHS = np.uint64(0x8080808080808080)
 
 
@@ -50,11 +44,7 @@ def count_line_feeds(word):
 
 
 _WIDTH = 32
-
-
 _CHARACTERS = ir.VectorType(ir.IntType(8), _WIDTH)
-
-
 WIDE = np.uint64((1 << _WIDTH) - 1)
 
 

@@ -159,8 +159,6 @@ def clip_writer(
 
 
 Made = tuple[np.ndarray, int]
-
-
 Make = Callable[[int], Made]
 
 

@@ -21,12 +21,8 @@ from native_prep.skeletons.streams import STREAMS
 from native_prep.store.reader import Store
 
 FORMATS = ("npy", "packed")
-
-
 # What `prep custom` notes of the skeleton beside its arrays.
 CUSTOM = "custom.json"
-
-
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
 
@@ -176,8 +172,6 @@ def write_clip(places: list[Place], streams: np.ndarray) -> None:
 
 # Clips unpacked at a time: their rows then still lie in the processor's cache when they are written.
 _CHUNK = 8
-
-
 # Bytes that the threads' rows and texts may take together.
 _MEMORY = 512 << 20
 

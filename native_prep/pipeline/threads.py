@@ -7,14 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Task = TypeVar("Task")
-
-
 Room = TypeVar("Room")
-
-
 Found = TypeVar("Found")
-
-
 Place = TypeVar("Place")
 
 

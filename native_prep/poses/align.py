@@ -12,16 +12,10 @@ from native_prep.skeletons.layouts import Layout
 
 # A clip is turned by so many of its first frames together: one alone has the noise of its sensor.
 STEADY = 5
-
-
 # A clip is warned of where more than this share of its frames speaks for it, as in 2 of NW-UCLA's 1,484 clips and 1 of
 # 95 of NTU.
 MOSTLY = 0.75
-
-
 _SHORTEST = 1e-6
-
-
 # From the first to the second is forwards; where a skeleton has several, all are added.
 _FORWARDS = (
     ("ankle", "foot"), ("ankle", "big toe"), ("heel", "big toe"), ("ankle", "foot index"), ("heel", "foot index"),

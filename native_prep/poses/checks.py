@@ -14,27 +14,15 @@ from native_prep.skeletons.layouts import Layout
 
 # Scores are shares of certainty, but OpenPose and other networks of heat maps give up to 1.41 now and then.
 LOWEST_SCORE, HIGHEST_SCORE = -0.1, 1.45
-
-
 # How far from the picture a joint may lie, in its widths and heights: estimators guess what is cut off.
 MARGIN = 1.0
-
-
 # Estimators count from the upper left corner: more negative coordinates than this are of some other origin.
 MOST_NEGATIVE = 0.25
-
-
 # Metres of one unit.
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-
-
 # The size of a body in metres, from its first joint to its last: hands are skeletons too, whole people are larger.
 SMALLEST, SMALLEST_PERSON, LARGEST = 0.02, 0.3, 10.0
-
-
 _USUAL = 1.6
-
-
 # Metres from the origin: nothing that records people looks farther.
 FARTHEST = 1000.0
 

@@ -23,8 +23,6 @@ from native_prep.skeletons.streams import check_streams
 from native_prep.store.reader import FOLDER
 
 OUT_FOLDER = "data/custom"
-
-
 # Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
 _VERSION, _FIRST = 2, 1
 

@@ -18,12 +18,8 @@ from native_prep.poses.to_clip import Poses, check_joints, checked_points
 from native_prep.skeletons.layouts import Layout
 
 OPENPOSE_SUFFIX = "_keypoints.json"
-
-
 # A clip's frames may be numbered with gaps, but not with more than these.
 MOST_FRAMES = 100_000
-
-
 # One person in a frame: (V, C) and a number, -1 where the file gives none.
 Person = tuple[np.ndarray, int]
 

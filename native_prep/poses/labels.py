@@ -14,8 +14,6 @@ from native_prep.io.pickles import load_pickle
 
 # Labels that no list of classes bounds end here: every class gets a name.
 MOST_CLASSES = 1_000_000
-
-
 # What the other side is called elsewhere.
 _SIDES = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val", "testing": "val"}
 

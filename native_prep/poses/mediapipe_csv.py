@@ -16,14 +16,8 @@ from native_prep.poses.to_clip import check_joints
 from native_prep.skeletons.layouts import Layout
 
 _JOINT_COLUMNS = ("landmark", "landmark_id", "joint", "id", "index", "name")
-
-
 _SCORE_COLUMNS = ("visibility", "v", "score", "confidence")
-
-
 _MOST_FRAMES = 100_000
-
-
 # Channels that a joint may have in the wide form, and of those the ones that x y z and x y score are.
 _WIDTHS = (4, 3)
 

@@ -16,12 +16,8 @@ from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 SOURCES = ("pyskl", "numpy", "openpose", "alphapose", "mediapipe")
-
-
 # The layouts of estimators that name their joints by their order; OpenPose's is told from the file.
 _USUAL_LAYOUTS = {"alphapose": "coco17", "mediapipe": "mediapipe33"}
-
-
 _SUFFIXES = {"numpy": (".npy",), "alphapose": (".json",), "mediapipe": (".json", ".csv")}
 
 

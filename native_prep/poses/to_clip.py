@@ -16,12 +16,8 @@ from native_prep.poses.tracking import bodies_of_highest_motion, motion_of
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 ALIGNMENTS = ("none", "centre", "turn")
-
-
 # Coordinates of world layouts that are not metres of any kind: they stay as they are, unchecked.
 NO_UNIT = "none"
-
-
 _LARGEST = 1e6
 
 

@@ -15,11 +15,7 @@ are nearest: by less than half the person's size on average, and at most 10 fram
 import numpy as np
 
 SHORTEST = 11
-
-
 WIDEST, WIDE_SHARE = 0.8, 0.69754
-
-
 NEAREST, LONGEST_GAP = 0.5, 10
 
 

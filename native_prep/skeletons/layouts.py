@@ -23,8 +23,6 @@ from typing import Any
 from native_prep.io.yaml_file import read_yaml
 
 Edge = tuple[int, int]
-
-
 # What the three channels of a joint are: x y z in metres, or x y in the picture and how sure its finder was.
 COORDINATES = ("world", "image")
 
@@ -121,8 +119,6 @@ def layout_from_edges(
 
 
 SUFFIXES = (".yaml", ".yml")
-
-
 _KEYS = ("name", "coordinates", "joints", "edges", "centre", "bones", "spine", "shoulders")
 
 

@@ -15,17 +15,9 @@ import numpy as np
 from native_prep.skeletons.layouts import Layout
 
 VERSION = 1
-
-
 STORE, SHARD, FRAMES, CLIPS = "store.json", "shard.json", "frames.npy", "clips.npy"
-
-
 KINDS = {"float32": "<f4", "float16": "<f2"}
-
-
 PADDINGS = ("repeat", "zero")
-
-
 # More than any store can have; whatever is damaged stays below what NumPy's types hold.
 _MOST_BODIES, _MOST_FRAMES, _MOST_BYTES = 1 << 16, (1 << 31) - 1, 1 << 60
 

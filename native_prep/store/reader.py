@@ -131,8 +131,6 @@ class StreamArray:
 
 
 FOLDER = "packed"
-
-
 _USUAL = re.compile(r"(?P<side>.+)_(?:data_(?P<stream>joint|bone|joint_motion|bone_motion)\.npy|label\.pkl)")
 
 

@@ -40,8 +40,6 @@ from native_prep.store.reader import Store
 
 # Clips in a shard: at most so much is done again after a kill.
 SHARD_CLIPS = 1024
-
-
 _LARGEST_HALF = 65504.0
 
 

@@ -155,8 +155,6 @@ def _sensor_rows(points: np.ndarray, angles: np.ndarray, rng: np.random.Generato
 
 
 _JOINT_LINES = ("%.7g " * 11 + "%d\n") * NTU.num_joints
-
-
 _BODY_TEXT = "%d 0 %d %d %d %d 0 %.7g %.7g 2\n25\n" + _JOINT_LINES
 
 

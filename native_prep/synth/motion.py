@@ -12,20 +12,10 @@ import numpy as np
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
 
 FRAMES_PER_SECOND = 30.0
-
-
 TWO_BODIES = 0.2  # share of the clips
-
-
 YAWS = (0.8, 0.0, -0.8)  # of the three cameras, radians
-
-
 Axis = tuple[float, float, float]
-
-
 _X, _Y, _Z = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
-
-
 # (joint, parent, length, direction at rest): parents first, rooted at the spine base so that the legs carry the trunk.
 _LEFT_SIDE = (
     (4, 20, 0.17, (-1.0, -0.15, 0.0)), (5, 4, 0.26, (-0.15, -1.0, 0.0)), (6, 5, 0.24, (-0.05, -1.0, -0.15)),
@@ -33,17 +23,11 @@ _LEFT_SIDE = (
     (12, 0, 0.08, (-1.0, -0.1, 0.0)), (13, 12, 0.38, (0.0, -1.0, 0.0)), (14, 13, 0.38, (0.0, -1.0, 0.05)),
     (15, 14, 0.12, (0.0, -0.3, -1.0)),
 )  # fmt: skip
-
-
 _MIRROR = {4: 8, 5: 9, 6: 10, 7: 11, 21: 23, 22: 24, 12: 16, 13: 17, 14: 18, 15: 19}
-
-
 _TRUNK = (
     (1, 0, 0.30, (0.0, 1.0, 0.0)), (20, 1, 0.23, (0.0, 1.0, 0.0)), (2, 20, 0.08, (0.0, 1.0, 0.0)),
     (3, 2, 0.15, (0.0, 1.0, -0.1)),
 )  # fmt: skip
-
-
 _BONES = (
     *_TRUNK,
     *_LEFT_SIDE,
@@ -52,11 +36,7 @@ _BONES = (
         for joint, parent, length, (x, y, z) in _LEFT_SIDE
     ),
 )
-
-
 _FEET = (14, 15, 18, 19)
-
-
 END_JOINTS = (3, 15, 19, 21, 22, 23, 24)  # the sensor gives these no orientation
 
 
@@ -87,8 +67,6 @@ GESTURES: tuple[tuple[Swing, ...], ...] = (
     (Swing(12, _Z, -0.35, 0.35),),  # lifts the left leg sideways
     (Swing(8, _X, 0.5), Swing(9, _X, 1.0), Swing(10, _X, 0.0, 0.9, 1.6)),  # shakes the right wrist
 )
-
-
 _PACES = (1.3, 2.1, 0.8, 1.7, 2.6)  # Hz
 
 
@@ -191,11 +169,7 @@ def _noise(joints: int) -> np.ndarray:
 
 # Which of the 25 joints stands for each joint of the other layouts; the four of the face are set off from the head.
 _AS_NW_UCLA = (0, 1, 20, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
-
-
 _AS_KINETICS = (3, 20, 8, 9, 10, 4, 5, 6, 16, 17, 18, 12, 13, 14, 3, 3, 3, 3)
-
-
 _FACE = {
     0: (0.0, 0.0, -0.10),
     14: (0.03, 0.04, -0.08),

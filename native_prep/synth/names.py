@@ -9,17 +9,9 @@ from native_prep.datasets.names import NTU60_TRAINING_SUBJECTS
 
 # The twenty performers of each side of NTU's cross-subject split.
 _TRAINING = tuple(sorted(NTU60_TRAINING_SUBJECTS))
-
-
 _OTHERS = tuple(sorted(set(range(1, 41)) - NTU60_TRAINING_SUBJECTS))
-
-
 _SETUPS = {"ntu60": 17, "ntu120": 31}  # both prime to 60, so that no name comes twice
-
-
 _UCLA_ACTIONS = (1, 2, 3, 4, 5, 6, 8, 9, 11, 12)
-
-
 _ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 

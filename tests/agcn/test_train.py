@@ -22,11 +22,12 @@ from agcn.device import autocast, has_half, pick_device
 from agcn.metrics import top_k
 from agcn.model.network import build_model
 from agcn.score_files import SCORE_FILE
-from agcn.training import run
+from agcn.training import train as training
 from agcn.training.distributed import World
-from agcn.training.interrupt import Stop
-from agcn.training.optimizer import Average, held_back, learning_rate, make_optimizer
+from agcn.training.interrupt import StopRequest
+from agcn.training.optimizer import ModelEma, frozen_parameters, learning_rate, make_optimizer
 from agcn.training.profiler import StepTrace
+from agcn.training.setup import set_up_run
 from agcn.training.train import train
 from native_prep.io.pickles import load_pickle, save_pickle
 
@@ -99,14 +100,15 @@ def test_cosine_schedule() -> None:
 def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
     # No batch norm tells the parts apart here, so they add up to the whole.
     whole, parted = (
-        run.Run(replace(config, accumulate=parts), World(torch.device("cpu")), None, False, False) for parts in (1, 2)
+        set_up_run(replace(config, accumulate=parts), World(torch.device("cpu")), None, False, False)
+        for parts in (1, 2)
     )
     parted.model.load_state_dict(whole.model.state_dict())
     moved = []
     for one in (whole, parted):
         one.model.eval()
-        chunks = in_parts(one._chunks(0)[:1], one.config.accumulate)
-        one.train_step(list(one.train_feed.batches(chunks)), [])
+        chunks = in_parts(one.batches_of(0)[:1], one.config.accumulate)
+        training.train_step(one, list(one.train_data.batches(chunks)), [])
         moved.append(one.model.fc.weight.detach())
         one.log.close()
     torch.testing.assert_close(moved[0], moved[1], rtol=1e-5, atol=1e-7)
@@ -139,7 +141,7 @@ def test_too_little_memory_names_what_to_try(
     def breaks(self, parts, held):
         raise error
 
-    monkeypatch.setattr(run.Run, "train_step", breaks)
+    monkeypatch.setattr(training, "train_step", breaks)
     with pytest.raises(MemoryError, match=f"tiny.yaml: out of memory with batch_size {batch_size}.*{text}"):
         train(replace(config, batch_size=batch_size, accumulate=parts), device="cpu")
 
@@ -148,7 +150,7 @@ def test_other_errors_stay_as_they_are(config: Config, monkeypatch) -> None:
     def breaks(self, parts, held):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(run.Run, "train_step", breaks)
+    monkeypatch.setattr(training, "train_step", breaks)
     with pytest.raises(RuntimeError, match="mat1"):
         train(config, device="cpu")
 
@@ -191,7 +193,7 @@ def test_averaged_weights(config: Config, tmp_path: Path) -> None:
     parted = replace(averaged, work_dir=str(tmp_path / "parted"))
     # The cosine knows the length of the run, so it is stopped, not shortened.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run.Run, "save", stop_after(run.Run.save, 1))
+        patch.setattr(training, "save", stop_after(training.save, 1))
         with pytest.raises(KeyboardInterrupt):
             train(parted, device="cpu")
     assert equal(train(parted, device="cpu", resume=True)["checkpoint"], straight["checkpoint"])
@@ -204,7 +206,7 @@ def test_averaged_weights(config: Config, tmp_path: Path) -> None:
 
 def test_an_average_moves_by_its_decay() -> None:
     model = build_model("agcn", MODEL)
-    average = Average(model, 0.5)
+    average = ModelEma(model, 0.5)
     before = model.fc.weight.detach().clone()
     with torch.no_grad():
         model.fc.weight.add_(1.0)
@@ -232,8 +234,8 @@ def test_windows_are_averaged(config: Config) -> None:
 def test_learned_graphs_wait() -> None:
     model = build_model("agcn", MODEL)
     config = Config(only_train_part=True, only_train_epoch=5)
-    assert len(held_back(config, model, 5)) == 10 and held_back(config, model, 6) == []
-    assert held_back(Config(only_train_epoch=5), model, 0) == []
+    assert len(frozen_parameters(config, model, 5)) == 10 and frozen_parameters(config, model, 6) == []
+    assert frozen_parameters(Config(only_train_epoch=5), model, 0) == []
 
 
 def test_optimizers() -> None:
@@ -282,7 +284,7 @@ def test_resumed_runs_end_at_the_same_weights(config: Config, tmp_path: Path, mo
 
     # Stopped in the middle of the second epoch: it goes on from the end of the first.
     stopped = replace(config, work_dir=str(tmp_path / "stopped"), save_interval=2)
-    step, calls = run.Run.train_step, []
+    step, calls = training.train_step, []
 
     def stops(self, *args):
         calls.append(1)
@@ -290,7 +292,7 @@ def test_resumed_runs_end_at_the_same_weights(config: Config, tmp_path: Path, mo
             raise KeyboardInterrupt
         return step(self, *args)
 
-    monkeypatch.setattr(run.Run, "train_step", stops)
+    monkeypatch.setattr(training, "train_step", stops)
     with pytest.raises(KeyboardInterrupt):
         train(stopped, device="cpu")
     assert equal(tmp_path / "stopped" / "tiny-0-4.pt", tmp_path / "parted" / "tiny-0-4.pt")
@@ -303,7 +305,7 @@ def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: py
     averaged = replace(config, ema=0.5, model_args={**MODEL, "drop_out": 0.4})
     straight = train(averaged, device="cpu")
     stopped = replace(averaged, work_dir=str(tmp_path / "stopped"))
-    step, calls = run.Run.train_step, []
+    step, calls = training.train_step, []
 
     def pressed(self, *args):
         calls.append(1)
@@ -311,7 +313,7 @@ def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: py
             signal.raise_signal(signal.SIGINT)
         return step(self, *args)
 
-    monkeypatch.setattr(run.Run, "train_step", pressed)
+    monkeypatch.setattr(training, "train_step", pressed)
     for steps, resume in ((2, False), (3, True), (4, True), (6, True)):
         with pytest.raises(KeyboardInterrupt):
             train(stopped, device="cpu", resume=resume)
@@ -320,18 +322,18 @@ def test_ctrl_c_keeps_every_step(config: Config, tmp_path: Path, monkeypatch: py
     resumed = train(stopped, device="cpu", resume=True)
     assert equal(straight["checkpoint"], resumed["checkpoint"]) and resumed["losses"] == straight["losses"]
     assert len(calls) == 8
-    monkeypatch.setattr(run.Run, "train_step", step)
+    monkeypatch.setattr(training, "train_step", step)
     # During the test that follows an epoch: its steps are not made again.
     evaluated = replace(averaged, work_dir=str(tmp_path / "evaluated"))
-    evaluate_run, calls = run.Run.evaluate, []
+    evaluate_run, calls = training.evaluate, []
 
     def tests(self):
-        calls.append(self.at.step)
+        calls.append(self.state.step)
         if len(calls) == 1:
             raise KeyboardInterrupt
         return evaluate_run(self)
 
-    monkeypatch.setattr(run.Run, "evaluate", tests)
+    monkeypatch.setattr(training, "evaluate", tests)
     with pytest.raises(KeyboardInterrupt):
         train(evaluated, device="cpu")
     resumed = train(evaluated, device="cpu", resume=True)
@@ -367,13 +369,13 @@ def test_resume_knows_older_settings(config: Config) -> None:
 
 
 def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkeypatch) -> None:
-    step = run.Run.train_step
+    step = training.train_step
 
     def breaks(self, batch, held):
         loss, right = step(self, batch, held)
-        return (loss * float("nan") if self.at.step == 5 else loss), right
+        return (loss * float("nan") if self.state.step == 5 else loss), right
 
-    monkeypatch.setattr(run.Run, "train_step", breaks)
+    monkeypatch.setattr(training, "train_step", breaks)
     with pytest.raises(ValueError, match=r"the loss is nan in epoch 2, step 6: lower base_lr.*tiny-0-4\.pt") as told:
         train(config, device="cpu")
     assert "\n" not in str(told.value)
@@ -384,7 +386,7 @@ def test_loss_that_is_no_number_keeps_the_last_checkpoint(config: Config, monkey
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_mixed_precision(config: Config, monkeypatch, dtype: str) -> None:
-    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: True)
+    monkeypatch.setattr("agcn.training.setup.has_half", lambda device, amp_dtype: True)
     one_step = replace(config, num_epoch=1, batch_size=16)
     result = train(one_step, device="cpu", amp=True, amp_dtype=dtype)
     assert result["amp"] == dtype
@@ -396,9 +398,9 @@ def test_mixed_precision(config: Config, monkeypatch, dtype: str) -> None:
 
 
 def test_mixed_precision_that_begins_where_it_would_be_emulated(config: Config, monkeypatch) -> None:
-    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: False)
+    monkeypatch.setattr("agcn.training.setup.has_half", lambda device, amp_dtype: False)
     train(replace(config, num_epoch=1), device="cpu", amp=True, amp_dtype="fp16")
-    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: True)
+    monkeypatch.setattr("agcn.training.setup.has_half", lambda device, amp_dtype: True)
     assert train(replace(config, num_epoch=2), device="cpu", amp=True, amp_dtype="fp16", resume=True)["epochs"] == 2
     scaler = torch.load(Path(config.work_dir, "resume.pt"), weights_only=True)["scaler"]
     assert scaler["scale"] > 0
@@ -409,14 +411,14 @@ def test_a_step_does_not_wait_for_the_gpu(config: Config) -> None:
     feeder = replace(
         config.train_feeder_args, resident=True, random_move=True, random_shift=True, random_scale=(0.9, 1.1)
     )
-    one = run.Run(
+    one = set_up_run(
         replace(config, train_feeder_args=feeder, ema=0.9), World(torch.device("cuda", 0)), "bf16", False, False
     )
-    batches = one.train_feed.batches(in_parts(one._chunks(0), 1), 0)
-    one.train_step([next(batches)], [])
+    batches = one.train_data.batches(in_parts(one.batches_of(0), 1), 0)
+    training.train_step(one, [next(batches)], [])
     torch.cuda.set_sync_debug_mode("error")
     try:
-        one.train_step([next(batches)], [])
+        training.train_step(one, [next(batches)], [])
     finally:
         torch.cuda.set_sync_debug_mode("default")
         one.log.close()
@@ -425,17 +427,17 @@ def test_a_step_does_not_wait_for_the_gpu(config: Config) -> None:
 @pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
 def test_a_signal_lets_the_step_end(number: signal.Signals, capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
-    with Stop(True) as stop:
-        assert not stop.asked
+    with StopRequest(True) as stop:
+        assert not stop.requested
         signal.raise_signal(number)
-        assert stop.asked
+        assert stop.requested
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) is before and "stopping after this step" in capfd.readouterr().err
 
 
 def test_mixed_precision_that_would_be_emulated_is_left_out(config: Config, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(run, "has_half", lambda device, amp_dtype: False)
+    monkeypatch.setattr("agcn.training.setup.has_half", lambda device, amp_dtype: False)
     result = train(replace(config, num_epoch=1), device="cpu", amp=True)
     assert result["amp"] is None and "has no bf16 instructions" in capsys.readouterr().err
 
@@ -507,6 +509,7 @@ import torch
 from agcn.model.absent_bodies import plan_rows
 from agcn.model.network import build_model
 from agcn.training.distributed import open_world
+from agcn.training.setup import set_up_run
 from agcn.training.train import train
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.gpu import process
-from bench.gpu.context import BF16
 from bench.gpu import run as gpu
+from bench.gpu.context import BF16
 from bench.gpu.run import Section, run_gpu
 from bench.terminal import show
 

@@ -18,7 +18,7 @@ from agcn.config import find_config, load_config, shipped_configs
 from agcn.defaults import CONFIGS, usual_config
 from agcn.evaluate import open_test_clips
 from agcn.streams import load_streams, usual_engines
-from agcn.training import run
+from agcn.training import train as training
 from export.commands import run_export as export
 from export.commands import run_fuse_eval as fuse_eval
 from export.commands import run_predict as predict
@@ -78,7 +78,7 @@ def test_commands_without_options(data: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_second_stream_that_is_stopped_leaves_the_first_whole(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step, calls = run.Run.train_step, []
+    step, calls = training.train_step, []
 
     def stops(self, *args):
         calls.append(self.config.stream)
@@ -86,12 +86,12 @@ def test_a_second_stream_that_is_stopped_leaves_the_first_whole(data: Path, monk
             raise KeyboardInterrupt
         return step(self, *args)
 
-    monkeypatch.setattr(run.Run, "train_step", stops)
+    monkeypatch.setattr(training, "train_step", stops)
     with three_blocks(), pytest.raises(KeyboardInterrupt):
         train_streams(None, None, (), SMALL, device="cpu")
     joint = Path("work_dir/ntu/xsub/agcn_joint")
     before = (joint / "best.pt").read_bytes()
-    monkeypatch.setattr(run.Run, "train_step", step)
+    monkeypatch.setattr(training, "train_step", step)
     with pytest.raises(ValueError, match="agcn_joint: holds a run of 1 of 1 epochs"):
         train_streams(None, None, (), SMALL, device="cpu")
     with three_blocks():

@@ -1,0 +1,169 @@
+"""What a training run consists of, made ready: model, data, optimizer, log, and the state that it goes on from."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agcn.checkpoint import load_weights
+from agcn.config import to_yaml
+from agcn.data.clips import open_clips
+from agcn.data.loader import Chunk, Feed, check_batch, training_chunks
+from agcn.device import has_half
+from agcn.evaluate import open_test_clips
+from agcn.model.absent_bodies import Rows
+from agcn.model.network import Model, build_model
+from agcn.settings import Config
+from agcn.training.distributed import World
+from agcn.training.memory import keep_freed_memory
+from agcn.training.optimizer import ModelEma, make_optimizer
+from agcn.training.resume import TrainState, read_state
+from agcn.training.run_folder import remove_leftovers
+from agcn.training.run_log import RunLog
+from native_prep.io.atomic import whole_file
+
+
+@dataclasses.dataclass
+class Run:
+    """One training run.
+
+    Attributes:
+        config, context: what is trained, and this process's place among those that train it.
+        folder: the work folder.
+        model: the network; network: the same, distributed and compiled where that was asked for; ema: its average.
+        train_data, test_data: batches of both splits.
+        optimizer, scaler: the scaler is active in fp16 alone.
+        state: how far it has come; steps_per_epoch: of all processes together.
+        amp_asked, amp_dtype: the precision that was asked for, and the one that is used; None for float32.
+        compiles: whether `network` is compiled.
+        log: lines and curves.
+        is_kept: whether what lies in the folder to resume from is of this run.
+        interrupted: of an epoch that was stopped before its end, its sums and random numbers.
+        best_scores: of the best checkpoint that this process has found; data_hash: of the test clips.
+        clips_trained, seconds: for the rate.
+    """
+
+    config: Config
+    context: World
+    folder: Path
+    model: Model
+    network: Callable[[Tensor, Rows | None], Tensor]
+    ema: ModelEma | None
+    train_data: Feed
+    test_data: Feed
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    state: TrainState
+    steps_per_epoch: int
+    amp_asked: str | None
+    amp_dtype: str | None
+    compiles: bool
+    log: RunLog
+    is_kept: bool
+    interrupted: dict[str, Any] | None = None
+    best_scores: np.ndarray | None = None
+    data_hash: str = ""
+    clips_trained: int = 0
+    seconds: float = 0.0
+
+    @property
+    def tested_model(self) -> Model:
+        """What is tested and saved: the average of the weights where there is one."""
+        return self.model if self.ema is None else self.ema.model
+
+    def batches_of(self, epoch: int) -> list[Chunk]:
+        """This process's batches of an epoch."""
+        return epoch_batches(self.config, self.context, self.train_data, epoch)
+
+    def checkpoint_path(self, state: TrainState | None = None) -> Path:
+        """NAME-EPOCH-STEP.pt, the epoch counted from 0."""
+        state = state or self.state
+        return self.folder / f"{self.config.name}-{state.epoch - 1}-{state.step}.pt"
+
+
+def set_up_run(config: Config, context: World, amp_dtype: str | None, compile: bool | None, resume: bool) -> Run:
+    """Builds or restores all that `train` needs; see there for the arguments.
+
+    Raises:
+        ValueError: settings, data and model that do not fit, nothing to resume from.
+    """
+    saved = read_state(config, amp_dtype) if resume else None
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, config.model_args)
+    train_data, test_data = _open_data(config, context, model)
+    steps = len(epoch_batches(config, context, train_data, 0))
+    if saved is None and config.weights:
+        load_weights(model, config.weights, config.ignore_weights)
+    model.to(context.device)
+    ema = ModelEma(model, config.ema) if config.ema else None
+    network: Callable[[Tensor, Rows | None], Tensor] = context.wrap(model)
+    optimizer = make_optimizer(config, model)
+    used = amp_dtype if amp_dtype and has_half(context.device, amp_dtype) else None
+    scaler = torch.amp.GradScaler(context.device.type, enabled=used == "fp16")
+    state = TrainState(epoch=config.start_epoch, step=config.start_epoch * steps)
+    if saved is not None:
+        model.load_state_dict(saved["model"])
+        if ema is not None:
+            ema.model.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        if saved["scaler"] and scaler.is_enabled():  # where the run began there may have been no fp16
+            scaler.load_state_dict(saved["scaler"])
+        state = TrainState.from_dict(saved["at"])
+    # Not of several processes by default: the sums over them within batch norms break the graph.
+    compiles = context.device.type == "cuda" and context.size == 1 if compile is None else compile
+    if compiles:
+        network = torch.compile(network)
+    removed = remove_leftovers(config) if context.is_main_process and not resume else ""
+    folder = Path(config.work_dir)
+    log = RunLog(folder, context.is_main_process, config.print_log, state.step)
+    if context.device.type == "cpu":
+        keep_freed_memory()
+    run = Run(
+        config, context, folder, model, network, ema, train_data, test_data, optimizer, scaler, state, steps,
+        amp_dtype, used, compiles, log, is_kept=saved is not None, interrupted=(saved or {}).get("within"),
+    )  # fmt: skip
+    if context.is_main_process:
+        with whole_file(folder / "config.yaml") as part:
+            part.write_text(to_yaml(config), encoding="utf-8")
+        _announce(run, resume, removed)
+    return run
+
+
+def _open_data(config: Config, context: World, model: Model) -> tuple[Feed, Feed]:
+    train_clips = open_clips(config.train_feeder_args, "train_feeder_args")
+    check_batch(train_clips, config.batch_size, context.size, config.accumulate)
+    test_clips = open_test_clips(config)
+    train_clips.check(model)
+    test_clips.check(model)
+    shared = (model.layout, context.device, config.seed, config.share_absent)
+    return Feed(train_clips, config.train_feeder_args, *shared), Feed(test_clips, config.test_feeder_args, *shared)
+
+
+def epoch_batches(config: Config, context: World, train_data: Feed, epoch: int) -> list[Chunk]:
+    """A process's batches of an epoch."""
+    return training_chunks(
+        len(train_data.clips), config.batch_size, config.seed, epoch, context.rank, context.size,
+        config.train_feeder_args.repeat,
+    )  # fmt: skip
+
+
+def _announce(run: Run, resume: bool, removed: str) -> None:
+    config, context, log = run.config, run.context, run.log
+    if removed:
+        log.line(removed)
+    named, classes = len(np.unique(run.train_data.clips.labels)), run.model.num_class
+    if named < classes:
+        log.line(f"the labels name {named} of the model's {classes} classes: is num_class meant so?")
+    log.line(
+        f"{'resuming' if resume else 'training'} {config.name}: {config.stream}, {len(run.train_data.clips)} clips, "
+        f"{run.steps_per_epoch} steps an epoch, epochs {run.state.epoch + 1} to {config.num_epoch}, "
+        f"{run.amp_dtype or 'fp32'} on {context.device}, {context.size} process{'es' if context.size > 1 else ''}"
+    )
+    if run.amp_asked and run.amp_dtype is None:
+        log.line(f"--amp: this device has no {run.amp_asked} instructions and would only emulate them: using fp32")
+    if len(config.device) > 1 and context.size == 1:
+        log.line(f"the config names {len(config.device)} GPUs, this process uses one: use torchrun for more")
