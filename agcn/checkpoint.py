@@ -12,7 +12,7 @@ from torch import Tensor
 from agcn.config import load_config
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 from native_prep.io.pickles import load_pickle
 
 # Where a file holds more than weights, the weights are under one of these.
@@ -32,7 +32,7 @@ def plain_state(model: torch.nn.Module) -> dict[str, Tensor]:
 
 def save_weights(model: torch.nn.Module, path: str | Path) -> None:
     """Write the state dict of `model`, whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         torch.save(plain_state(model), part)
 
 
@@ -43,7 +43,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     for `down`, and layers split in two (`l1a.PA` or `l1a.gcn1.PA` for `l1.gcn1.PA`, `l1b.conv` for `l1.tcn1.conv`).
 
     Raises:
-        ValueError: there is no such file, it is no checkpoint, or two of its names mean the same weights.
+        ValueError: there is no such file, it is not a checkpoint, or two of its names mean the same weights.
     """
     content = _unwrap(_load(Path(path)))
     if not isinstance(content, Mapping) or not content:
@@ -54,7 +54,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             try:
                 value = torch.as_tensor(value)
             except (TypeError, ValueError, RuntimeError) as error:
-                raise ValueError(f"{path}: {name} is no array of numbers: give a checkpoint of weights") from error
+                raise ValueError(f"{path}: {name} is not an array of numbers: give a checkpoint of weights") from error
         ours = current_name(str(name))
         if ours in state:
             raise ValueError(f"{path}: holds {ours} twice (once as {name}): give a checkpoint of one model")

@@ -6,10 +6,10 @@ from typing import Any
 
 from agcn.config import load_config
 from agcn.data.clips import open_clips
-from agcn.defaults import usual_config
+from agcn.defaults import default_config
 from agcn.evaluate import test
 from agcn.streams import best_weights, load_streams
-from agcn.training.distributed import open_world
+from agcn.training.distributed import distributed_context
 from agcn.training.resume import FILE as STATE
 from agcn.training.run_folder import check_begins, holds_run
 from agcn.training.train import train
@@ -42,7 +42,7 @@ def train_streams(
         ValueError: as `training.train`, and where the data of a stream are not there.
         MemoryError: too little memory.
     """
-    found = load_streams(usual_config(dataset, config), streams, overrides, work_dir)
+    found = load_streams(default_config(dataset, config), streams, overrides, work_dir)
     if len(found) == 1:
         return train(found[0], device=device, resume=resume, overwrite=overwrite, **options)
     goes_on = [resume and (Path(one.work_dir) / STATE).is_file() for one in found]
@@ -55,7 +55,7 @@ def train_streams(
         open_clips(one.test_feeder_args, "test_feeder_args")
     results = {}
     # Under torchrun the processes stay together from one stream to the next.
-    with open_world(device, found[0].device[0] if found[0].device else 0):
+    with distributed_context(device, found[0].device[0] if found[0].device else 0):
         for one, old in zip(found, goes_on, strict=True):
             results[one.stream] = train(one, device=device, resume=old, overwrite=overwrite, **options)
     return {"streams": results}
@@ -84,13 +84,13 @@ def test_streams(
     Raises:
         ValueError: as `evaluate.test`, and where a run has no best checkpoint.
     """
-    name = usual_config(dataset, config)
+    name = default_config(dataset, config)
     if weights is not None and len(streams) > 1:
         raise ValueError(f"--weights {weights}: is of one stream: name one --stream")
     if weights is not None and not streams:
         streams = (load_config(name, overrides=overrides).stream,)
     scored = load_streams(name, streams, overrides, work_dir)
-    # Scores may go to a folder that is no run's.
+    # Scores may go to a folder that is not a run's.
     runs = scored if holds_run(Path(scored[0].work_dir)) else load_streams(name, streams, overrides)
     chosen = [weights or one.weights or str(best_weights(one)) for one in runs]
     results = {one.stream: test(one, path, **options) for one, path in zip(scored, chosen, strict=True)}

@@ -188,7 +188,7 @@ def _fill_in(value: Any, stream: str) -> Any:
 
 def _feeder(args: Any, key: str, stream: str, where: _Where) -> FeederArgs:
     if args is not None and not isinstance(args, dict):
-        raise ValueError(f"{where(key)}: {key} is to hold KEY: VALUE pairs")
+        raise ValueError(f"{where(key)}: {key} must hold KEY: VALUE pairs")
     values = _known(FeederArgs, args or {}, key + ".", where)
     if stream != "joint" and not values.get("make_stream"):
         values["centre"] = False
@@ -236,7 +236,7 @@ def hash_config(config: Config, amp_dtype: str | None = None) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def mismatches(
+def config_mismatches(
     config: Config, weights: str | os.PathLike[str], stream: str, may_differ: frozenset[str] = frozenset()
 ) -> list[str]:
     """How clips were changed for a checkpoint's model and are not here, where its configuration lies beside it.

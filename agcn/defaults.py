@@ -19,7 +19,7 @@ CONFIGS = {
 DATASET = "ntu/xsub"
 
 
-def usual_config(dataset: str | None, config: str | None) -> str:
+def default_config(dataset: str | None, config: str | None) -> str:
     """The configuration that is meant: the one given, or the data set's.
 
     Raises:

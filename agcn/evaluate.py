@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from agcn.checkpoint import load_weights
-from agcn.config import hash_config, mismatches
+from agcn.config import config_mismatches, hash_config
 from agcn.data.clips import Clips, hash_clips, open_clips
-from agcn.data.loader import Feed, chunks_in_order
+from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.device import autocast, pick_device
 from agcn.metrics import top5, top_k, write_outcome
 from agcn.model.network import Model, build_model
@@ -28,7 +28,7 @@ from native_prep.store.format import sha256
 
 def score_clips(
     model: nn.Module,
-    feed: Feed,
+    feed: BatchLoader,
     batch_size: int,
     *,
     amp_dtype: str | None = None,
@@ -50,7 +50,7 @@ def score_clips(
     model.eval()
     chosen = np.arange(len(feed.clips)) if index is None else index
     # Counted from the first clip of all, so that several processes draw what one would.
-    chunks = chunks_in_order(chosen, batch_size, int(chosen[0]) if len(chosen) else 0)
+    chunks = batches_in_order(chosen, batch_size, int(chosen[0]) if len(chosen) else 0)
     total = np.zeros((len(chosen), 0), np.float32)
     with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
         for window in range(windows):
@@ -108,8 +108,8 @@ def test(
     path, data_hash = Path(config.work_dir) / SCORE_FILE, hash_clips(clips)
     if not overwrite:
         _check_scores_in_the_way(path, clips, data_hash)
-    warnings = mismatches(config, chosen, config.stream)
-    feed = Feed(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
+    warnings = config_mismatches(config, chosen, config.stream)
+    feed = BatchLoader(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     with OutputSet() as outputs:
         about = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)

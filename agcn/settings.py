@@ -93,11 +93,11 @@ class FeederArgs:
         if self.sample and (self.random_choose or self.random_shift):
             raise ValueError(f"sample {self.sample} and random_choose or random_shift exclude each other: drop one")
         if len(self.crop) != 2 or not 0.0 < self.crop[0] <= self.crop[1] <= 1.0:
-            raise ValueError(f"crop {list(self.crop)} is to be [smallest, largest] share, within 0 and 1")
+            raise ValueError(f"crop {list(self.crop)} must be [smallest, largest] share, within 0 and 1")
         if len(self.random_rotate) != 3:
-            raise ValueError("random_rotate is to be three angles in degrees, about x, y and z")
+            raise ValueError("random_rotate must be three angles in degrees, about x, y and z")
         if len(self.random_scale) != 2 or not 0.0 < self.random_scale[0] <= self.random_scale[1]:
-            raise ValueError(f"random_scale {list(self.random_scale)} is to be [smallest, largest] factor")
+            raise ValueError(f"random_scale {list(self.random_scale)} must be [smallest, largest] factor")
         for key in ("random_flip", "random_drop"):
             if not 0.0 <= getattr(self, key) <= 1.0:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to a share within 0 and 1")

@@ -53,7 +53,7 @@ def best_weights(config: Config) -> Path:
     return path
 
 
-def usual_engines(config: Config) -> Path:
+def default_engine_folder(config: Config) -> Path:
     """Where the engines of a configuration's runs are.
 
     `engines/ntu/xsub` for `work_dir/ntu/xsub/agcn_joint`, and `engines/ntu/xsub-aagcn` for `aagcn_joint` beside it.

@@ -18,21 +18,21 @@ from agcn.config import load_config
 from agcn.device import full_float32, pick_device
 from agcn.model.network import Model
 from bench.part import Check, Part
-from bench.random_models import CLASSES, lively_model, made_clips
+from bench.random_models import CLASSES, made_clips, random_model
 from bench.timer import measure
 from bench.train import COMPILE_ERRORS
 from export.build import export_engines
 from export.engines.flavors import choose_flavor, pick_targets, present_target
-from export.graph.int8 import answers_in_float32, quantise
+from export.graph.int8 import logits_in_float32, quantise
 from export.graph.network import TwoStream
 from export.graph.onnx_graph import INPUT, OUTPUTS, export_graph
-from export.graph.parity import Answers, compare, compare_int8, plain_answers
+from export.graph.parity import Logits, compare, compare_int8, eager_logits
 from export.runtime.onnx import open_session, open_tensorrt_session
 from export.runtime.open import open_engine
 from native_prep.skeletons.layouts import NTU
 from native_prep.skeletons.streams import stream_of
 
-PLAIN = "eager fp32"
+BASELINE = "eager fp32"
 FOLDED, COMPILED, ENGINE = "folded fp32", "compiled fp32", "engine"
 PACKAGE = "aotinductor fp32"
 ONNX_TRT = "onnxruntime-tensorrt fp32"
@@ -40,11 +40,11 @@ ONNX, INT8 = "onnxruntime fp32", "onnxruntime int8"
 ONE_CLIP = ", one clip"
 # Clips whose ranges int8 is made from.
 RANGED = 8
-Network = Callable[[np.ndarray], Answers]
+Network = Callable[[np.ndarray], Logits]
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """One way to run both streams: joints (N, 3, T, V, M) -> their answers, and what is said of it.
 
     `reference`, where given, is what its answers are held to instead of the models in float64.
@@ -99,11 +99,11 @@ def run_infer(
     clips = made_clips(batch, frames, 2, seed)
     pair = _models(clips, seed, joint_weights, bone_weights)
     with tempfile.TemporaryDirectory(prefix="bench_infer_") as folder, full_float32():
-        ways = _ways(part, pair, clips, device, Path(folder))
-        _time(part, pair, ways, clips, "", runs, seconds)
+        variants = _variants(part, pair, clips, device, Path(folder))
+        _time(part, pair, variants, clips, "", runs, seconds)
         # Compiled, a batch of another size would be another network.
-        ways.pop(COMPILED, None)
-        _time(part, pair, ways, _one_clip(clips), ONE_CLIP, 10 * runs, seconds)
+        variants.pop(COMPILED, None)
+        _time(part, pair, variants, _one_clip(clips), ONE_CLIP, 10 * runs, seconds)
     return part
 
 
@@ -117,36 +117,36 @@ def _one_clip(clips: np.ndarray) -> np.ndarray:
 def _time(
     part: Part,
     pair: tuple[Model, Model],
-    ways: dict[str, Way],
+    variants: dict[str, Variant],
     clips: np.ndarray,
     suffix: str,
     runs: int,
     seconds: float,
 ) -> None:
     """Compares all ways on `clips`, and times those that agree."""
-    exact = plain_answers(pair, (1.0, 1.0), clips)
-    for name, way in ways.items():
-        part.checks.append(_check(name + suffix, way, pair, clips, exact))
-    timed = {name + suffix: partial(way.network, clips) for name, way in ways.items()}
-    plain = PLAIN + suffix
+    exact = eager_logits(pair, (1.0, 1.0), clips)
+    for name, variant in variants.items():
+        part.checks.append(_check(name + suffix, variant, pair, clips, exact))
+    timed = {name + suffix: partial(variant.network, clips) for name, variant in variants.items()}
+    plain = BASELINE + suffix
     timings = measure({name: work for name, work in timed.items() if name == plain or part.agrees(name)}, runs, seconds)
-    notes = {name + suffix: way.note for name, way in ways.items()}
+    notes = {name + suffix: variant.note for name, variant in variants.items()}
     if suffix:
         latencies = {name: f"p99 {1000 * timing.p99:.3g} ms" for name, timing in timings.items()}
         notes = {name: "; ".join(filter(None, (notes[name], latency))) for name, latency in latencies.items()}
     part.add_rates(timings, dict.fromkeys(timings, len(clips)), "clips/s", plain, notes)
 
 
-def _check(name: str, way: Way, pair: tuple[Model, Model], clips: np.ndarray, exact: Answers) -> Check:
-    got = way.network(clips)
-    if way.reference is not None:
-        found = compare_int8(got, way.reference(clips))
+def _check(name: str, variant: Variant, pair: tuple[Model, Model], clips: np.ndarray, exact: Logits) -> Check:
+    got = variant.network(clips)
+    if variant.reference is not None:
+        found = compare_int8(got, variant.reference(clips))
         told = "scores, error relative to their spread, both r.m.s."
         return Check(name, found["rms_rel"] if found["passed"] else math.inf, found["tolerance"], told)
     plain = None
-    if way.precision != "fp32":
-        plain = plain_answers(pair, (1.0, 1.0), clips, way.precision)
-    found = compare(got, exact, way.precision, plain)
+    if variant.precision != "fp32":
+        plain = eager_logits(pair, (1.0, 1.0), clips, variant.precision)
+    found = compare(got, exact, variant.precision, plain)
     # Other answers fail too, whatever the error.
     error = found["max_rel"] if found["passed"] else math.inf
     return Check(name, error, found["tolerance"], "logits, largest error relative to float64's largest")
@@ -159,76 +159,76 @@ def _models(
     for place, (stream, weights) in enumerate((("joint", joint_weights), ("bone", bone_weights))):
         x = torch.from_numpy(stream_of(clips, stream, NTU))
         num_class = CLASSES if weights is None else len(read_state_dict(weights)["fc.bias"])
-        model = lively_model(seed + place, x, num_class)
+        model = random_model(seed + place, x, num_class)
         if weights is not None:
             load_weights(model, weights)
         models.append(model.requires_grad_(False))
     return models[0], models[1]
 
 
-def _ways(
+def _variants(
     part: Part, pair: tuple[Model, Model], clips: np.ndarray, device: torch.device, folder: Path
-) -> dict[str, Way]:
+) -> dict[str, Variant]:
     """All ways that can run here; those that cannot are in `part.left_out`."""
     shape = (clips.shape[1], clips.shape[2], clips.shape[3], clips.shape[4])
     folded = TwoStream(*pair, NTU.bone_parents, frames=shape[1])
     export_graph(folded, shape, folder / "two_stream.onnx", {})
     folded = folded.to(device)
-    ways = {PLAIN: Way(_in_torch(TwoModels(*pair).to(device), device))}
+    variants = {BASELINE: Variant(_in_torch(TwoModels(*pair).to(device), device))}
     if FOLDED not in part.left_out:
-        ways[FOLDED] = Way(_in_torch(folded, device), note="fewer products, only bodies that are there")
+        variants[FOLDED] = Variant(_in_torch(folded, device), note="fewer products, only bodies that are there")
     if COMPILED not in part.left_out:
-        _add_compiled(ways, part, _in_torch(torch.compile(folded), device), clips)
+        _add_compiled(variants, part, _in_torch(torch.compile(folded), device), clips)
     if ONNX not in part.left_out:
-        ways[ONNX] = _in_onnxruntime(folder / "two_stream.onnx")
+        variants[ONNX] = _in_onnxruntime(folder / "two_stream.onnx")
     if INT8 not in part.left_out:
         graph = folder / "int8.onnx"
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
         # Weights that are made amplify rounding beyond what trained ones do, so the way is held to its own graph.
-        ways[INT8] = _in_onnxruntime(graph, "int8", partial(answers_in_float32, graph))
+        variants[INT8] = _in_onnxruntime(graph, "int8", partial(logits_in_float32, graph))
     export = _exporter(pair, clips, folder)
     if PACKAGE not in part.left_out:
-        _add_package(ways, part, export, device)
+        _add_package(variants, part, export, device)
     if present_target() is None:
         part.left_out.setdefault(ENGINE, "TensorRT and TensorRT-RTX engines need a GPU to run")
     elif ENGINE not in part.left_out:
-        _add_engines(ways, part, export)
+        _add_engines(variants, part, export)
     # Last: it turns TF32 off for libraries that are loaded after it.
     if ONNX_TRT not in part.left_out:
         try:
-            ways[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
+            variants[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
         except ValueError as error:
             part.left_out[ONNX_TRT] = str(error)
-    return ways
+    return variants
 
 
 def _in_torch(network: Callable[[Tensor], tuple[Tensor, ...]], device: torch.device) -> Network:
     """Reading the answers back waits for the device, so no other synchronisation is needed."""
 
-    def answer(joints: np.ndarray) -> Answers:
+    def answer(joints: np.ndarray) -> Logits:
         with torch.inference_mode():
             return tuple(output.float().cpu().numpy() for output in network(torch.from_numpy(joints).to(device)))
 
     return answer
 
 
-def _add_compiled(ways: dict[str, Way], part: Part, network: Network, clips: np.ndarray) -> None:
+def _add_compiled(variants: dict[str, Variant], part: Part, network: Network, clips: np.ndarray) -> None:
     start = time.perf_counter()
     try:
         network(clips)
     except COMPILE_ERRORS as error:
         part.left_out[COMPILED] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
         return
-    ways[COMPILED] = Way(network, note=f"first run, with compilation: {time.perf_counter() - start:.1f} s")
+    variants[COMPILED] = Variant(network, note=f"first run, with compilation: {time.perf_counter() - start:.1f} s")
 
 
-def _in_onnxruntime(graph: Path, precision: str = "fp32", reference: Network | None = None) -> Way:
+def _in_onnxruntime(graph: Path, precision: str = "fp32", reference: Network | None = None) -> Variant:
     return _way_of(open_session(graph), precision, reference)
 
 
-def _way_of(session: Any, precision: str = "fp32", reference: Network | None = None) -> Way:
+def _way_of(session: Any, precision: str = "fp32", reference: Network | None = None) -> Variant:
     note = f"on {session.get_providers()[0].removesuffix('ExecutionProvider')}"
-    return Way(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
+    return Variant(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
 
 
 def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
@@ -250,7 +250,7 @@ def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Cal
 
 
 def _add_package(
-    ways: dict[str, Way], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]], device: torch.device
+    variants: dict[str, Variant], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]], device: torch.device
 ) -> None:
     start = time.perf_counter()
     try:
@@ -261,10 +261,12 @@ def _add_package(
     if not result["passed"]:
         part.left_out[PACKAGE] = "; ".join(result["notes"])
         return
-    ways[PACKAGE] = Way(open_engine(out, "aotinductor").run, note=f"exported in {time.perf_counter() - start:.1f} s")
+    variants[PACKAGE] = Variant(
+        open_engine(out, "aotinductor").run, note=f"exported in {time.perf_counter() - start:.1f} s"
+    )
 
 
-def _add_engines(ways: dict[str, Way], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]]) -> None:
+def _add_engines(variants: dict[str, Variant], part: Part, export: Callable[..., tuple[Path, dict[str, Any]]]) -> None:
     flavor = choose_flavor("auto")
     for precision in ("fp32", "tf32", "bf16", "fp16"):
         name = f"{ENGINE} {precision}"
@@ -276,4 +278,4 @@ def _add_engines(ways: dict[str, Way], part: Part, export: Callable[..., tuple[P
         if not result["passed"] or not result["engines"]:
             part.left_out[name] = "; ".join(result["notes"]) or "the export failed its parity rule"
             continue
-        ways[name] = Way(open_engine(out).run, precision)
+        variants[name] = Variant(open_engine(out).run, precision)

@@ -9,7 +9,7 @@ from bench.timer import Timing
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison with the plain way; `error` is to be at most `tolerance`."""
+    """One comparison with the plain way; `error` must be at most `tolerance`."""
 
     name: str
     error: float
@@ -18,7 +18,7 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """False for an error that is no number, too."""
+        """False for an error that is not a number, too."""
         return self.error <= self.tolerance
 
 

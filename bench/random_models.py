@@ -11,7 +11,7 @@ from native_prep.synth.make import joint_batch
 CLASSES = 60
 
 
-def lively_model(seed: int, batch: Tensor, num_class: int = CLASSES) -> Model:
+def random_model(seed: int, batch: Tensor, num_class: int = CLASSES) -> Model:
     """An untrained AGCN for `batch` (N, 3, T, V, M) in which every path carries a signal.
 
     Freshly initialised, the graph convolutions are all but switched off (their last batch norm starts at 1e-6), so a

@@ -38,12 +38,12 @@ class Timing:
 
 
 def measure(
-    ways: Mapping[str, Work],
+    variants: Mapping[str, Work],
     runs: int = 5,
     seconds: float = 60.0,
     synchronise: Work | None = None,
 ) -> dict[str, Timing]:
-    """Time each of `ways`: one warm-up each, then rounds in which each runs once.
+    """Time each of `variants`: one warm-up each, then rounds in which each runs once.
 
     Args:
         ways: name -> work without arguments.
@@ -54,17 +54,17 @@ def measure(
     Raises:
         ValueError: no way, or no run.
     """
-    if not ways or runs < 1:
-        raise ValueError(f"measure: {len(ways)} ways, {runs} runs: give at least one of each")
-    warm_ups = {name: _once(work, synchronise) for name, work in ways.items()}
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    if not variants or runs < 1:
+        raise ValueError(f"measure: {len(variants)} ways, {runs} runs: give at least one of each")
+    warm_ups = {name: _once(work, synchronise) for name, work in variants.items()}
+    taken: dict[str, list[float]] = {name: [] for name in variants}
     start = time.perf_counter()
     for turn in range(runs):
         if turn and time.perf_counter() - start > seconds:
             break
-        for name, work in ways.items():
+        for name, work in variants.items():
             taken[name].append(_once(work, synchronise))
-    return {name: Timing(tuple(taken[name]), warm_ups[name]) for name in ways}
+    return {name: Timing(tuple(taken[name]), warm_ups[name]) for name in variants}
 
 
 def _once(work: Work, synchronise: Work | None) -> float:

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from agcn.data.clips import Clips
-from agcn.data.loader import Chunk, Feed
+from agcn.data.loader import BatchIndices, BatchLoader
 from agcn.device import autocast, free_memory, has_half, pick_device
-from agcn.model.absent_bodies import Rows, plan_rows, present_bodies
+from agcn.model.absent_bodies import BodyRows, deduplicate_absent_bodies, present_bodies
 from agcn.model.network import Model
 from agcn.settings import FeederArgs
 from agcn.training.memory import keep_freed_memory
 from bench.part import Check, Part
 from bench.plain_model import PlainModel
-from bench.random_models import CLASSES, lively_model, made_clips, relative
+from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import measure
 from native_prep.skeletons.layouts import NTU
 
-PLAIN = "original fp32"
+BASELINE = "original fp32"
 OURS = "eager fp32"
 # (loss, gradients), relative to eager float32. Half precision: two or three significant digits, through ten blocks and
 # back.
@@ -33,7 +33,7 @@ COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """One way to take a step."""
 
     name: str
@@ -43,36 +43,36 @@ class Way:
 
 
 WAYS = (
-    Way(PLAIN, plain=True),
-    Way(OURS),
-    Way("amp bf16", "bf16"),
-    Way("amp fp16", "fp16"),
-    Way("compiled fp32", None, True),
-    Way("compiled amp bf16", "bf16", True),
+    Variant(BASELINE, plain=True),
+    Variant(OURS),
+    Variant("amp bf16", "bf16"),
+    Variant("amp fp16", "fp16"),
+    Variant("compiled fp32", None, True),
+    Variant("compiled amp bf16", "bf16", True),
 )
 
 
 class Step:
     """A training step on one batch, the same for every way: forward, loss, backward, SGD."""
 
-    def __init__(self, model: Model, way: Way, clips: Tensor, labels: Tensor) -> None:
-        self.model, self.way, self.labels = model.train(), way, labels
-        self.given: tuple[Tensor | Rows, ...] = (clips,)
-        self.network: Callable[..., Tensor] = PlainModel(model) if way.plain else model
-        if not way.plain:
-            rows = plan_rows(present_bodies(clips).cpu().numpy()).to(clips.device)
+    def __init__(self, model: Model, variant: Variant, clips: Tensor, labels: Tensor) -> None:
+        self.model, self.variant, self.labels = model.train(), variant, labels
+        self.given: tuple[Tensor | BodyRows, ...] = (clips,)
+        self.network: Callable[..., Tensor] = PlainModel(model) if variant.plain else model
+        if not variant.plain:
+            rows = deduplicate_absent_bodies(present_bodies(clips).cpu().numpy()).to(clips.device)
             rows.mark()
             self.given = (clips, rows)
-        if way.compiled:
+        if variant.compiled:
             self.network = torch.compile(model)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
         self.device = clips.device
         # A run would find such a scale after some steps without an update; the usual first one overflows here.
-        self.scaler = torch.amp.GradScaler(clips.device.type, init_scale=256.0, enabled=way.amp_dtype == "fp16")
+        self.scaler = torch.amp.GradScaler(clips.device.type, init_scale=256.0, enabled=variant.amp_dtype == "fp16")
 
     def differentiate(self) -> Tensor:
         """Sets the gradients, scaled as the scaler wants them; returns the loss."""
-        with autocast(self.device, self.way.amp_dtype):
+        with autocast(self.device, self.variant.amp_dtype):
             logits = self.network(*self.given)
         loss = nn.functional.cross_entropy(logits.float(), self.labels)
         self.optimizer.zero_grad(set_to_none=True)
@@ -116,14 +116,18 @@ def run_train(
     part.sizes["one_body"] = 0.8
     clips = torch.from_numpy(made_clips(batch, frames, 2, seed)).to(device)
     labels = torch.arange(batch, device=device) % CLASSES
-    model = lively_model(seed, clips.cpu()).to(device)
+    model = random_model(seed, clips.cpu()).to(device)
     part.left_out.update(dict.fromkeys(without, "left out on request"))
-    for way in WAYS:
-        if way.amp_dtype and not has_half(device, way.amp_dtype):
-            part.left_out.setdefault(way.name, f"this device has no {way.amp_dtype} instructions")
-        elif not on_gpu and (way.compiled or way.amp_dtype == "fp16"):
-            why = "compiling takes minutes and gains nothing on a processor" if way.compiled else "trains on a GPU only"
-            part.left_out.setdefault(way.name, why)
+    for variant in WAYS:
+        if variant.amp_dtype and not has_half(device, variant.amp_dtype):
+            part.left_out.setdefault(variant.name, f"this device has no {variant.amp_dtype} instructions")
+        elif not on_gpu and (variant.compiled or variant.amp_dtype == "fp16"):
+            why = (
+                "compiling takes minutes and gains nothing on a processor"
+                if variant.compiled
+                else "trains on a GPU only"
+            )
+            part.left_out.setdefault(variant.name, why)
     steps, notes = _agreeing_steps(part, model, clips, labels)
     synchronise = torch.cuda.synchronize if on_gpu else None
     timed = {name: step.take for name, step in steps.items() if part.agrees(name)}
@@ -133,7 +137,7 @@ def run_train(
         share = read / timings[OURS].median
         notes[OURS] = f"reading and changing its clips takes {share:.1%} of the time of a step"
         notes[OURS] += f"; with clips resident on the device {kept / read:.3g} of that"
-    part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", PLAIN, notes)
+    part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", BASELINE, notes)
     return part
 
 
@@ -149,8 +153,8 @@ def seconds_of_feeding(clips: Tensor, labels: Tensor, resident: bool, batches: i
     """Median seconds that a batch like `clips` takes from memory through the original's random shift to the device."""
     data = Clips("made clips", clips.cpu().numpy(), labels.cpu().numpy(), [""] * len(labels))
     args = FeederArgs(random_shift=True, resident=resident)
-    feed = Feed(data, args, NTU, clips.device, share_absent=True)
-    chunk = Chunk(0, np.arange(len(data)))
+    feed = BatchLoader(data, args, NTU, clips.device, share_absent=True)
+    chunk = BatchIndices(0, np.arange(len(data)))
     taken = []
     for epoch in range(batches):
         start = time.perf_counter()
@@ -166,26 +170,26 @@ def _agreeing_steps(part: Part, model: Model, clips: Tensor, labels: Tensor) -> 
     steps: dict[str, Step] = {}
     notes: dict[str, str] = {}
     loss, gradients = torch.zeros(()), torch.zeros(1)
-    for way in WAYS:
-        if way.name in part.left_out:
+    for variant in WAYS:
+        if variant.name in part.left_out:
             continue
-        step = Step(copy.deepcopy(model), way, clips, labels)
+        step = Step(copy.deepcopy(model), variant, clips, labels)
         start = time.perf_counter()
         try:
             found = step.differentiate()
         except COMPILE_ERRORS as error:
-            if not way.compiled:
+            if not variant.compiled:
                 raise
-            part.left_out[way.name] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
+            part.left_out[variant.name] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
             continue
-        if way.compiled:
-            notes[way.name] = f"first step, with compilation: {time.perf_counter() - start:.1f} s"
-        if way.name == PLAIN:
+        if variant.compiled:
+            notes[variant.name] = f"first step, with compilation: {time.perf_counter() - start:.1f} s"
+        if variant.name == BASELINE:
             loss, gradients = found, step.gradients()
         else:
-            loss_allowed, allowed = ALLOWED[way.amp_dtype]
-            part.checks.append(Check(way.name, relative(found, loss), loss_allowed, "loss, relative"))
+            loss_allowed, allowed = ALLOWED[variant.amp_dtype]
+            part.checks.append(Check(variant.name, relative(found, loss), loss_allowed, "loss, relative"))
             error_of_all = relative(step.gradients(), gradients)
-            part.checks.append(Check(way.name, error_of_all, allowed, "all gradients, relative"))
-        steps[way.name] = step
+            part.checks.append(Check(variant.name, error_of_all, allowed, "all gradients, relative"))
+        steps[variant.name] = step
     return steps, notes

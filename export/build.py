@@ -21,16 +21,16 @@ from export.engines.refit import refit_engine
 from export.engines.tensorrt import build_engine
 from export.engines.triton import write_repository
 from export.graph import parity
-from export.graph.int8 import answers_in_float32, labelled_clips, quantise
+from export.graph.int8 import labelled_clips, logits_in_float32, quantise
 from export.graph.network import TwoStream
 from export.graph.onnx_graph import export_graph, numpy_inputs, output_names
-from export.graph.preprocess import prenorm_for
+from export.graph.preprocess import preprocess_for
 from export.inputs import comparison_clips, feeder_settings, prepared_frames, raw_clips
 from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
 from export.request import Request, make_request, raw_data, request_notes
 from export.runtime.onnx import OnnxEngine, open_session
 from export.runtime.open import open_file, runs_here
-from native_prep.io.atomic import Withheld, whole_folder
+from native_prep.io.atomic import DiscardFolder, atomic_folder
 from native_prep.io.progress import Progress
 from native_prep.skeletons.streams import STREAMS
 
@@ -97,11 +97,11 @@ def export_engines(
     notes = request_notes(request, targets)
     for doubt in request.doubts:
         print(doubt, file=sys.stderr)
-    with whole_folder(out, FILE_NAME, stays=_is_foreign) as folder:
+    with atomic_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
             notes.append("parity failed: nothing was written")
-            raise Withheld
+            raise DiscardFolder
     result = _result(manifest, Path(out)) | {"seconds": round(time.monotonic() - start, 3), "notes": notes}
     if triton is not None:
         result["triton"] = write_repository(out, triton) if result["passed"] else {}
@@ -141,7 +141,7 @@ def _export(request: Request, folder: Path) -> Manifest:
             measured = _to_int8(request, graph, session) | {"float": measured}
         progress.update(1, "parity")
         engines: list[EngineFile] = []
-        others: dict[str, parity.Answers] = {}
+        others: dict[str, parity.Logits] = {}
         if measured["passed"] and request.targets:
             engines, others = _write_engines(request, graph, clips, progress)
         if measured["passed"] and request.aot is not None:
@@ -171,7 +171,7 @@ def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any
     }  # fmt: skip
 
 
-def _check_engine(request: Request, got: parity.Answers, floats: parity.Answers, clips: np.ndarray) -> dict[str, Any]:
+def _check_engine(request: Request, got: parity.Logits, floats: parity.Logits, clips: np.ndarray) -> dict[str, Any]:
     if request.precision == "int8":
         return parity.compare_int8(got, floats)
     return parity.check(got, *request.compared, clips, request.precision)
@@ -203,7 +203,7 @@ def _network(request: Request, dense: bool) -> TwoStream:
         motion_alpha=request.motion_alpha,
         frames=request.shape[1],
         dtype=AMP_DTYPES.get(request.precision, torch.float32),
-        prepare=prenorm_for(layout) if request.with_prep else None,
+        prepare=preprocess_for(layout) if request.with_prep else None,
         skip_absent=not dense,
     )
 
@@ -218,7 +218,7 @@ def _write_package(request: Request, manifest: Manifest, folder: Path) -> Engine
 
 def _write_engines(
     request: Request, graph: Path, clips: np.ndarray, progress: Progress
-) -> tuple[list[EngineFile], dict[str, parity.Answers]]:
+) -> tuple[list[EngineFile], dict[str, parity.Logits]]:
     """The engines beside the graph; where they are built from another graph, the answers of that for `clips` too."""
     flavor = request.flavor
     assert flavor is not None, "there are no targets without one"
@@ -238,13 +238,13 @@ def _write_engines(
     return engines, answers
 
 
-def _write_graph_of_engines(request: Request, path: Path, clips: np.ndarray) -> parity.Answers:
+def _write_graph_of_engines(request: Request, path: Path, clips: np.ndarray) -> parity.Logits:
     """What engines are built from where that is not the graph itself, and what it says of `clips`."""
     takes = request.engine_takes
     write_graph(request, path, takes, dense=True)
     if request.precision == "int8":
         quantise(path, path, request.ranged[0], takes, for_engines=True)
-        return answers_in_float32(path, clips, takes)
+        return logits_in_float32(path, clips, takes)
     outputs = list(output_names(len(request.models)))
     return tuple(open_session(path).run(outputs, numpy_inputs(clips, takes)))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agcn.defaults import DATASET, command, usual_config
+from agcn.defaults import DATASET, command, default_config
 from agcn.score_files import SCORE_FILE
 from native_prep.skeletons.streams import STREAMS
 
@@ -44,10 +44,10 @@ def run_export(
         OSError: a file cannot be read or written.
     """
     from agcn.config import load_config
-    from agcn.streams import best_weights, load_streams, usual_engines
+    from agcn.streams import best_weights, default_engine_folder, load_streams
     from export.build import export_engines
 
-    name = usual_config(dataset, config)
+    name = default_config(dataset, config)
     given = (joint_weights, bone_weights, joint_motion_weights, bone_motion_weights)
     wanted = STREAMS[: 4 if streams == 4 or any(given[2:]) else 2]
     weights: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def run_export(
     if len(set(filter(None, weights.values()))) < len(wanted) and None in given[: len(wanted)]:
         raise ValueError(f"{config}: its streams would share one checkpoint: give --joint-weights and --bone-weights")
     joint = load_config(name, stream="joint", overrides=overrides)
-    folder = out if out is not None else str(usual_engines(joint))
+    folder = out if out is not None else str(default_engine_folder(joint))
     return export_engines(config=joint, out=folder, streams=streams, **weights, **options)
 
 
@@ -97,7 +97,7 @@ def run_fuse_eval(
     if engine is not None:
         if allow_stale:
             raise ValueError("--allow-stale is for score files: leave it out")
-        return _fuse_engine(engine, usual_config(dataset, config), runtime, weighs=alpha is not None or search_alpha)
+        return _fuse_engine(engine, default_config(dataset, config), runtime, weighs=alpha is not None or search_alpha)
     if runtime != "auto":
         raise ValueError("--runtime goes with --engine: see --help")
     from export.fusion import fuse_dataset, fuse_scores, parse_streams
@@ -105,7 +105,7 @@ def run_fuse_eval(
     how: dict[str, Any] = {"search_alpha": search_alpha, "allow_stale": allow_stale}
     how["alpha"] = 1.0 if alpha is None else alpha
     if not any(files):
-        usual_config(dataset, config)
+        default_config(dataset, config)
         return _fuse_runs(config, how) if config else fuse_dataset(dataset or DATASET, **how)
     if not (joint_scores and bone_scores and label):
         raise ValueError("--joint-scores, --bone-scores and --label go together: see --help")
@@ -188,11 +188,11 @@ def run_predict(
 
 def _usual_engine(dataset: str | None) -> str:
     from agcn.config import load_config
-    from agcn.streams import usual_engines
+    from agcn.streams import default_engine_folder
     from export.manifest import FILE_NAME
 
-    config = usual_config(dataset, None)
-    folder = usual_engines(load_config(config, stream="joint"))
+    config = default_config(dataset, None)
+    folder = default_engine_folder(load_config(config, stream="joint"))
     if not (folder / FILE_NAME).is_file():
         raise ValueError(f"{folder}: no engine is there: run {command('export-trt', config)} first, or give --engine")
     return str(folder)

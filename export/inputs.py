@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from agcn.config import input_settings
-from agcn.data.augment import augment, draws_per_clip
+from agcn.data.augment import augment, numbers_per_clip
 from agcn.data.augment_rng import middle
 from agcn.data.clips import Clips, is_there, open_array, open_clips
-from agcn.data.loader import Feed, chunks_in_order
+from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.model.network import Model
 from agcn.settings import Config, FeederArgs
 from native_prep.cpu.one_file import read_raw_clip
@@ -94,7 +94,7 @@ def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
 
 def to_input(clip: np.ndarray, args: FeederArgs, layout: Layout) -> np.ndarray:
     """One prepared clip (C, T, V, M) as the network's input (1, C, W, V, M), as the test split's clips are changed."""
-    uniform = torch.from_numpy(middle(1, draws_per_clip(args)))
+    uniform = torch.from_numpy(middle(1, numbers_per_clip(args)))
     return augment(torch.from_numpy(clip[None]), args, uniform, layout).numpy()
 
 
@@ -198,6 +198,6 @@ def input_batches(
         seed, window: with the configuration's `seed`, the draws of a test (test_windows) are the same ones; in the
             first, 0, nothing is random.
     """
-    feed = Feed(clips, args, layout, torch.device("cpu"), seed)
-    for batch, labels, _ in feed.test_batches(chunks_in_order(index, size), window):
+    feed = BatchLoader(clips, args, layout, torch.device("cpu"), seed)
+    for batch, labels, _ in feed.test_batches(batches_in_order(index, size), window):
         yield batch.numpy(), labels.numpy()

@@ -187,7 +187,7 @@ class RawClips:
         return f"{found.wrong}: send them as the clips of the training data have them" if found else ""
 
     @property
-    def usual_window(self) -> int:
+    def default_window(self) -> int:
         """How many frames of a stream an answer usually looks at: the clip's, or of NTU what a recording has."""
         frames = self.frames or self._manifest.frames
         return min(frames, NTU_FRAMES) if self.layout.name == "ntu" else frames

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from agcn.checkpoint import load_weights
-from agcn.config import mismatches
+from agcn.config import config_mismatches
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from export.engines.aotinductor import check_can_build
 from export.engines.flavors import Flavor, choose_flavor, pick_targets, present_target
 from export.engines.refit import refittable_engine
 from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips
-from export.graph.preprocess import prenorm_for
+from export.graph.preprocess import preprocess_for
 from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
 from export.manifest import EngineFile, sha256
 from native_prep.datasets.catalog import class_names
@@ -141,7 +141,7 @@ def make_request(
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
         picked, refittable or refit is not None, None, dense, aot,
-        [doubt for stream, path in given.items() for doubt in mismatches(config, path, stream, _MAY_DIFFER)],
+        [doubt for stream, path in given.items() for doubt in config_mismatches(config, path, stream, _MAY_DIFFER)],
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 
@@ -185,7 +185,7 @@ def _check_with_prep(
     if read_about(config.test_feeder_args.data_path):
         raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
     check_prepares(config, settings)
-    prenorm_for(layout)
+    preprocess_for(layout)
     check_raw_shape(config, layout, shape)
 
 

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from agcn.data.augment_rng import Draws, constant
+from agcn.data.augment_rng import AugmentRng, constant
 from agcn.data.frame_sampling import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
 from agcn.model.graph import adjacency
 from agcn.settings import FeederArgs
@@ -25,7 +25,7 @@ OFFSETS = (-0.2, -0.1, 0.0, 0.1, 0.2)
 ALIGNED_BY = 5
 
 
-def draws_per_clip(args: FeederArgs) -> int:
+def numbers_per_clip(args: FeederArgs) -> int:
     """How many uniform numbers `augment` uses for a clip."""
     sampling = {"crop": 2, "uniform": args.window_size}.get(args.sample, 0) + (args.random_warp > 0)
     moving = 8 * args.random_move + 3 * any(args.random_rotate) + (args.random_scale != (1.0, 1.0))
@@ -37,13 +37,13 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     """Apply what `args` asks for, where the original has it in its order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
-        uniform: numbers from `agcn.data.augment_rng.draw` or `middle`, (B, draws_per_clip(args)).
+        uniform: numbers from `agcn.data.augment_rng.draw` or `middle`, (B, numbers_per_clip(args)).
         layout: knows which joints are the centre, neighbours, left and right, and the bones of `args.make_stream`.
 
     Raises:
         ValueError: the layout names no joints that `args.align` or `args.random_flip` needs.
     """
-    draws, image = Draws(uniform), layout.coordinates == "image"
+    draws, image = AugmentRng(uniform), layout.coordinates == "image"
     if args.reorder:
         x = reorder_clips(x)
     if args.centre:
@@ -77,7 +77,7 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     return x
 
 
-def random_move(x: Tensor, draws: Draws) -> Tensor:
+def random_move(x: Tensor, draws: AugmentRng) -> Tensor:
     """Turns, scales and moves the first two channels, drifting over time between two random settings."""
     time = torch.linspace(0.0, 1.0, x.shape[2], device=x.device)[None]  # (1, T)
 
@@ -156,7 +156,7 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
     return torch.einsum("bij,bjtvm->bitvm", turn, x)
 
 
-def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor:
+def random_flip(x: Tensor, share: float, layout: Layout, draws: AugmentRng) -> Tensor:
     """Mirrors a `share` of the clips, x to -x: left joints take the places of right ones.
 
     Raises:
@@ -171,7 +171,7 @@ def random_flip(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor
     return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
 
 
-def random_drop(x: Tensor, share: float, layout: Layout, draws: Draws) -> Tensor:
+def random_drop(x: Tensor, share: float, layout: Layout, draws: AugmentRng) -> Tensor:
     """Sets a random joint and its neighbours to zero throughout a `share` of the clips.
 
     Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
@@ -188,7 +188,7 @@ def _neighbours(layout: Layout, device: torch.device) -> Tensor:
     return torch.from_numpy(adjacency(layout.edges, layout.num_joints).any(axis=0)).to(device)
 
 
-def random_rotate(x: Tensor, largest: tuple[float, ...], draws: Draws, image: bool = False) -> Tensor:
+def random_rotate(x: Tensor, largest: tuple[float, ...], draws: AugmentRng, image: bool = False) -> Tensor:
     """Turns each clip about x, then y, then z, by angles within +- `largest` degrees."""
     limits = constant(largest, x.device) * (math.pi / 180.0)
     angles = (2.0 * draws.take(3) - 1.0) * limits  # (B, 3)

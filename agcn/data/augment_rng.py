@@ -36,7 +36,7 @@ def middle(count: int, per_clip: int) -> np.ndarray:
     return np.full((count, per_clip), 0.5, np.float32)
 
 
-class Draws:
+class AugmentRng:
     """Hands out columns of uniform numbers (B, K), each once."""
 
     def __init__(self, uniform: Tensor) -> None:

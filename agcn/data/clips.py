@@ -100,8 +100,8 @@ def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
 def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray | StreamArray:
     """The clips that `args` names, (N, C, T, V, M), mapped from disk or in memory.
 
-    A path that is no file may lead into a packed store (`data/ntu/packed/xsub/train_data_joint.npy`) or lie beside one
-    (`data/ntu/xsub/train_data_joint.npy`).
+    Where there is no such file, the path may lead into a packed store (`data/ntu/packed/xsub/train_data_joint.npy`), or
+    lie beside one (`data/ntu/xsub/train_data_joint.npy`).
 
     Raises:
         ValueError: no path given, the file or store missing, damaged or of another kind.

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from agcn.data.augment_rng import Draws
+from agcn.data.augment_rng import AugmentRng
 from agcn.settings import FeederArgs
 
 # `reorder`: a step between frames is a break where it is so many times the usual one, and the seam, from the last frame
@@ -67,7 +67,7 @@ def reorder_clips(x: Tensor) -> Tensor:
     return take_frames(x, torch.where(valid & broken[:, None], turned, place) + first[:, None])
 
 
-def random_shift(x: Tensor, draws: Draws) -> Tensor:
+def random_shift(x: Tensor, draws: AugmentRng) -> Tensor:
     """Moves the valid frames to a random place, zeros around them."""
     frames = x.shape[2]
     first, length = valid_span(x)
@@ -77,7 +77,7 @@ def random_shift(x: Tensor, draws: Draws) -> Tensor:
     return take_frames(x, (place + first[:, None]).masked_fill(outside, -1))
 
 
-def random_choose(x: Tensor, size: int, draws: Draws) -> Tensor:
+def random_choose(x: Tensor, size: int, draws: AugmentRng) -> Tensor:
     """A random part of `size` frames, or all frames at a random place among zeros."""
     frames = x.shape[2]
     free = torch.full((len(x),), abs(frames - size) + 1, device=x.device)
@@ -85,7 +85,7 @@ def random_choose(x: Tensor, size: int, draws: Draws) -> Tensor:
     return take_frames(x, begin[:, None] + torch.arange(size, device=x.device)[None])
 
 
-def resample(x: Tensor, args: FeederArgs, draws: Draws) -> Tensor:
+def resample(x: Tensor, args: FeederArgs, draws: AugmentRng) -> Tensor:
     """`window_size` frames of the valid ones, by interpolation ("linear", "crop") or as recorded ("uniform")."""
     first, length = valid_span(x)
     size = args.window_size

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agcn.data.augment import augment, draws_per_clip
+from agcn.data.augment import augment, numbers_per_clip
 from agcn.data.augment_rng import draw, middle
 from agcn.data.clips import Clips, normalisation
 from agcn.data.resident import keep_resident
-from agcn.model.absent_bodies import Rows, plan_rows, present_bodies
+from agcn.model.absent_bodies import BodyRows, deduplicate_absent_bodies, present_bodies
 from agcn.settings import FeederArgs
 from native_prep.skeletons.layouts import Layout
 
@@ -28,20 +28,20 @@ class Batch(NamedTuple):
 
     clips: Tensor
     labels: Tensor
-    rows: Rows | None
+    rows: BodyRows | None
 
 
 @dataclass(frozen=True)
-class Chunk:
+class BatchIndices:
     """One batch to come: the clips' numbers, and the place of the first in the epoch (random numbers go by it)."""
 
     first: int
     index: np.ndarray
 
 
-def training_chunks(
+def training_batches(
     clips: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1, repeat: int = 1
-) -> list[Chunk]:
+) -> list[BatchIndices]:
     """One epoch in random order, incomplete batches dropped; a process gets its share of every batch.
 
     With `repeat`, an epoch has every clip so many times, in one order of all.
@@ -50,7 +50,7 @@ def training_chunks(
     order = np.random.default_rng([seed, epoch]).permutation(total) % clips
     share = batch_size // processes
     starts = range(rank * share, total - total % batch_size, batch_size)
-    return [Chunk(start, order[start : start + share]) for start in starts]
+    return [BatchIndices(start, order[start : start + share]) for start in starts]
 
 
 def check_batch(clips: Clips, batch_size: int, processes: int, accumulate: int) -> None:
@@ -69,22 +69,24 @@ def check_batch(clips: Clips, batch_size: int, processes: int, accumulate: int) 
         )
 
 
-def in_parts(chunks: Sequence[Chunk], parts: int) -> list[Chunk]:
+def micro_batches(chunks: Sequence[BatchIndices], parts: int) -> list[BatchIndices]:
     """Each chunk as `parts` equal ones."""
     size = len(chunks[0].index) // parts if chunks else 0
     return [
-        Chunk(chunk.first + start, chunk.index[start : start + size])
+        BatchIndices(chunk.first + start, chunk.index[start : start + size])
         for chunk in chunks
         for start in range(0, size * parts, size)
     ]
 
 
-def chunks_in_order(index: np.ndarray, batch_size: int, first: int = 0) -> list[Chunk]:
+def batches_in_order(index: np.ndarray, batch_size: int, first: int = 0) -> list[BatchIndices]:
     """The clips of `index` in order; `first` is the place of the first of them among all that are shown."""
-    return [Chunk(first + start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)]
+    return [
+        BatchIndices(first + start, index[start : start + batch_size]) for start in range(0, len(index), batch_size)
+    ]
 
 
-class Feed:
+class BatchLoader:
     """Yields batches of one data set.
 
     Args:
@@ -114,7 +116,7 @@ class Feed:
             mean, deviation = normalisation(clips)
             self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
 
-    def batches(self, chunks: Sequence[Chunk], epoch: int | None = None) -> Iterator[Batch]:
+    def batches(self, chunks: Sequence[BatchIndices], epoch: int | None = None) -> Iterator[Batch]:
         """One for each chunk, in order; without an epoch nothing is random, see `agcn.data.augment_rng.middle`."""
         with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
             coming = iter(chunks)
@@ -127,19 +129,19 @@ class Feed:
                 rows = None if read.rows is None else read.rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
-    def test_batches(self, chunks: Sequence[Chunk], window: int = 0) -> Iterator[Batch]:
+    def test_batches(self, chunks: Sequence[BatchIndices], window: int = 0) -> Iterator[Batch]:
         """Those of one of a test's draws (test_windows); in the first, 0, nothing is random."""
         return self.batches(chunks, window or None)
 
-    def _read(self, chunk: Chunk, epoch: int | None) -> "_Read":
-        size = len(chunk.index), draws_per_clip(self.args)
+    def _read(self, chunk: BatchIndices, epoch: int | None) -> "_Read":
+        size = len(chunk.index), numbers_per_clip(self.args)
         uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, chunk.first, *size))
         if self.resident is None:
             x = torch.from_numpy(self.clips.batch(chunk.index))
-            rows = plan_rows(present_bodies(x).numpy()) if self._plans else None
+            rows = deduplicate_absent_bodies(present_bodies(x).numpy()) if self._plans else None
         else:
             x = torch.empty(0)
-            rows = plan_rows(self.resident.present[chunk.index]) if self._plans else None
+            rows = deduplicate_absent_bodies(self.resident.present[chunk.index]) if self._plans else None
         read = _Read(torch.from_numpy(np.ascontiguousarray(chunk.index)), x, uniform, rows)
         return read.pin_memory() if self.device.type == "cuda" else read
 
@@ -158,8 +160,8 @@ class _Read(NamedTuple):
     clip_index: Tensor
     clips: Tensor
     uniform: Tensor
-    rows: Rows | None
+    rows: BodyRows | None
 
     def pin_memory(self) -> "_Read":
-        rows = self.rows and Rows(*(part.pin_memory() for part in self.rows))
+        rows = self.rows and BodyRows(*(part.pin_memory() for part in self.rows))
         return _Read(self.clip_index.pin_memory(), self.clips.pin_memory(), self.uniform.pin_memory(), rows)

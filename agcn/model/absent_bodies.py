@@ -18,26 +18,26 @@ from torch import Tensor, nn
 from agcn.model.sync_batch_norm import SharedNorm, total_of_all, track
 
 
-class Rows(NamedTuple):
+class BodyRows(NamedTuple):
     """Which of a batch's N*M bodies are computed.
 
     Attributes:
-        take: int64 (R,), their numbers, counted clip by clip.
-        times: float32 (R,), how many bodies each stands for.
-        place: int64 (N*M,), for each body the row that stands for it.
+        gather_index: int64 (R,), their numbers, counted clip by clip.
+        multiplicity: float32 (R,), how many bodies each stands for.
+        inverse_index: int64 (N*M,), for each body the row that stands for it.
     """
 
-    take: Tensor
-    times: Tensor
-    place: Tensor
+    gather_index: Tensor
+    multiplicity: Tensor
+    inverse_index: Tensor
 
-    def to(self, device: torch.device) -> "Rows":
+    def to(self, device: torch.device) -> "BodyRows":
         """The same on `device`."""
-        return Rows(*(part.to(device, non_blocking=True) for part in self))
+        return BodyRows(*(part.to(device, non_blocking=True) for part in self))
 
     def mark(self) -> None:
         """Tells torch.compile that R changes from batch to batch, so that it compiles once for all."""
-        for part in (self.take, self.times):
+        for part in (self.gather_index, self.multiplicity):
             torch._dynamo.maybe_mark_dynamic(part, 0)
 
 
@@ -46,7 +46,7 @@ def present_bodies(x: Tensor) -> Tensor:
     return (x != 0).flatten(1, 3).any(dim=1)
 
 
-def plan_rows(present: np.ndarray) -> Rows:
+def deduplicate_absent_bodies(present: np.ndarray) -> BodyRows:
     """Every body that is there, and one for each place that is empty in some clip.
 
     Args:
@@ -58,8 +58,12 @@ def plan_rows(present: np.ndarray) -> Rows:
     for place in range(places):
         absent = bodies[~present[:, place], place]
         stand_in[absent // places, place] = absent[:1]
-    take, row, count = np.unique(stand_in, return_inverse=True, return_counts=True)
-    return Rows(torch.from_numpy(take), torch.from_numpy(count.astype(np.float32)), torch.from_numpy(row.reshape(-1)))
+    gather_index, inverse, count = np.unique(stand_in, return_inverse=True, return_counts=True)
+    return BodyRows(
+        torch.from_numpy(gather_index),
+        torch.from_numpy(count.astype(np.float32)),
+        torch.from_numpy(inverse.reshape(-1)),
+    )
 
 
 def norm_rows(bn: nn.Module, x: Tensor, count: Tensor | None) -> Tensor:

@@ -95,5 +95,5 @@ def _own_layout(graph: str | None, args: dict[str, Any]) -> Layout:
     try:
         edges = [(int(child), int(parent)) for child, parent in args["edges"]]
     except (TypeError, ValueError) as error:
-        raise ValueError("graph_args: edges is to be a list of [child, parent] pairs of whole numbers") from error
+        raise ValueError("graph_args: edges must be a list of [child, parent] pairs of whole numbers") from error
     return layout_from_edges(edges, args.get("num_joints"), args.get("centre", 0), graph or "custom")

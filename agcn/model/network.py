@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agcn.model.absent_bodies import Rows
+from agcn.model.absent_bodies import BodyRows
 from agcn.model.graph import adjacency, resolve_graph
 from agcn.model.layers import Block, init_bn
 from agcn.validate import coerce, nearest
@@ -65,9 +65,9 @@ class Model(nn.Module):
             raise ValueError(f"model_args: variant {variant!r} is not known: use 'agcn' or 'aagcn'")
         for name, value in (("num_class", num_class), ("num_person", num_person), ("in_channels", in_channels)):
             if value < 1:
-                raise ValueError(f"model_args: {name} is {value}: it is to be at least 1")
+                raise ValueError(f"model_args: {name} is {value}: must be at least 1")
         if base_channels < 4 or base_channels % 4:
-            raise ValueError(f"model_args: base_channels is {base_channels}: it is to be a multiple of 4")
+            raise ValueError(f"model_args: base_channels is {base_channels}: must be a multiple of 4")
         self.layout = resolve_graph(graph, graph_args)
         if num_point != self.layout.num_joints:
             raise ValueError(
@@ -88,7 +88,7 @@ class Model(nn.Module):
 
     def _add_blocks(self, graph: Tensor) -> None:
         kind: dict[str, Any] = {"variant": self.variant, "adaptive": self.adaptive, "attention": self.attention}
-        first, middle, last = (times * self.base_channels for times in (1, 2, 4))
+        first, middle, last = (multiplicity * self.base_channels for multiplicity in (1, 2, 4))
         self.l1 = Block(self.in_channels, first, graph, shortcut=False, **kind)
         self.l2 = Block(first, first, graph, **kind)
         self.l3 = Block(first, first, graph, **kind)
@@ -105,10 +105,10 @@ class Model(nn.Module):
         """The ten blocks in order."""
         return (self.l1, self.l2, self.l3, self.l4, self.l5, self.l6, self.l7, self.l8, self.l9, self.l10)
 
-    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+    def forward(self, x: Tensor, rows: BodyRows | None = None) -> Tensor:
         return self.fc(self.drop_out(self.features(x, rows)))
 
-    def features(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+    def features(self, x: Tensor, rows: BodyRows | None = None) -> Tensor:
         """What the classifier sees: (N, C, T, V, M) -> (N, F), the mean over frames, joints and bodies.
 
         Args:
@@ -117,13 +117,13 @@ class Model(nn.Module):
         x = self.normalise_input(x)  # (N*M, C, T, V)
         count = None
         if rows is not None:
-            x = x.index_select(0, rows.take)  # (R, C, T, V)
-            count = rows.times if self.training else None
+            x = x.index_select(0, rows.gather_index)  # (R, C, T, V)
+            count = rows.multiplicity if self.training else None
         for block in self.blocks:
             x = block(x, count)
         x = x.flatten(2).mean(dim=2)  # (R, F)
         if rows is not None:
-            x = x.index_select(0, rows.place)  # (N*M, F)
+            x = x.index_select(0, rows.inverse_index)  # (N*M, F)
         return x.reshape(-1, self.num_person, x.shape[1]).mean(dim=1)
 
     def normalise_input(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from agcn.model.sync_batch_norm import share_norms
 
 
 @dataclass(frozen=True)
-class World:
+class DistributedContext:
     """This process's place: `rank` of `size`, on `device`. Rank 0 alone writes files."""
 
     device: torch.device
@@ -60,7 +60,7 @@ class World:
 
 
 @contextmanager
-def open_world(device: str = "auto", index: int = 0) -> Iterator[World]:
+def distributed_context(device: str = "auto", index: int = 0) -> Iterator[DistributedContext]:
     """Joins the processes that torchrun started, if it did and they are not joined yet; leaves them at the end.
 
     Args:
@@ -69,7 +69,7 @@ def open_world(device: str = "auto", index: int = 0) -> Iterator[World]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield World(pick_device(device, index))
+        yield DistributedContext(pick_device(device, index))
         return
     chosen = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
@@ -78,7 +78,7 @@ def open_world(device: str = "auto", index: int = 0) -> Iterator[World]:
     if not joined:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield World(chosen, dist.get_rank(), size)
+        yield DistributedContext(chosen, dist.get_rank(), size)
     finally:
         if not joined:
             dist.destroy_process_group()

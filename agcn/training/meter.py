@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from agcn.training.distributed import World
+from agcn.training.distributed import DistributedContext
 
 
 class Meter:
@@ -13,7 +13,7 @@ class Meter:
         loss, accuracy: means over the steps between the last two looks, of this process.
     """
 
-    def __init__(self, context: World, every: int) -> None:
+    def __init__(self, context: DistributedContext, every: int) -> None:
         self.context, self.every = context, every
         self.loss, self.accuracy = float("nan"), 0.0
         # Loss, right answers, clips, steps.

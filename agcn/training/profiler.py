@@ -7,7 +7,7 @@ from types import TracebackType
 import torch
 from torch.profiler import ProfilerAction, ProfilerActivity
 
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 FILE = "profile.json"
 # Steps that are left out (compilation, first allocations), and steps that are recorded.
@@ -57,6 +57,6 @@ class StepTrace:
     def _finish(self) -> None:
         if self._profile is not None:
             self._profile.stop()
-            with whole_file(self.path) as part:
+            with atomic_file(self.path) as part:
                 self._profile.export_chrome_trace(str(part))
             self._profile = None

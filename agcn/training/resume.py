@@ -10,9 +10,9 @@ import torch
 
 from agcn.checkpoint import load_torch
 from agcn.settings import Config
-from agcn.training.distributed import World
+from agcn.training.distributed import DistributedContext
 from agcn.training.meter import Meter
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 FILE = "resume.pt"
 # What may differ between a run and its continuation; anything else would make it another run.
@@ -81,14 +81,14 @@ def fingerprint(config: Config, amp_dtype: str | None) -> str:
     return json.dumps({**settings, "amp": amp_dtype}, sort_keys=True)
 
 
-def epoch_state(meter: Meter, context: World) -> dict[str, Any]:
+def epoch_state(meter: Meter, context: DistributedContext) -> dict[str, Any]:
     """What goes on within an epoch: the sums of its steps, and where the numbers that dropout draws have come to."""
     device = context.device
     random = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
     return {"meter": meter.sums(), "random": random, "device": device.type}
 
 
-def restore_epoch(saved: dict[str, Any], meter: Meter, context: World) -> None:
+def restore_epoch(saved: dict[str, Any], meter: Meter, context: DistributedContext) -> None:
     """Takes up what `epoch_state` gave.
 
     Several processes, or another kind of device, go on with the same sums, but dropout draws other numbers there.
@@ -122,7 +122,7 @@ def keep_finished(folder: Path, name: Callable[[TrainState], Path]) -> str:
         )
     path = name(reached)
     if not path.exists():
-        with whole_file(path) as part:
+        with atomic_file(path) as part:
             torch.save(state["average"] or state["model"], part)
     return f"stopped: epoch {reached.epoch} is kept as {path}; --resume goes on from there"
 

@@ -12,19 +12,19 @@ from torch import Tensor
 from agcn.checkpoint import load_weights
 from agcn.config import to_yaml
 from agcn.data.clips import open_clips
-from agcn.data.loader import Chunk, Feed, check_batch, training_chunks
+from agcn.data.loader import BatchIndices, BatchLoader, check_batch, training_batches
 from agcn.device import has_half
 from agcn.evaluate import open_test_clips
-from agcn.model.absent_bodies import Rows
+from agcn.model.absent_bodies import BodyRows
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
-from agcn.training.distributed import World
+from agcn.training.distributed import DistributedContext
 from agcn.training.memory import keep_freed_memory
 from agcn.training.optimizer import ModelEma, make_optimizer
 from agcn.training.resume import TrainState, read_state
 from agcn.training.run_folder import remove_leftovers
 from agcn.training.run_log import RunLog
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 
 @dataclasses.dataclass
@@ -48,13 +48,13 @@ class Run:
     """
 
     config: Config
-    context: World
+    context: DistributedContext
     folder: Path
     model: Model
-    network: Callable[[Tensor, Rows | None], Tensor]
+    network: Callable[[Tensor, BodyRows | None], Tensor]
     ema: ModelEma | None
-    train_data: Feed
-    test_data: Feed
+    train_data: BatchLoader
+    test_data: BatchLoader
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     state: TrainState
@@ -75,7 +75,7 @@ class Run:
         """What is tested and saved: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.model
 
-    def batches_of(self, epoch: int) -> list[Chunk]:
+    def batches_of(self, epoch: int) -> list[BatchIndices]:
         """This process's batches of an epoch."""
         return epoch_batches(self.config, self.context, self.train_data, epoch)
 
@@ -85,7 +85,9 @@ class Run:
         return self.folder / f"{self.config.name}-{state.epoch - 1}-{state.step}.pt"
 
 
-def set_up_run(config: Config, context: World, amp_dtype: str | None, compile: bool | None, resume: bool) -> Run:
+def set_up_run(
+    config: Config, context: DistributedContext, amp_dtype: str | None, compile: bool | None, resume: bool
+) -> Run:
     """Builds or restores all that `train` needs; see there for the arguments.
 
     Raises:
@@ -100,7 +102,7 @@ def set_up_run(config: Config, context: World, amp_dtype: str | None, compile: b
         load_weights(model, config.weights, config.ignore_weights)
     model.to(context.device)
     ema = ModelEma(model, config.ema) if config.ema else None
-    network: Callable[[Tensor, Rows | None], Tensor] = context.wrap(model)
+    network: Callable[[Tensor, BodyRows | None], Tensor] = context.wrap(model)
     optimizer = make_optimizer(config, model)
     used = amp_dtype if amp_dtype and has_half(context.device, amp_dtype) else None
     scaler = torch.amp.GradScaler(context.device.type, enabled=used == "fp16")
@@ -127,25 +129,29 @@ def set_up_run(config: Config, context: World, amp_dtype: str | None, compile: b
         amp_dtype, used, compiles, log, is_kept=saved is not None, interrupted=(saved or {}).get("within"),
     )  # fmt: skip
     if context.is_main_process:
-        with whole_file(folder / "config.yaml") as part:
+        with atomic_file(folder / "config.yaml") as part:
             part.write_text(to_yaml(config), encoding="utf-8")
         _announce(run, resume, removed)
     return run
 
 
-def _open_data(config: Config, context: World, model: Model) -> tuple[Feed, Feed]:
+def _open_data(config: Config, context: DistributedContext, model: Model) -> tuple[BatchLoader, BatchLoader]:
     train_clips = open_clips(config.train_feeder_args, "train_feeder_args")
     check_batch(train_clips, config.batch_size, context.size, config.accumulate)
     test_clips = open_test_clips(config)
     train_clips.check(model)
     test_clips.check(model)
     shared = (model.layout, context.device, config.seed, config.share_absent)
-    return Feed(train_clips, config.train_feeder_args, *shared), Feed(test_clips, config.test_feeder_args, *shared)
+    return BatchLoader(train_clips, config.train_feeder_args, *shared), BatchLoader(
+        test_clips, config.test_feeder_args, *shared
+    )
 
 
-def epoch_batches(config: Config, context: World, train_data: Feed, epoch: int) -> list[Chunk]:
+def epoch_batches(
+    config: Config, context: DistributedContext, train_data: BatchLoader, epoch: int
+) -> list[BatchIndices]:
     """A process's batches of an epoch."""
-    return training_chunks(
+    return training_batches(
         len(train_data.clips), config.batch_size, config.seed, epoch, context.rank, context.size,
         config.train_feeder_args.repeat,
     )  # fmt: skip

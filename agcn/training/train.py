@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from agcn.checkpoint import plain_state
 from agcn.data.clips import hash_clips
-from agcn.data.loader import Batch, in_parts
+from agcn.data.loader import Batch, micro_batches
 from agcn.device import AMP_DTYPES, autocast
 from agcn.evaluate import mean_loss, names_of, score_clips, score_note
 from agcn.metrics import FILES as OUTCOME
 from agcn.metrics import top5, top_k, write_outcome
 from agcn.score_files import BEST, SCORE_FILE, put_scores, stale_reason
 from agcn.settings import Config
-from agcn.training.distributed import open_world
+from agcn.training.distributed import distributed_context
 from agcn.training.interrupt import StopRequest
 from agcn.training.memory import advising
 from agcn.training.meter import Meter
@@ -34,7 +34,7 @@ from agcn.training.profiler import StepTrace
 from agcn.training.resume import FILE, epoch_state, fingerprint, keep_finished, restore_epoch
 from agcn.training.run_folder import check_begins
 from agcn.training.setup import Run, set_up_run
-from native_prep.io.atomic import OutputSet, whole_file
+from native_prep.io.atomic import OutputSet, atomic_file
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress, duration, percent
 
@@ -92,7 +92,7 @@ def train(
         raise ValueError("--resume goes on with a run, --overwrite begins anew: give one of them")
     if not resume:
         check_begins(config, overwrite)
-    with open_world(device, config.device[0] if config.device else 0) as context:
+    with distributed_context(device, config.device[0] if config.device else 0) as context:
         run = set_up_run(config, context, amp_dtype if amp else None, compile, resume)
         tracing = profile and context.is_main_process
         try:
@@ -130,7 +130,7 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
             StopRequest(context.size == 1) as stop,
             Progress(clips, what, "clip", quiet=not context.is_main_process) as progress,
         ):
-            coming = run.train_data.batches(in_parts(batches, config.accumulate), epoch)
+            coming = run.train_data.batches(micro_batches(batches, config.accumulate), epoch)
             for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True), first):
                 rate = learning_rate(config, epoch + done / run.steps_per_epoch)
                 for group in run.optimizer.param_groups:
@@ -288,7 +288,7 @@ def _pause(run: Run, done: int, meter: Meter) -> NoReturn:
     if run.context.size == 1:
         _check_loss(run, meter.means()[0])
         run.state.step_in_epoch = done
-        with whole_file(run.folder / FILE) as part:
+        with atomic_file(run.folder / FILE) as part:
             torch.save({**_state_dict(run), "within": epoch_state(meter, run.context)}, part)
         run.is_kept = True
     raise KeyboardInterrupt

@@ -10,7 +10,7 @@ import torch
 
 from bench.part import Part, Rate
 from bench.timer import Timing
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BF16 = "bf16 matrix product"
@@ -40,7 +40,7 @@ class Bench:
 
     def save(self) -> None:
         """What was found stays, whatever happens next."""
-        with whole_file(self.out) as part:
+        with atomic_file(self.out) as part:
             part.write_text(json.dumps(self.part.as_dict()))
 
     def wait(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agcn.data.clips import open_clips
-from agcn.data.loader import Feed, training_chunks
+from agcn.data.loader import BatchLoader, training_batches
 from agcn.score_files import SCORE_FILE
 from agcn.settings import FeederArgs
 from bench.gpu.context import ROOT, Bench
@@ -36,9 +36,9 @@ def feed(bench: Bench) -> None:
         )
         clips = open_clips(args)
         batch = min(64, len(clips))
-        chunks = training_chunks(len(clips), batch, 0, 0, repeat=20 if bench.on_gpu else 1)
+        chunks = training_batches(len(clips), batch, 0, 0, repeat=20 if bench.on_gpu else 1)
         feeds = {
-            place: Feed(clips, replace(args, resident=kept), NTU, bench.device, share_absent=True)
+            place: BatchLoader(clips, replace(args, resident=kept), NTU, bench.device, share_absent=True)
             for place, kept in (("from the host", False), ("resident", True))
         }
         read, gathered = (next(one.batches(chunks[:1], 0)).clips for one in feeds.values())
@@ -46,7 +46,7 @@ def feed(bench: Bench) -> None:
         base = None
         for place, feeder in feeds.items():
 
-            def run(feeder: Feed = feeder, chunks: list[Any] = chunks) -> None:
+            def run(feeder: BatchLoader = feeder, chunks: list[Any] = chunks) -> None:
                 for _ in feeder.batches(chunks, 0):
                     pass
 

@@ -16,11 +16,11 @@ from bench.gpu.context import PACKAGE_FILE, Bench
 from bench.gpu.training import note_kernels
 from bench.infer import TwoModels
 from bench.part import Check, Rate
-from bench.random_models import lively_model, made_clips
+from bench.random_models import made_clips, random_model
 from bench.train import COMPILE_ERRORS
 from export.engines.aotinductor import build_package
 from export.graph.network import RowNetwork, TwoStream, present_rows
-from export.graph.parity import Answers, compare, plain_answers
+from export.graph.parity import Logits, compare, eager_logits
 from native_prep.skeletons.layouts import NTU
 
 
@@ -41,18 +41,18 @@ class Network:
         self.dynamic = dynamic
 
     def __call__(self, joints: Tensor) -> tuple[Tensor, ...]:
-        take, slots, place = present_rows(joints)
-        rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, take)
+        gather_index, body_index, inverse_index = present_rows(joints)
+        rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, gather_index)
         if self.dynamic:
-            for tensor in (rows, slots, place):
+            for tensor in (rows, body_index, inverse_index):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        return self.answer(rows, slots, place)
+        return self.answer(rows, body_index, inverse_index)
 
 
 def _pair(bench: Bench) -> tuple[Model, Model]:
     clips = torch.from_numpy(made_clips(16, bench.frames, 2, 0)).to(bench.device)
     bones = clips - clips[:, :, :, list(NTU.bone_parents)]
-    return lively_model(0, clips).requires_grad_(False), lively_model(1, bones).requires_grad_(False)
+    return random_model(0, clips).requires_grad_(False), random_model(1, bones).requires_grad_(False)
 
 
 def _half(bench: Bench) -> torch.dtype:
@@ -144,15 +144,15 @@ class CudaGraph:
     def __init__(self, network: Network, clips: Tensor) -> None:
         self.joints = clips.clone()
         rows = self.joints[..., 0].contiguous()  # (1, C, T, V)
-        slots = torch.zeros(1, dtype=torch.long, device=clips.device)
-        place = torch.tensor([0, 2], device=clips.device)
+        body_index = torch.zeros(1, dtype=torch.long, device=clips.device)
+        inverse_index = torch.tensor([0, 2], device=clips.device)
         self.rows = rows
         for _ in range(3):
-            network.answer(rows, slots, place)
+            network.answer(rows, body_index, inverse_index)
         torch.cuda.synchronize()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
-            self.answers = network.answer(rows, slots, place)
+            self.answers = network.answer(rows, body_index, inverse_index)
         self.host = [answer.cpu().pin_memory() for answer in self.answers]
         self.given = torch.empty(rows.shape, pin_memory=True)
 
@@ -173,7 +173,7 @@ class CudaGraph:
 
 
 class Trial:
-    """Ways to answer for one batch: each is compared with float64, then timed. The first is the plain way."""
+    """Variants to answer for one batch: each is compared with float64, then timed. The first is the plain way."""
 
     def __init__(self, bench: Bench, pair: tuple[Model, Model], batch: int) -> None:
         self.bench, self.clips = bench, _clips(bench, batch)
@@ -182,12 +182,12 @@ class Trial:
         few = self.clips[:8] if batch > 1 else _clips(bench, 8, alone=True)
         self.compared = [few] if batch > 1 else list(few.split(1))
         plain, start = TwoModels(*pair), time.perf_counter()
-        self.exact: Answers = plain_answers(pair, (1.0, 1.0), few.cpu().numpy())
+        self.exact: Logits = eager_logits(pair, (1.0, 1.0), few.cpu().numpy())
         took = time.perf_counter() - start
         bench.part.notes.append(f"batch {batch}: float64's answers for {len(few)} clips took {took:.1f} s")
         bench.save()
         # What plain PyTorch gives at each precision.
-        self.plain: dict[str, Answers] = {}
+        self.plain: dict[str, Logits] = {}
         for precision, dtype in AMP_DTYPES.items():
             with torch.autocast(bench.device.type, dtype=dtype):
                 self.plain[precision] = _numbers(plain(few))
@@ -231,7 +231,7 @@ class Trial:
         if profiled:
             note_kernels(bench, name, lambda: network(clips))
 
-    def _answers(self, network: Callable[[Tensor], Any], clips: Tensor) -> Answers:
+    def _answers(self, network: Callable[[Tensor], Any], clips: Tensor) -> Logits:
         """For the clips that are compared: the first of a batch, or one at a time."""
         if len(clips) > 1:
             return _numbers(network(clips))
@@ -239,6 +239,6 @@ class Trial:
         return tuple(np.concatenate(answers) for answers in zip(*parts, strict=True))
 
 
-def _numbers(answers: tuple[Tensor, ...] | list[Tensor]) -> Answers:
+def _numbers(answers: tuple[Tensor, ...] | list[Tensor]) -> Logits:
     """The first eight clips' as float32."""
     return tuple(answer[:8].float().cpu().numpy() for answer in answers)

@@ -10,27 +10,27 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from agcn.device import full_float32
-from agcn.model.absent_bodies import plan_rows
+from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import Model
 from bench.gpu.context import BF16, COMPILED, Bench
 from bench.part import Check, Rate
-from bench.random_models import CLASSES, lively_model, made_clips, relative
+from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import Timing
-from bench.train import ALLOWED, COMPILE_ERRORS, Step, Way
+from bench.train import ALLOWED, COMPILE_ERRORS, Step, Variant
 
 ORIGINAL, TF32 = "original fp32", "original, TF32 convolutions"
 
 
 def _training_batch(bench: Bench, batch: int) -> tuple[Model, Tensor, Tensor]:
     clips = torch.from_numpy(made_clips(batch, bench.frames, 2, 0)).to(bench.device)
-    return lively_model(0, clips), clips, torch.arange(batch, device=bench.device) % CLASSES
+    return random_model(0, clips), clips, torch.arange(batch, device=bench.device) % CLASSES
 
 
 def compile_train(bench: Bench) -> None:
     """Compiles what `train` will time; the compiled code stays on the disk for it."""
     model, clips, labels = _training_batch(bench, 64 if bench.on_gpu else 2)
     start = time.perf_counter()
-    Step(model, Way(COMPILED, "bf16", compiled=True), clips, labels).differentiate()
+    Step(model, Variant(COMPILED, "bf16", compiled=True), clips, labels).differentiate()
     bench.wait()
     bench.part.notes.append(f"{COMPILED}: {time.perf_counter() - start:.0f} s to compile beside other work")
 
@@ -39,31 +39,31 @@ def train(bench: Bench) -> None:
     """A step of every way, after its loss and gradients were compared with the original's in float32."""
     part = bench.part
     part.sizes |= {"frames": bench.frames, "one_body": 0.8}
-    ways = [
-        Way(ORIGINAL, plain=True),
-        Way("eager fp32"),
-        Way("amp bf16", "bf16"),
-        Way("amp fp16", "fp16"),
-        Way(COMPILED, "bf16", compiled=True),
+    variants = [
+        Variant(ORIGINAL, plain=True),
+        Variant("eager fp32"),
+        Variant("amp bf16", "bf16"),
+        Variant("amp fp16", "fp16"),
+        Variant(COMPILED, "bf16", compiled=True),
     ]
     if not bench.on_gpu:
-        del ways[3]
+        del variants[3]
     for batch in (64, 128) if bench.on_gpu else (2,):
-        _train_batch(bench, batch, ways)
-        ways.pop()  # another size is another compilation
+        _train_batch(bench, batch, variants)
+        variants.pop()  # another size is another compilation
 
 
-def _train_batch(bench: Bench, batch: int, ways: list[Way]) -> None:
+def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
     part = bench.part
     model, clips, labels = _training_batch(bench, batch)
     plain: Rate | None = None
     loss, gradients, work = torch.zeros(()), torch.zeros(1), 0.0
-    for way in ways:
-        name = f"{way.name}, batch {batch}"
+    for variant in variants:
+        name = f"{variant.name}, batch {batch}"
         if bench.left < 5:
             part.left_out[name] = "too little time was left"
             continue
-        step = Step(copy.deepcopy(model), way, clips, labels)
+        step = Step(copy.deepcopy(model), variant, clips, labels)
         start = time.perf_counter()
         try:
             with full_float32():
@@ -73,15 +73,15 @@ def _train_batch(bench: Bench, batch: int, ways: list[Way]) -> None:
             continue
         bench.wait()
         note = f"first step {time.perf_counter() - start:.1f} s"
-        if way.plain:
+        if variant.plain:
             loss, gradients = found, step.gradients()
         else:
-            allowed = ALLOWED[way.amp_dtype]
+            allowed = ALLOWED[variant.amp_dtype]
             part.checks.append(Check(name, relative(found, loss), allowed[0], "loss, relative"))
             part.checks.append(
                 Check(name, relative(step.gradients(), gradients), allowed[1], "all gradients, relative")
             )
-        if not way.compiled:
+        if not variant.compiled:
             with FlopCounterMode(display=False) as counter:
                 step.differentiate()
             work = counter.get_total_flops()
@@ -89,12 +89,12 @@ def _train_batch(bench: Bench, batch: int, ways: list[Way]) -> None:
             taken = bench.time(step.take)
         rate = bench.add(name, taken, batch, "clips/s", plain, f"{note}; {_of_peak(bench, work, taken)}")
         plain = plain or rate
-        if way.plain:
+        if variant.plain:
             name = f"{TF32}, batch {batch}"
             bench.add(name, bench.time(step.take), batch, "clips/s", plain, "as PyTorch comes")
-        if way.compiled:
+        if variant.compiled:
             _count_compilations(bench, step)
-        if batch == 64 and way.amp_dtype == "bf16":
+        if batch == 64 and variant.amp_dtype == "bf16":
             note_kernels(bench, name, step.take)
         del step
         if bench.on_gpu:
@@ -119,7 +119,7 @@ def _count_compilations(bench: Bench, step: Step, steps: int = 200) -> None:
             break
         present = np.ones((len(clips), clips.shape[4]), bool)
         present[:, 1] = rng.random(len(clips)) < rng.uniform(0.05, 0.5)
-        rows = plan_rows(present).to(bench.device)
+        rows = deduplicate_absent_bodies(present).to(bench.device)
         rows.mark()
         step.given = (clips, rows)
         step.take()

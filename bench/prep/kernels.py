@@ -7,7 +7,7 @@ import numpy as np
 
 from native_prep.cpu.ntu_clip import normalise_ntu
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, entry
+from native_prep.kernels.jit import borrowed, njit_cached
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics
 from native_prep.kernels.packed_frames import pack, periods_kept
@@ -18,7 +18,7 @@ from native_prep.skeletons.layouts import KINETICS, NTU
 _FRAMES, _BODIES = 300, 2
 
 
-@entry
+@njit_cached
 def _pack_ntu(text, starts, sizes, raw, joints, clip, lengths, frames):
     bodies, spare, room, periods = raw
     good = 0
@@ -32,7 +32,7 @@ def _pack_ntu(text, starts, sizes, raw, joints, clip, lengths, frames):
     return good
 
 
-@entry
+@njit_cached
 def _make_kinetics(text, starts, sizes, points, people, poses, scores, clip):
     good = 0
     for index in range(starts.size):

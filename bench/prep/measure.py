@@ -161,7 +161,7 @@ def _time_ntu(
     kernels = TextKernels(evenly(source.paths, 200), "ntu")
     written = _prepare(small, work / "out_npy", ("npy",))["outputs"]
     arrays = [np.load(path) for path in written if path.endswith(".npy")]
-    ways: dict[str, Work] = {
+    variants: dict[str, Work] = {
         ORIGINAL: lambda: prepare_original(few, work / "plain"),
         KERNELS: kernels.run,
         PACKED: lambda: _prepare(source, work / "out", ("packed",), threads),
@@ -170,8 +170,8 @@ def _time_ntu(
         START: lambda: _start(source, work),
     }
     if shutil.which("cat") and shutil.which("wc"):
-        ways[CAT] = lambda: _cat(source.paths)
-    timings = measure(ways, runs, seconds)
+        variants[CAT] = lambda: _cat(source.paths)
+    timings = measure(variants, runs, seconds)
     taken = {ORIGINAL: few, KERNELS: evenly(source.paths, 200), PACKED: source.paths, NPY: some, CAT: source.paths}
     clips = {name: float(len(paths)) for name, paths in taken.items()} | {START: 10.0}
     _add(part, "ntu60", timings, clips, "clips/s", ORIGINAL)
@@ -185,14 +185,14 @@ def _time_kinetics(
     part: Part, source: _Source, work: Path, sample: int, threads: int, runs: int, seconds: float
 ) -> None:
     few = evenly(source.paths, sample)
-    ways: dict[str, Work] = {
+    variants: dict[str, Work] = {
         REFERENCE: lambda: [bones(source.plain(path), source.layout) for path in few],
         KERNELS: TextKernels(source.paths, "kinetics").run,
         PACKED: lambda: _prepare(source, work / "out_kinetics", ("packed",), threads),
         NPY: lambda: _prepare(source, work / "out_kinetics", ("npy",), threads),
     }
-    timings = measure(ways, runs, seconds)
-    taken = {name: few if name == REFERENCE else source.paths for name in ways}
+    timings = measure(variants, runs, seconds)
+    taken = {name: few if name == REFERENCE else source.paths for name in variants}
     _add(part, "kinetics", timings, {name: float(len(paths)) for name, paths in taken.items()}, "clips/s", REFERENCE)
     text = {name: megabytes(paths) for name, paths in taken.items()}
     _add(part, "kinetics", timings, text, "MB/s of text", REFERENCE)

@@ -64,8 +64,8 @@ def add_cuda(
     ours, plain = Reader(dataset, _STREAMS, frames, count), cpu.Reader(dataset, _STREAMS, frames, count)
     if not _compare(part, ours, plain, files):
         return
-    ways, clips, moved = _ways(NtuBatch(dataset, frames, count), ours, plain, files)
-    timings = measure(ways, runs, seconds, cuda.synchronize)
+    variants, clips, moved = _variants(NtuBatch(dataset, frames, count), ours, plain, files)
+    timings = measure(variants, runs, seconds, cuda.synchronize)
     part.add_rates({name: timings[name] for name in clips}, clips, "clips/s", CPU, _NOTES)
     part.add_rates(timings, {name: amount / 1e9 for name, amount in moved.items()}, "GB/s", COPY, _NOTES)
     _add_roofline(part, timings, moved, int(clips[TEXT]), ours.rows.shape[1:])
@@ -84,10 +84,10 @@ def _compare(part: Part, ours: Reader, plain: cpu.Reader, files: list[str]) -> b
     return part.agrees(name)
 
 
-def _ways(
+def _variants(
     batch: NtuBatch, ours: Reader, plain: cpu.Reader, files: list[str]
 ) -> tuple[dict[str, Callable[[], object]], dict[str, float], dict[str, float]]:
-    """Ways, the clips that some of them make, and the bytes that each takes in, or moves."""
+    """Variants, the clips that some of them make, and the bytes that each takes in, or moves."""
     reports = np.zeros((len(files), 7), np.int64)
     count = batch.read(path_table(files), reports)
     rows, host = device_rows((count, *ours.rows.shape[1:])), host_rows((count, *ours.rows.shape[1:]))
@@ -100,7 +100,7 @@ def _ways(
         batch.launch(count, streams, rows, back)
         batch.stream.synchronize()
 
-    ways: dict[str, Callable[[], object]] = {
+    variants: dict[str, Callable[[], object]] = {
         CPU: lambda: plain.run(files),
         READER: lambda: ours.run(files),
         TEXT: lambda: launch(None),
@@ -111,7 +111,7 @@ def _ways(
     all_bytes, some_bytes = (float(plain.run(files[:stop])[:, BYTES].sum()) for stop in (len(files), count))
     clips = {CPU: float(len(files)), READER: float(len(files)), TEXT: float(count), TO_HOST: float(count)}
     text = {CPU: all_bytes, READER: all_bytes, TEXT: some_bytes, TO_HOST: some_bytes}
-    return ways, clips, {**text, COPY: float(batch.size), MEMORY: 8.0 * rows.size}
+    return variants, clips, {**text, COPY: float(batch.size), MEMORY: 8.0 * rows.size}
 
 
 def _add_roofline(part: Part, timings: dict[str, Timing], text: dict[str, float], count: int, shape: Shape) -> None:

@@ -175,7 +175,7 @@ std::string read_text(const std::string& path) {
   // A pipe that is named like a clip must not stop us for ever.
   std::error_code ignored;
   const auto kind = std::filesystem::status(path, ignored).type();
-  if (kind == std::filesystem::file_type::fifo) throw UserError(path + ": is no file: move it away");
+  if (kind == std::filesystem::file_type::fifo) throw UserError(path + ": is not a file: move it away");
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text;

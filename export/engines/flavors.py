@@ -134,7 +134,7 @@ def _logger(api: Any) -> Any:
             if severity in (api.ILogger.Severity.ERROR, api.ILogger.Severity.INTERNAL_ERROR):
                 self.errors.append(msg)
 
-        def told(self) -> str:
+        def last_error(self) -> str:
             """The errors so far on one line, and forgets them."""
             text = "; ".join(" ".join(error.split()) for error in self.errors) or "no reason given"
             self.errors.clear()

@@ -49,9 +49,9 @@ def refit_engine(flavor: Flavor, path: Path, graph: Path) -> bytes:
     flavor.logger.errors.clear()
     engine = api.Runtime(flavor.logger).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ValueError(f"{path}: does not load: {flavor.logger.told()}")
+        raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}")
     refitter = api.Refitter(engine, flavor.logger)
     parser = api.OnnxParserRefitter(refitter, flavor.logger)
     if not parser.refit_from_bytes(graph.read_bytes()) or not refitter.refit_cuda_engine():
-        raise ValueError(f"{path}: does not take the new weights: {flavor.logger.told()}: export without --refit")
+        raise ValueError(f"{path}: does not take the new weights: {flavor.logger.last_error()}: export without --refit")
     return bytes(engine.serialize())

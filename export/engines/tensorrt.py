@@ -15,7 +15,7 @@ from typing import Any
 
 from export.engines.flavors import Flavor, present_target
 from export.graph.onnx_graph import INPUT, ROW_INPUTS
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 # In a QDQ graph convolutions are float32 between conversions, which the builder makes one with them.
 TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "FLOAT"}
@@ -71,7 +71,7 @@ def build_engine(
     with timing_cache(flavor, config, target):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.told()}")
+        raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.last_error()}")
     engine = bytes(plan)
     # Without its GPU an engine cannot be loaded, so there the network's layers are all that can be checked.
     at_hand = present_target() == target
@@ -120,7 +120,7 @@ def _configure(flavor: Flavor, builder: Any, precision: str, target: str) -> Any
         config.num_compute_capabilities = 1
         capability = getattr(api.ComputeCapability, target.replace("sm_", "SM"))
         if not config.set_compute_capability(capability, 0):
-            raise ValueError(f"target {target}: TensorRT-RTX {flavor.version} refuses it: {flavor.logger.told()}")
+            raise ValueError(f"target {target}: TensorRT-RTX {flavor.version} refuses it: {flavor.logger.last_error()}")
     return config
 
 
@@ -131,11 +131,11 @@ def _profile(builder: Any, network: Any, shape: tuple[int, int, int, int], max_b
     sizes: dict[str, list[tuple[int, ...]]] = {INPUT: [(size, *shape) for size in (1, tuned, max_batch)]}
     if network.get_input(0).name == ROW_INPUTS[0]:
         counts = (1, max(1, round(tuned * TUNED_BODIES)), max_batch * bodies)
-        rows, slots, place = ROW_INPUTS
+        rows, body_index, inverse_index = ROW_INPUTS
         sizes = {
             rows: [(count, channels, frames, joints) for count in counts],
-            slots: [(count,) for count in counts],
-            place: [(bodies * size,) for size in (1, tuned, max_batch)],
+            body_index: [(count,) for count in counts],
+            inverse_index: [(bodies * size,) for size in (1, tuned, max_batch)],
         }
     profile = builder.create_optimization_profile()
     for name, (smallest, usual, largest) in sizes.items():
@@ -153,12 +153,12 @@ def timing_cache(flavor: Flavor, config: Any, target: str) -> Iterator[None]:
     known = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(known)
     if cache is None or not config.set_timing_cache(cache, False):
-        print(f"{path}: is no cache of this TensorRT: made anew", file=sys.stderr)
+        print(f"{path}: is not a cache of this TensorRT: made anew", file=sys.stderr)
         config.set_timing_cache(config.create_timing_cache(b""), False)
     yield
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
+        with atomic_file(path) as part:
             part.write_bytes(bytes(config.get_timing_cache().serialize()))
     except OSError as error:
         # A build takes minutes; it is not thrown away for what would make the next one shorter.
@@ -175,7 +175,7 @@ def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.Path
     api = flavor.api
     loaded = api.Runtime(flavor.logger).deserialize_cuda_engine(engine)
     if loaded is None:
-        raise ValueError(f"{graph}: the engine built from it does not load: {flavor.logger.told()}")
+        raise ValueError(f"{graph}: the engine built from it does not load: {flavor.logger.last_error()}")
     text = loaded.create_engine_inspector().get_engine_information(api.LayerInformationFormat.JSON)
     # TensorRT 11 has a field for the type alone, which earlier versions name within the format.
     kinds = Counter(

@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 
 from export.manifest import Manifest, read_manifest
-from native_prep.io.atomic import whole_folder
+from native_prep.io.atomic import atomic_folder
 
 CONFIG, LABELS = "config.pbtxt", "labels.txt"
 # How long the first clip of a batch waits for others: much less than a batch takes.
@@ -52,7 +52,7 @@ def write_repository(
         The models' folders, by name.
 
     Raises:
-        ValueError: no exported folder, a name that is no folder's, or a folder of that name that is no model.
+        ValueError: no exported folder, a name that is not a folder's, or a folder of that name that is not a model.
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(f"model name {name!r}: use letters, digits, _ . and -")
@@ -65,7 +65,7 @@ def write_repository(
             files[f"{name}_{engine.target}"] = (Path(folder) / engine.file, "tensorrt")
     written = {}
     for model, (source, backend) in files.items():
-        with whole_folder(Path(out) / model, CONFIG) as part:
+        with atomic_folder(Path(out) / model, CONFIG) as part:
             (part / "1").mkdir()
             shutil.copyfile(source, part / "1" / ("model.plan" if backend == "tensorrt" else "model.onnx"))
             labels = manifest.class_names or [str(label) for label in range(manifest.num_class)]

@@ -15,7 +15,7 @@ from agcn.data.clips import is_there, open_clips
 from agcn.model.network import Model
 from agcn.settings import Config
 from export.graph.onnx_graph import numpy_inputs, strip_traces
-from export.graph.parity import Answers
+from export.graph.parity import Logits
 from export.inputs import comparison_clips, input_batches
 
 CALIBRATION_CLIPS = 64
@@ -84,7 +84,7 @@ def quantise(
     onnx.save(made, os.fspath(out))
 
 
-def answers_in_float32(graph: str | os.PathLike[str], joints: np.ndarray, takes: str = "joints") -> Answers:
+def logits_in_float32(graph: str | os.PathLike[str], joints: np.ndarray, takes: str = "joints") -> Logits:
     """What a QDQ graph says for joints (N, C, T, V, M), each node computed by itself as it is written.
 
     Only rounding to int8 is in it, none of what int8 kernels do with sums.

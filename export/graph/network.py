@@ -82,23 +82,23 @@ class TwoStream(nn.Module):
             joints = self.prepare(joints)
         rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N*M, C, T, V)
         if self.skip_absent:
-            take, slots, place = present_rows(joints)
-            return self.answer(rows.index_select(0, take), slots, place)
+            gather_index, body_index, inverse_index = present_rows(joints)
+            return self.answer(rows.index_select(0, gather_index), body_index, inverse_index)
         return self.answer(rows, None, None)
 
-    def answer(self, rows: Tensor, slots: Tensor | None, place: Tensor | None) -> tuple[Tensor, ...]:
-        """The answers from bodies, see `present_rows`; without `slots` and `place`, from all bodies of all clips.
+    def answer(self, rows: Tensor, body_index: Tensor | None, inverse_index: Tensor | None) -> tuple[Tensor, ...]:
+        """The answers from bodies, see `present_rows`; without both indices, from all bodies of all clips.
 
         Args:
             rows: (B, C, T, V), bodies.
-            slots: int64 (B,), each one's place in its clip.
-            place: int64 (N*M,), for each body its row, or B + its place in the clip where it is not there.
+            body_index: int64 (B,), each one's place in its clip.
+            inverse_index: int64 (N*M,), for each body its row, or B + its place in the clip where it is not there.
         """
         bones = rows - rows.index_select(3, self.parents)  # (B, C, T, V)
         inputs = [rows, bones]
         if len(self.streams) > 2:
             inputs += [_motion(rows), _motion(bones)]
-        logits = [stream(x, slots, place) for stream, x in zip(self.streams, inputs, strict=True)]
+        logits = [stream(x, body_index, inverse_index) for stream, x in zip(self.streams, inputs, strict=True)]
         scores = logits[0]
         for weight, one in zip(self.weights[1:], logits[1:], strict=True):
             scores = scores + weight * one
@@ -112,26 +112,27 @@ class RowNetwork(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, rows: Tensor, slots: Tensor, place: Tensor) -> tuple[Tensor, ...]:
-        return self.network.answer(rows, slots, place)
+    def forward(self, rows: Tensor, body_index: Tensor, inverse_index: Tensor) -> tuple[Tensor, ...]:
+        return self.network.answer(rows, body_index, inverse_index)
 
 
 def present_rows(joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Which bodies of (N, C, T, V, M) are there; the first of each clip counts as there, so that there is a row.
 
     Returns:
-        take: int64 (B,), their numbers, counted clip by clip; slots and place as `TwoStream.answer` wants them.
+        gather_index: int64 (B,), their numbers, counted clip by clip; body_index and inverse_index, see
+            `TwoStream.answer`.
     """
     clips, persons = joints.shape[0], joints.shape[4]
     there = (joints != 0).permute(0, 4, 1, 2, 3).flatten(2).any(dim=2)  # (N, M)
     there = torch.cat([torch.ones_like(there[:, :1]), there[:, 1:]], dim=1).flatten()  # (N*M,)
-    take = torch.nonzero(there).flatten()
-    bodies = take.shape[0]
+    gather_index = torch.nonzero(there).flatten()
+    bodies = gather_index.shape[0]
     # Said because torch.export cannot know it, and 1 would be taken for a size of its own.
     torch._check(bodies >= 1)
     slot = torch.arange(persons, device=joints.device).repeat(clips)  # (N*M,)
-    place = torch.where(there, torch.cumsum(there.long(), dim=0) - 1, slot + bodies)
-    return take, take % persons, place
+    inverse_index = torch.where(there, torch.cumsum(there.long(), dim=0) - 1, slot + bodies)
+    return gather_index, gather_index % persons, inverse_index
 
 
 def _motion(x: Tensor) -> Tensor:
@@ -164,15 +165,15 @@ class Stream(nn.Module):
         self.register_buffer("absent", self._share_of_absent(frames))  # (M, num_class)
         self.blocks.to(dtype)
 
-    def forward(self, x: Tensor, slots: Tensor | None, place: Tensor | None) -> Tensor:
-        if slots is None:
+    def forward(self, x: Tensor, body_index: Tensor | None, inverse_index: Tensor | None) -> Tensor:
+        if body_index is None:
             x = x.reshape(-1, self.persons, *x.shape[1:])  # (N, M, C, T, V)
             x = (x * self.scale + self.shift).flatten(0, 1)  # (B, C, T, V)
         else:
-            x = x * self.scale.index_select(0, slots) + self.shift.index_select(0, slots)
+            x = x * self.scale.index_select(0, body_index) + self.shift.index_select(0, body_index)
         shares = self._shares(self.blocks(x.to(self.dtype)))  # (B, num_class)
-        if place is not None:
-            shares = torch.cat([shares, self.absent]).index_select(0, place)  # (N*M, num_class)
+        if inverse_index is not None:
+            shares = torch.cat([shares, self.absent]).index_select(0, inverse_index)  # (N*M, num_class)
         return shares.reshape(-1, self.persons, shares.shape[1]).mean(dim=1) + self.fc.bias
 
     def _shares(self, x: Tensor) -> Tensor:

@@ -108,9 +108,9 @@ def engine_inputs(joints: torch.Tensor, takes: str) -> dict[str, torch.Tensor]:
     """What an engine is fed for joints (N, C, T, V, M): they, or the bodies among them that are there."""
     if takes == "joints":
         return {INPUT: joints}
-    take, slots, place = present_rows(joints)
-    rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, take)
-    return dict(zip(ROW_INPUTS, (rows, slots, place), strict=True))
+    gather_index, body_index, inverse_index = present_rows(joints)
+    rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, gather_index)
+    return dict(zip(ROW_INPUTS, (rows, body_index, inverse_index), strict=True))
 
 
 def numpy_inputs(joints: np.ndarray, takes: str) -> dict[str, np.ndarray]:

@@ -35,15 +35,15 @@ INT8_COST = 0.005
 # Clips at a time: the reference is float64.
 _BATCH = 4
 # The logits of each stream, and last the fused scores.
-Answers = tuple[np.ndarray, ...]
+Logits = tuple[np.ndarray, ...]
 
 
-def plain_answers(
+def eager_logits(
     models: Sequence[Model],
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str = "fp64",
-) -> Answers:
+) -> Logits:
     """The logits of two or four models as trained and their weighted sum, in eager PyTorch on the CPU.
 
     Args:
@@ -72,7 +72,7 @@ def plain_answers(
     return (*logits, sum((weight * one for weight, one in zip(weights, logits, strict=True)), np.zeros((), np.float32)))
 
 
-def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None = None) -> dict[str, Any]:
+def compare(got: Logits, exact: Logits, precision: str, plain: Logits | None = None) -> dict[str, Any]:
     """Apply the rule.
 
     Args:
@@ -111,23 +111,23 @@ def compare(got: Answers, exact: Answers, precision: str, plain: Answers | None 
 
 
 def check(
-    got: Answers,
+    got: Logits,
     models: Sequence[Model],
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str,
 ) -> dict[str, Any]:
     """`compare` with the answers that the models give for `joints`."""
-    exact = plain_answers(models, weights, joints)
+    exact = eager_logits(models, weights, joints)
     if precision == "fp32":
         result = compare(got, exact, precision)
         if result["passed"]:
             return result
-    plain = plain_answers(models, weights, joints, precision)
+    plain = eager_logits(models, weights, joints, precision)
     return compare(got, exact, precision, plain)
 
 
-def compare_int8(got: Answers, floats: Answers, labels: np.ndarray | None = None) -> dict[str, Any]:
+def compare_int8(got: Logits, floats: Logits, labels: np.ndarray | None = None) -> dict[str, Any]:
     """Apply the rule of int8.
 
     Args:

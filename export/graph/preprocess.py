@@ -13,23 +13,23 @@ from native_prep.skeletons.layouts import KINETICS, NTU, Layout
 _SHORTEST = 1e-6
 
 
-def prenorm_for(layout: Layout) -> nn.Module:
+def preprocess_for(layout: Layout) -> nn.Module:
     """The module for the raw clips of a skeleton.
 
     Raises:
         ValueError: its raw clips need no preparation, or one that engines do not have.
     """
     if layout == NTU:
-        return NtuPrenorm(layout)
+        return NtuPreprocess(layout)
     if layout == KINETICS:
-        return KineticsPrenorm()
+        return KineticsPreprocess()
     raise ValueError(
         f"--with-prep: an engine prepares clips of ntu and kinetics, not of {layout.name}: "
         "leave it out and prepare them with native_prep"
     )
 
 
-class NtuPrenorm(nn.Module):
+class NtuPreprocess(nn.Module):
     """Raw (N, 3, T, V, M), metres -> prepared, the same shape: gaps filled, centred and turned.
 
     Source: pre_normalization in data_gen/preprocess.py of 2s-AGCN.
@@ -51,7 +51,7 @@ class NtuPrenorm(nn.Module):
         return x.permute(0, 4, 2, 3, 1)  # (N, C, T, V, M)
 
 
-class KineticsPrenorm(nn.Module):
+class KineticsPreprocess(nn.Module):
     """Raw (N, 3, T, V, M), shares of the picture and scores -> centred, y up, zero where the score is.
 
     Source: feeder/feeder_kinetics.py of 2s-AGCN.

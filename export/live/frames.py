@@ -108,7 +108,7 @@ class FrameParser:
         bodies = self._bodies(value.get("bodies"))
         time = value.get("time")
         if time is not None and not (_is_number(time) and abs(time) <= _LATEST):
-            raise BadLine("its time is no number of seconds")
+            raise BadLine("its time is not a number of seconds")
         number = self._number(value.get("frame"), time)
         self._next, self._good = number + 1, True
         return Frame(number, time, bodies)
@@ -136,7 +136,7 @@ class FrameParser:
                 self._start = time - self._next / self.fps
             number = round((time - self._start) * self.fps)
         if not isinstance(number, int) or isinstance(number, bool) or abs(number) > _LARGEST_NUMBER:
-            raise BadLine("its frame is no whole number")
+            raise BadLine("its frame is not a whole number")
         return number
 
     def _bodies(self, values: Any) -> dict[str, Body]:
@@ -170,7 +170,7 @@ class FrameParser:
             raise BadLine(f"a joint of body {place} is not three numbers or null")
         points = points.astype(np.float64)
         if not (np.abs(points) <= LIMIT).all():
-            raise BadLine(f"a joint of body {place} is no coordinate")
+            raise BadLine(f"a joint of body {place} is not a coordinate")
         fault = ""
         if self._layout.coordinates == "image":
             wrong = score_fault(points[:, 2])

@@ -20,7 +20,7 @@ from export.raw_clips import RawClips
 from export.runtime.base import softmax
 from export.runtime.open import Engine, open_engine
 from export.runtime.predict import best_classes
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 # So many frames that the window has no room for, with no newer one between them: their sender began anew.
@@ -34,7 +34,7 @@ class LiveSettings:
     """How a stream is looked at.
 
     Attributes:
-        window: frames that an answer looks at; None for the engine's, see `RawClips.usual_window`.
+        window: frames that an answer looks at; None for the engine's, see `RawClips.default_window`.
         stride: frames from one answer to the next; None for a sixth of the window.
         fps: frames a second, for times; None for what the stream says, or 30.
         gone: how many frames a joint, a person or everything may be missing and is filled; after a longer gap in the
@@ -49,13 +49,13 @@ class LiveSettings:
     window: int | None = None
     stride: int | None = None
     fps: float | None = None
-    gone: int = 10
+    max_gap: int = 10
     top: int = 5
     realtime: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (
-            ("window", self.window, 1), ("stride", self.stride, 1), ("gone", self.gone, 0), ("top", self.top, 1),
+            ("window", self.window, 1), ("stride", self.stride, 1), ("gone", self.max_gap, 0), ("top", self.top, 1),
         ):  # fmt: skip
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}: give at least {least}")
@@ -98,7 +98,7 @@ def predict_stream(
     engine = open_engine(folder, runtime)
     session = LiveSession(engine, settings, follow or source or "stdin", write or _print)
     with ExitStack() as stack:
-        part = stack.enter_context(whole_file(timeline)) if timeline else None
+        part = stack.enter_context(atomic_file(timeline)) if timeline else None
         interrupted = session.run(_arrivals(session.raw, source, follow, idle, settings.fps, session))
         if part is not None:
             session.timeline.write(part)
@@ -151,13 +151,13 @@ class LiveSession:
         self.parser: FrameParser | None = None
         self.lines: LineFrames | None = None
         self._engine, self._place, self._write, self._settings = engine, place, write, settings
-        self.length = settings.window or self.raw.usual_window
+        self.length = settings.window or self.raw.default_window
         self.stride = settings.stride or max(1, self.length // 6)
-        self._window = Window(self.length, settings.gone, self.raw.layout)
+        self._window = Window(self.length, settings.max_gap, self.raw.layout)
         self._due: int | None = None
         self._answered: int | None = None
         self._old: list[tuple[Arrival, Fate]] = []
-        self._times: deque[tuple[int, float]] = deque(maxlen=self.length + settings.gone)
+        self._times: deque[tuple[int, float]] = deque(maxlen=self.length + settings.max_gap)
         self._count: Counter[str] = Counter()
         self._latencies: deque[float] = deque(maxlen=_KEPT)
         self._prepared: deque[float] = deque(maxlen=_KEPT)

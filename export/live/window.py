@@ -34,9 +34,9 @@ class Window:
     """A ring of the latest frames.
 
     The first of two frames of one number stays. A joint that is not seen, or a person, is filled where it is missing
-    for at most `gone` frames: x y z by a straight line between the frames around, or by the last position where nothing
-    follows; x y score by the last one. What is missing for longer keeps its last position for `gone` frames and is
-    zeros then. A person of x y z whose centre joint is zeros is not there: nobody knows where to put the others.
+    for at most `max_gap` frames: x y z by a straight line between the frames around, or by the last position where
+    nothing follows; x y score by the last one. What is missing for longer keeps its last position for `max_gap` frames
+    and is zeros then. A person of x y z whose centre joint is zeros is not there: nobody knows where to put the others.
 
     Args:
         length: frames of the window.
@@ -47,10 +47,10 @@ class Window:
         newest: the highest number so far, None where there is none.
     """
 
-    def __init__(self, length: int, gone: int, layout: Layout) -> None:
-        self._length, self._gone, self._layout = length, gone, layout
+    def __init__(self, length: int, max_gap: int, layout: Layout) -> None:
+        self._length, self._max_gap, self._layout = length, max_gap, layout
         # As many again as may be missing, so that a dropout at the window's start is filled from before it.
-        self._room = length + gone
+        self._room = length + max_gap
         self.clear()
 
     def clear(self) -> None:
@@ -72,7 +72,7 @@ class Window:
         if self.newest is None:
             self.newest = self._first = number
         elif number > self.newest:
-            if number - self.newest > self._gone + 1:
+            if number - self.newest > self._max_gap + 1:
                 return Fate.FAR
             self._forget(np.arange(self.newest + 1, number + 1) % self._room)
             self.newest = number
@@ -138,13 +138,13 @@ class Window:
         if seen.all():
             return points
         world = self._layout.coordinates == "world"
-        points, seen = fill(points, seen, self._gone, straight=world)
+        points, seen = fill(points, seen, self._max_gap, straight=world)
         if world:
             points[~seen[:, self._layout.centre]] = 0
         return points
 
 
-def fill(points: np.ndarray, seen: np.ndarray, gone: int, straight: bool) -> tuple[np.ndarray, np.ndarray]:
+def fill(points: np.ndarray, seen: np.ndarray, max_gap: int, straight: bool) -> tuple[np.ndarray, np.ndarray]:
     """Fills joints that were not seen for a while, see `Window`.
 
     A joint missing when its person comes in takes the first position that follows.
@@ -159,12 +159,12 @@ def fill(points: np.ndarray, seen: np.ndarray, gone: int, straight: bool) -> tup
     """
     frames = len(seen)
     now = np.arange(frames)[:, None]
-    before = np.maximum.accumulate(np.where(seen, now, -1 - gone), axis=0)  # (T, V), the last frame it was seen in
-    after = np.minimum.accumulate(np.where(seen, now, frames + gone)[::-1], axis=0)[::-1]  # and the next one
+    before = np.maximum.accumulate(np.where(seen, now, -1 - max_gap), axis=0)  # (T, V), the last frame it was seen in
+    after = np.minimum.accumulate(np.where(seen, now, frames + max_gap)[::-1], axis=0)[::-1]  # and the next one
     since, until = now - before, after - now
-    first = (before < 0) & (until <= gone) & seen.any(axis=1, keepdims=True)
-    known = (since <= gone) | first
-    between = straight & ~seen & (since <= gone) & (since + until <= gone + 1)
+    first = (before < 0) & (until <= max_gap) & seen.any(axis=1, keepdims=True)
+    known = (since <= max_gap) | first
+    between = straight & ~seen & (since <= max_gap) & (since + until <= max_gap + 1)
     share = np.where(between, since / np.maximum(since + until, 1), np.where(first, 1.0, 0.0))[..., None]  # (T, V, 1)
     last = np.take_along_axis(points, np.maximum(before, 0)[..., None], axis=0)
     following = np.take_along_axis(points, np.minimum(after, frames - 1)[..., None], axis=0)

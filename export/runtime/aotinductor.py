@@ -12,7 +12,7 @@ from torch import Tensor
 from agcn.device import full_float32
 from export.engines.aotinductor import RUNTIME, _version
 from export.engines.flavors import present_target
-from export.graph.parity import Answers
+from export.graph.parity import Logits
 from export.manifest import EngineFile, Manifest, check_file
 from export.runtime.base import Engine
 
@@ -44,7 +44,7 @@ class AotEngine(Engine):
         with full_float32():
             self._one_clip = _CudaGraph(self._package, manifest.shape) if engine.layers.get("cuda_graph") else None
 
-    def _run(self, joints: np.ndarray) -> Answers:
+    def _run(self, joints: np.ndarray) -> Logits:
         clips = torch.from_numpy(joints).to(self.device)
         with torch.inference_mode(), full_float32():
             run = self._one_clip if self._one_clip is not None and len(clips) == 1 else self._package

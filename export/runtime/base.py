@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from export.graph.parity import Answers
+from export.graph.parity import Logits
 from export.manifest import Manifest
 from export.raw_clips import RawClips
 from native_prep.datasets.recordings import EmptyClip
@@ -29,7 +29,7 @@ class Engine(ABC):
     def __init__(self, folder: str | os.PathLike[str], manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
 
-    def run(self, joints: np.ndarray) -> Answers:
+    def run(self, joints: np.ndarray) -> Logits:
         """Joints (N, C, T, V, M) -> the logits of each stream and last the scores, each float32 (N, num_class).
 
         The joints are prepared ones, or raw ones where the manifest's `with_prep` says so.
@@ -70,7 +70,7 @@ class Engine(ABC):
         return classes, np.stack([nobody if scores is None else scores for scores in found])
 
     @abstractmethod
-    def _run(self, joints: np.ndarray) -> Answers: ...
+    def _run(self, joints: np.ndarray) -> Logits: ...
 
 
 # Clips prepared at a time.

@@ -13,7 +13,7 @@ import torch
 from export.engines.tensorrt import cache_folder
 from export.graph.bfloat16 import has_bfloat16, with_rounding
 from export.graph.onnx_graph import INPUT, output_names
-from export.graph.parity import Answers
+from export.graph.parity import Logits
 from export.manifest import Manifest
 from export.runtime.base import Engine
 
@@ -47,7 +47,7 @@ class OnnxEngine(Engine):
             raise ValueError(f"{folder}: the manifest is not of this graph: run export-trt again")
         self.device = "cuda" if CUDA_PROVIDER[0] in self._session.get_providers() else "cpu"
 
-    def _run(self, joints: np.ndarray) -> Answers:
+    def _run(self, joints: np.ndarray) -> Logits:
         return tuple(self._session.run(self._outputs, {INPUT: joints}))
 
 

@@ -56,7 +56,7 @@ def predict(
 
 
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
-    """The engine's accuracy on the test split of `config`, which is to be that of the joint stream.
+    """The engine's accuracy on the test split of `config`, which must be that of the joint stream.
 
     Clips are drawn as often as `test` draws them (test_windows).
 

@@ -17,7 +17,7 @@ import torch
 
 from agcn.data.clips import Clips
 from agcn.score_files import put_scores
-from agcn.training.distributed import World, open_world
+from agcn.training.distributed import DistributedContext, distributed_context
 from export.inputs import feeder_from, input_batches
 from export.runtime.open import Engine, open_engine
 from native_prep.io.atomic import OutputSet
@@ -74,17 +74,19 @@ def score_stores(
         OSError: a file cannot be read or written.
     """
     start = time.monotonic()
-    with open_world("cpu") as world:  # what processes tell each other is small; the engine finds its own device
+    with distributed_context(
+        "cpu"
+    ) as context:  # what processes tell each other is small; the engine finds its own device
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        shards, engine = _together(world, lambda: _open(folder, paths, part, Path(out), runtime))
-        rows = _score(engine, shards, world)
-        files = _together(world, lambda: _write(Path(out), rows, engine, shards) if world.is_main_process else [])
+        shards, engine = _together(context, lambda: _open(folder, paths, part, Path(out), runtime))
+        rows = _score(engine, shards, context)
+        files = _together(context, lambda: _write(Path(out), rows, engine, shards) if context.is_main_process else [])
     count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
     return {
         "clips": count,
         "shards": len(shards),
-        "processes": world.size,
+        "processes": context.size,
         "scores": files,
         "seconds": round(seconds, 3),
         "clips_per_second": round(count / seconds, 2),
@@ -92,19 +94,19 @@ def score_stores(
     }
 
 
-def _together(world: World, work: Callable[[], T]) -> T:
+def _together(context: DistributedContext, work: Callable[[], T]) -> T:
     """Does a piece of work in every process; where one fails, all end, and process 0 says why."""
     result, error = None, None
     try:
         result = work()
     except Exception as caught:
         error = caught
-    told = world.gather(error and (str(error) or type(error).__name__))
+    told = context.gather(error and (str(error) or type(error).__name__))
     failed = [(rank, text) for rank, text in enumerate(told) if text is not None]
-    if error is not None and (world.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
+    if error is not None and (context.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
         raise error
-    if failed and world.is_main_process:
-        raise ValueError(f"process {failed[0][0]} of {world.size}: {failed[0][1]}")
+    if failed and context.is_main_process:
+        raise ValueError(f"process {failed[0][0]} of {context.size}: {failed[0][1]}")
     if failed:
         raise SystemExit(2)  # process 0 has said it
     return cast(T, result)
@@ -149,7 +151,7 @@ def list_shards(paths: Sequence[str], part: str | None = None) -> list[Shard]:
             if len(clips):
                 chosen[home, number] = Shard(store, number, clips)
         if only is not None and only not in store.shard_folders:
-            raise ValueError(f"{path}: is no shard of {home / STORE}: name one that it lists")
+            raise ValueError(f"{path}: is not a shard of {home / STORE}: name one that it lists")
     if not chosen:
         raise ValueError(f"{', '.join(paths)}: no clips in it: give packed stores with clips")
     _check_names(list(chosen.values()))
@@ -191,21 +193,21 @@ def _check_names(shards: list[Shard]) -> None:
         )
 
 
-def _score(engine: Engine, shards: list[Shard], world: World) -> dict[str, np.ndarray]:
+def _score(engine: Engine, shards: list[Shard], context: DistributedContext) -> dict[str, np.ndarray]:
     """{name: (S + 1, num_class)} of all clips: the streams' scores and their sum."""
     # The largest first, so that shards scored at the same time are alike.
     order = sorted(shards, key=lambda shard: -len(shard.clips))
     rows: dict[str, np.ndarray] = {}
     with Progress(
-        sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not world.is_main_process
+        sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not context.is_main_process
     ) as progress:
-        for start in range(0, len(order), world.size):
-            mine = order[start : start + world.size][world.rank : world.rank + 1]
+        for start in range(0, len(order), context.size):
+            mine = order[start : start + context.size][context.rank : context.rank + 1]
             # All meet after every round, so that nobody works on for hours after another has failed.
-            scores = _together(world, partial(_score_shards, engine, mine))
-            for part in world.gather(scores):
+            scores = _together(context, partial(_score_shards, engine, mine))
+            for part in context.gather(scores):
                 progress.update(len(part))
-                rows |= part if world.is_main_process else {}
+                rows |= part if context.is_main_process else {}
     return rows
 
 

@@ -8,7 +8,7 @@ import torch
 
 from export.engines.flavors import load_flavor
 from export.graph.onnx_graph import engine_inputs, output_names
-from export.graph.parity import Answers
+from export.graph.parity import Logits
 from export.manifest import EngineFile, Manifest, check_file
 from export.runtime.base import Engine
 
@@ -36,10 +36,10 @@ class TensorRtEngine(Engine):
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         self._context = self._engine and self._engine.create_execution_context()
         if self._context is None:
-            raise ValueError(f"{path}: does not load: {flavor.logger.told()}")
+            raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}")
         self._stream = torch.cuda.Stream()
 
-    def _run(self, joints: np.ndarray) -> Answers:
+    def _run(self, joints: np.ndarray) -> Logits:
         device = torch.device("cuda")
         inputs = engine_inputs(torch.from_numpy(joints).to(device), self._takes)
         names = output_names(len(self.manifest.streams))
@@ -50,6 +50,6 @@ class TensorRtEngine(Engine):
         for name, tensor in (inputs | outputs).items():
             self._context.set_tensor_address(name, tensor.data_ptr())
         if not self._context.execute_async_v3(self._stream.cuda_stream):
-            raise ValueError(f"{self.folder}: the engine failed: {self._logger.told()}")
+            raise ValueError(f"{self.folder}: the engine failed: {self._logger.last_error()}")
         self._stream.synchronize()
         return tuple(tensor.cpu().numpy() for tensor in outputs.values())

@@ -7,13 +7,13 @@ import numpy as np
 
 from native_prep.cpu.ntu_clip import normalise_ntu
 from native_prep.datasets.catalog import Dataset
-from native_prep.kernels.jit import borrowed, entry
+from native_prep.kernels.jit import borrowed, njit_cached
 from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics, normalise_nw_ucla
 from native_prep.kernels.ntu_steps import KEPT
 from native_prep.reference import best_people, spread
 
 
-@entry
+@njit_cached
 def _prepare_ntu(bodies, clip, joints, room, periods):
     made = normalise_ntu(bodies, bodies.shape[1], bodies.shape[0], clip, joints, room, periods)
     # The clip repeats from its start; nobody's is all zeros.
@@ -24,12 +24,12 @@ def _prepare_ntu(bodies, clip, joints, room, periods):
                     clip[body, frame, joint, axis] = clip[body, frame % made, joint, axis] if made else 0.0
 
 
-@entry
+@njit_cached
 def _prepare_kinetics(points, people, clip):
     normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
 
 
-@entry
+@njit_cached
 def _prepare_nw_ucla(points, clip):
     normalise_nw_ucla(borrowed(points), points.shape[0], borrowed(clip))
 

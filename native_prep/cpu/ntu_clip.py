@@ -3,7 +3,7 @@
 `bodies` is float64 (T, 4, V, 3) as the file gave it; `clip` is float32 (M, T, V, 3).
 """
 
-from native_prep.kernels.jit import borrowed, scalar
+from native_prep.kernels.jit import borrowed, njit
 from native_prep.kernels.ntu_steps import (
     KEPT,
     centre_frame,
@@ -12,17 +12,17 @@ from native_prep.kernels.ntu_steps import (
     clip_length,
     energy_of,
     fill_frame,
+    find_bodies,
     frame_total,
     is_spread,
     keep_frame,
-    look,
     put_in_order,
     turn_frame,
     turn_of,
 )
 
 
-@scalar
+@njit
 def _energies(bodies, people, frames, energies):
     """What `choose_bodies` compares; of one body alone only whether it is above zero counts."""
     for body in range(energies.size):
@@ -33,7 +33,7 @@ def _energies(bodies, people, frames, energies):
             energies[body] = energy_of(bodies, body, frames)
 
 
-@scalar
+@njit
 def _take_body(bodies, body, people, frames, person, totals):
     """Copies a body to `person` (T, V, 3), float32, and puts its frames in order; its period, 0 for nobody."""
     person, totals = borrowed(person), borrowed(totals)
@@ -50,16 +50,16 @@ def _take_body(bodies, body, people, frames, person, totals):
     return period
 
 
-@scalar
-def _look(clip, made, present, totals):
+@njit
+def _find_bodies(clip, made, present, totals):
     clip, totals = borrowed(clip), borrowed(totals)
     for body in range(KEPT):
         for frame in range(made if present >> body & 1 else 0):
             totals[body, frame] = frame_total(clip[body, frame])
-    return look(totals, made, clip.shape[1], present)
+    return find_bodies(totals, made, clip.shape[1], present)
 
 
-@scalar
+@njit
 def _turn(clip, start, stop, to_z, made, present, matrix):
     turn_of(clip, start, stop, to_z, matrix)
     for body in range(KEPT):
@@ -67,7 +67,7 @@ def _turn(clip, start, stop, to_z, made, present, matrix):
             turn_frame(clip[body], frame, matrix)
 
 
-@scalar
+@njit
 def normalise_ntu(bodies, people, frames, clip, joints, room, periods):
     """Chooses two bodies, fills their gaps, centres and turns them.
 
@@ -95,14 +95,14 @@ def normalise_ntu(bodies, people, frames, clip, joints, room, periods):
         fill_frame(clip[0], first_period, frame)
         fill_frame(clip[1], second_period, frame)
     present = (first_period > 0) | (second_period > 0) << 1
-    present, some = _look(clip, made, present, totals)
+    present, some = _find_bodies(clip, made, present, totals)
     if some:
         for frame in range(made):
             centre_frame(clip, frame, centre, present)
-    present, some = _look(clip, made, present, totals)
+    present, some = _find_bodies(clip, made, present, totals)
     if some:
         _turn(clip, spine[0], spine[1], True, made, present, matrix)
-    present, some = _look(clip, made, present, totals)
+    present, some = _find_bodies(clip, made, present, totals)
     if some:
         _turn(clip, shoulders[1], shoulders[0], False, made, present, matrix)
     return made

@@ -15,7 +15,7 @@ from numba import types
 from native_prep.cpu.ntu_clip import normalise_ntu
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, c_function, entry, scalar
+from native_prep.kernels.jit import borrowed, c_function, njit, njit_cached
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics, normalise_nw_ucla
 from native_prep.kernels.nw_ucla_json import parse_nw_ucla
@@ -36,7 +36,7 @@ _close = c_function("close", types.intc, types.intc)
 _READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-@scalar
+@njit
 def _read_file(path, text):
     """(status, bytes) of a file whose name `path` ends with a zero byte; line feeds follow its text."""
     handle = _open(path.ctypes, _READ_ONLY)
@@ -61,7 +61,7 @@ def _read_file(path, text):
     return status.OK, size
 
 
-@scalar
+@njit
 def load_file(path, text, report):
     """The size of a file, or -1 where it could not be read."""
     code, size = _read_file(path, text)
@@ -71,7 +71,7 @@ def load_file(path, text, report):
     return size if code == status.OK else -1
 
 
-@scalar
+@njit
 def note(report, text, result):
     """Notes what became of a file; its line is counted only where something is wrong. Whether all is well."""
     code, where, first, second = result
@@ -82,7 +82,7 @@ def note(report, text, result):
     return code == status.OK
 
 
-@scalar
+@njit
 def _put(clip, made, lengths, sinks, index):
     """Writes a clip's streams where rows are asked for, and packs it where `lengths` holds something."""
     parents, places, rows, spare, frames, at = sinks
@@ -99,7 +99,7 @@ def file_loop(visit: Callable[..., None]) -> Any:
         visit: compiled (text, size, index, report, given): makes something of a file's text.
     """
 
-    @scalar
+    @njit
     def each_file(paths, reports, text, given):
         for index in range(paths.shape[0]):
             size = load_file(paths[index], text, reports[index])
@@ -109,7 +109,7 @@ def file_loop(visit: Callable[..., None]) -> Any:
     return each_file
 
 
-@scalar
+@njit
 def _ntu_file(text, size, index, report, given):
     (bodies, body, room, joints, periods), clip, lengths, sinks = given
     result = parse_skeleton(text, size, bodies, body)
@@ -120,7 +120,7 @@ def _ntu_file(text, size, index, report, given):
         _put(clip, made, lengths[index], sinks, index)
 
 
-@scalar
+@njit
 def _kinetics_file(text, size, index, report, given):
     (points, people, poses, scores, bits), clip, lengths, sinks = given
     if note(report, text, parse_kinetics(text, size, points, people, poses, scores)) and clip.size > 0:
@@ -129,7 +129,7 @@ def _kinetics_file(text, size, index, report, given):
         _put(clip, clip.shape[1], lengths[index], sinks, index)
 
 
-@scalar
+@njit
 def _nw_ucla_file(text, size, index, report, given):
     (points, classes, bits), clip, lengths, sinks = given
     result = parse_nw_ucla(text, size, points, classes)
@@ -142,17 +142,17 @@ def _nw_ucla_file(text, size, index, report, given):
 _each_ntu, _each_kinetics, _each_nw_ucla = map(file_loop, (_ntu_file, _kinetics_file, _nw_ucla_file))
 
 
-@entry
+@njit_cached
 def _read_ntu(paths, reports, text, given):
     _each_ntu(paths, reports, text, given)
 
 
-@entry
+@njit_cached
 def _read_kinetics(paths, reports, text, given):
     _each_kinetics(paths, reports, text, given)
 
 
-@entry
+@njit_cached
 def _read_nw_ucla(paths, reports, text, given):
     _each_nw_ucla(paths, reports, text, given)
 
@@ -240,7 +240,7 @@ def reason(path: str, report: Sequence[int] | np.ndarray) -> str:
         try:
             mode = os.fstat(handle).st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says so itself
-                return "is no file: move it away"
+                return "is not a file: move it away"
             os.read(handle, 1)
         finally:
             os.close(handle)

@@ -13,7 +13,7 @@ from native_prep.cuda import clip_kernels, text_kernels
 from native_prep.cuda.target import BLOCKS, THREADS, cuda
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, entry, scalar
+from native_prep.kernels.jit import borrowed, njit, njit_cached
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.kernels.nw_ucla_json import parse_nw_ucla
 from native_prep.kernels.skeleton_text import MAX_BODIES
@@ -36,7 +36,7 @@ def host_rows(shape: tuple[int, ...]) -> np.ndarray:
     return cuda.pinned_array(shape, np.float32) if np.prod(shape) else np.empty(shape, np.float32)
 
 
-@entry
+@njit_cached
 def _read_texts(paths, reports, text, begins, ends):
     """Reads files one behind another, each from a multiple of eight on; (how many found room, bytes taken)."""
     at = 0
@@ -58,7 +58,7 @@ def _read_texts(paths, reports, text, begins, ends):
     return paths.shape[0], at
 
 
-@scalar
+@njit
 def _kinetics_file(text, size, index, report, given):
     points, people, poses, scores = given
     there = people[index]
@@ -66,7 +66,7 @@ def _kinetics_file(text, size, index, report, given):
     note(report, text, parse_kinetics(text, size, borrowed(points)[index], there, poses, scores))
 
 
-@scalar
+@njit
 def _nw_ucla_file(text, size, index, report, given):
     points, classes = given
     note(report, text, parse_nw_ucla(text, size, borrowed(points)[index], classes))
@@ -75,12 +75,12 @@ def _nw_ucla_file(text, size, index, report, given):
 _each_kinetics, _each_nw_ucla = file_loop(_kinetics_file), file_loop(_nw_ucla_file)
 
 
-@entry
+@njit_cached
 def _read_kinetics(paths, reports, text, given):
     _each_kinetics(paths, reports, text, given)
 
 
-@entry
+@njit_cached
 def _read_nw_ucla(paths, reports, text, given):
     _each_nw_ucla(paths, reports, text, given)
 
@@ -109,7 +109,7 @@ class _Batch:
     def _make_clips(self, count: int) -> None:
         raise NotImplementedError
 
-    def settle(self, reports: np.ndarray) -> Sequence[int]:
+    def finish(self, reports: np.ndarray) -> Sequence[int]:
         """Waits for the GPU and completes the reports; the places of files that are left to the CPU."""
         self.stream.synchronize()
         return ()
@@ -194,8 +194,8 @@ class NtuBatch(_Batch):
         text_kernels.walk_files[each, 32, stream](text, begins, ends, starts, lines, self.frames, frames, odd, *bodies)
         text_kernels.read_bodies[(*_WIDE, stream)](text, starts, lines, *bodies, raw, odd)
 
-    def settle(self, reports: np.ndarray) -> Sequence[int]:
-        """See `_Batch.settle`; a file in which the GPU found anything odd is left to the CPU."""
+    def finish(self, reports: np.ndarray) -> Sequence[int]:
+        """See `_Batch.finish`; a file in which the GPU found anything odd is left to the CPU."""
         self.stream.synchronize()
         left = []
         for place, report in enumerate(reports):

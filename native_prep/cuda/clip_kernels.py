@@ -7,7 +7,7 @@ import numpy as np
 from numba import types
 
 from native_prep.cuda.target import THREADS, cuda, kernel
-from native_prep.kernels.jit import scalar
+from native_prep.kernels.jit import njit
 from native_prep.kernels.kinetics_json import MAX_PEOPLE
 from native_prep.kernels.kinetics_ucla_steps import kinetics_frame, nw_ucla_frame
 from native_prep.kernels.ntu_steps import (
@@ -18,9 +18,9 @@ from native_prep.kernels.ntu_steps import (
     clip_length,
     energy_of,
     fill_frame,
+    find_bodies,
     frame_total,
     keep_frame,
-    look,
     put_in_order,
     turn_frame,
     turn_of,
@@ -31,7 +31,7 @@ from native_prep.kernels.stream_rows import BONE, BONE_MOTION, JOINT_MOTION, bon
 _CLOSE = 1e-9
 
 
-@scalar
+@njit
 def _too_close(energies, best, second):
     """Whether rounding could have chosen other bodies, or in another order."""
     close = False
@@ -92,7 +92,7 @@ def make_ntu_clips(raw, frames, odd, energies, joints, clips, made, sums):
                 totals[body, frame] = frame_total(clip[body, frame])
         cuda.syncthreads()
         if thread == 0:
-            seen[0], seen[1] = look(totals, length, longest, present)
+            seen[0], seen[1] = find_bodies(totals, length, longest, present)
             if seen[1] and step > 0:
                 turn_of(clip, joints[1 if step == 1 else 4], joints[2 if step == 1 else 3], step == 1, matrix)
         cuda.syncthreads()
@@ -132,7 +132,7 @@ def make_nw_ucla_clips(points, lengths, clips, made):
         made[file] = frames
 
 
-@scalar
+@njit
 def _number_at(clip, made, parents, bone, frame, joint, body, channel):
     if made == 0:
         return np.float32(0)

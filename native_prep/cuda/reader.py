@@ -78,7 +78,7 @@ class Reader:
         start = 0
         for batch in cycle(self._batches):
             if len(busy) == len(self._batches) or start == len(paths):
-                self._settle(*busy.popleft(), paths, reports)
+                self._finish(*busy.popleft(), paths, reports)
             if start < len(paths):
                 count = batch.read(table[start:], reports[start:])
                 stop = start + count
@@ -90,8 +90,8 @@ class Reader:
                 break
         return reports
 
-    def _settle(self, batch: Any, start: int, stop: int, paths: list[str], reports: np.ndarray) -> None:
-        for place in batch.settle(reports[start:stop]):
+    def _finish(self, batch: Any, start: int, stop: int, paths: list[str], reports: np.ndarray) -> None:
+        for place in batch.finish(reports[start:stop]):
             place += start
             reports[place] = self._cpu.run([paths[place]])[0]
             if reports[place, CODE] == status.OK and self.rows.size:

@@ -13,7 +13,7 @@ from numba import types
 
 from native_prep.cuda.target import THREADS, cuda, kernel
 from native_prep.kernels import status
-from native_prep.kernels.jit import inlined, scalar
+from native_prep.kernels.jit import njit, njit_forceinline
 from native_prep.kernels.numbers import parse_number
 from native_prep.kernels.skeleton_text import (
     BODY_LINES,
@@ -42,7 +42,7 @@ def clear(raw, body_lines, odd):
         odd[index] = 0
 
 
-@inlined
+@njit_forceinline
 def _feeds_of_thread(words, first, stop):
     count = 0
     for index in range(first, min(first + _WORDS, stop)):
@@ -107,7 +107,7 @@ def start_lines(text, words, stop, counts, starts):
                 line += 1
 
 
-@scalar
+@njit
 def _line_from(starts, lines, at):
     """The first of the sorted `starts` that is not before `at`."""
     low, high = 0, lines
@@ -120,13 +120,13 @@ def _line_from(starts, lines, at):
     return low
 
 
-@scalar
+@njit
 def first_body(line, file):
     """Where a file's bodies begin in the list of bodies: no two files' can meet."""
     return line // BODY_LINES + file
 
 
-@scalar
+@njit
 def _walk(text, end, starts, line, last, file, room, body_lines, body_places):
     """The frames of a file whose lines are `line` to `last`, or -1; notes the first line of each body."""
     code, frames, _ = count_line(text, starts[line])

@@ -9,7 +9,7 @@ from typing import Any
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_ntu_name, parse_nw_ucla_name
 
-SIDES = ("train", "val")
+SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def find_recordings(
         OSError: a folder or a list cannot be read.
     """
     if not data_path.is_dir():
-        what = "is no folder" if data_path.exists() else "no such folder"
+        what = "is not a folder" if data_path.exists() else "no such folder"
         raise ValueError(f"{data_path}: {what}: give --data-path the folder of the raw files")
     ignored = _ignored(dataset, ignored_samples)
     if dataset.layout.name == "kinetics":
@@ -143,7 +143,7 @@ def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
 
 def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
     """NTU and NW-UCLA: the names tell everything but NW-UCLA's labels."""
-    parts = tuple(f"{benchmark}/{side}" if benchmark else side for benchmark in benchmarks for side in SIDES)
+    parts = tuple(f"{benchmark}/{side}" if benchmark else side for benchmark in benchmarks for side in SPLITS)
     found, bad, left_out = [], [], 0
     places: dict[str, str] = {}
     for folder in map(str, _folders(dataset, data_path)):
@@ -182,7 +182,7 @@ def _label_of(dataset: Dataset, name: str) -> int:
 
 def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
     """Kinetics: a folder and a label file for each side; one side alone will do."""
-    sides = [side for side in SIDES if (data_path / f"kinetics_{side}").is_dir()]
+    sides = [side for side in SPLITS if (data_path / f"kinetics_{side}").is_dir()]
     if not sides:
         raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
     found: list[Recording] = []

@@ -114,14 +114,14 @@ def _remove_empty(folders: list[Path]) -> None:
 
 
 @contextmanager
-def whole_file(final: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_file(final: str | os.PathLike[str]) -> Iterator[Path]:
     """One file that appears whole: yields the path to write to."""
     with OutputSet() as outputs:
         yield outputs.part(final)
 
 
-class Withheld(Exception):
-    """Raised inside `whole_folder` to leave what is written unpublished."""
+class DiscardFolder(Exception):
+    """Raised inside `atomic_folder` to leave what is written unpublished."""
 
 
 def _nothing(path: Path) -> bool:
@@ -129,12 +129,12 @@ def _nothing(path: Path) -> bool:
 
 
 @contextmanager
-def whole_folder(
+def atomic_folder(
     final: str | os.PathLike[str], marker: str = "", stays: Callable[[Path], bool] = _nothing
 ) -> Iterator[Path]:
     """Yields a new hidden folder beside `final`, which takes its place when the block ends without an error.
 
-    A block that raises `Withheld` publishes nothing and is not an error.
+    A block that raises `DiscardFolder` publishes nothing and is not an error.
 
     Args:
         final: missing, an empty folder, or one that holds a file called `marker`: that one is replaced.
@@ -157,7 +157,7 @@ def whole_folder(
     try:
         yield part
         publish_folder(part, place, stays)
-    except Withheld:
+    except DiscardFolder:
         pass
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -5,7 +5,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from native_prep.io.atomic import whole_file
+from native_prep.io.atomic import atomic_file
 
 _SAFE_GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -39,7 +39,7 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     Python 2's pickles load too (`latin1`), as do those that an older NumPy wrote.
 
     Raises:
-        ValueError: the file is no pickle, or holds other objects.
+        ValueError: the file is not a pickle, or holds other objects.
         OSError: it cannot be read.
     """
     try:
@@ -53,5 +53,5 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
 
 def save_pickle(path: str | os.PathLike[str], value: Any) -> None:
     """Pickle `value` to `path`, whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_file(path) as part:
         part.write_bytes(pickle.dumps(value, protocol=4))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.registry import CPUDispatcher
 from numba.extending import intrinsic
@@ -76,17 +75,17 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     return numba.njit(**_OPTIONS, **options)(function)
 
 
-def scalar(function: Callable[..., Any]) -> Any:
+def njit(function: Callable[..., Any]) -> Any:
     """A function compiled into its callers; it holds no Python objects and lets other threads run."""
     return _compiled(function)
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """`scalar`, always made part of its caller: for what runs once a number."""
+def njit_forceinline(function: Callable[..., Any]) -> Any:
+    """`njit`, always made part of its caller: for what runs once a number."""
     return _compiled(function, forceinline=True)
 
 
-def spliced(function: Callable[..., Any]) -> Any:
+def njit_inline(function: Callable[..., Any]) -> Any:
     """A function whose code stands in its caller's before types are inferred: no call, and no compilation of its own.
 
     For what takes other functions apart, as loops around what is done in them. On a CPU alone.
@@ -95,26 +94,16 @@ def spliced(function: Callable[..., Any]) -> Any:
 
 
 def _borrowed(typing_context: Any, array: Any) -> Any:
-    """The same array, or tuple of arrays, without its count of references; the caller must hold the array meanwhile.
+    """The same array without its count of references; the caller must hold the array itself meanwhile.
 
     Counting takes two locked instructions wherever a function gets an array: as long as reading a number.
     """
 
-    def without_count(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-        if hasattr(kind, "types"):  # a tuple
-            for place, inside in enumerate(kind.types):
-                part = without_count(context, builder, inside, builder.extract_value(value, place))
-                value = builder.insert_value(value, part, place)
-            return value
-        if not isinstance(kind, types.Array):
-            return value
-        view = context.make_array(kind)(context, builder, value)
+    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, values[0])
         view.meminfo = view.meminfo.type(None)
         view.parent = view.parent.type(None)
         return view._getvalue()
-
-    def build(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return without_count(context, builder, signature.args[0], values[0])
 
     return array(array), build
 
@@ -132,7 +121,7 @@ def c_function(name: str, result: Any, *arguments: Any) -> Any:
     return numba.types.ExternalFunction(name, result(*arguments))
 
 
-def entry(function: Callable[..., Any]) -> Any:
+def njit_cached(function: Callable[..., Any]) -> Any:
     """A function that Python calls: compiled once a machine, then read from disk.
 
     Where not even the user's cache folder can be written, it is compiled in every run.

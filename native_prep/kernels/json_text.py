@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import inlined, scalar
+from native_prep.kernels.jit import njit, njit_forceinline
 from native_prep.kernels.numbers import PICTURE_NUMBER, number_at, picture_number, short_fraction
 
 MAX_DEPTH = 64
@@ -31,7 +31,7 @@ _TRUE, _FALSE, _NULL = word("true"), word("false"), word("null")
 _ESCAPES = word('"\\/bfnrt')
 
 
-@inlined
+@njit_forceinline
 def skip_space(text, at, end):
     """The index of the first character that is no white space, at most `end`."""
     here = np.uint64(at)  # without a sign: see `numbers.parse_number`
@@ -43,7 +43,7 @@ def skip_space(text, at, end):
     return np.int64(here)
 
 
-@scalar
+@njit
 def is_word(text, start, stop, wanted):
     """Whether the characters from `start` to `stop` are those of `wanted`."""
     if stop - start != wanted.size:
@@ -54,7 +54,7 @@ def is_word(text, start, stop, wanted):
     return same == wanted.size
 
 
-@scalar
+@njit
 def wrong(at, end):
     """(status, index) of a character that should be another one."""
     if at >= end:
@@ -62,12 +62,12 @@ def wrong(at, end):
     return status.JSON_SYNTAX, at
 
 
-@scalar
+@njit
 def _is_hex(byte):
     return (byte >= 48 and byte <= 57) or (byte | 32 >= 97 and byte | 32 <= 102)
 
 
-@scalar
+@njit
 def _escape_end(text, at, end):
     """(status, index behind the escape) whose backslash stands at `at`."""
     kind = text[at + 1]
@@ -84,7 +84,7 @@ def _escape_end(text, at, end):
     return status.OK, at + 2
 
 
-@scalar
+@njit
 def string_end(text, at, end):
     """(status, index behind the closing quote) of the string at `at`."""
     if at >= end or text[at] != _QUOTE:
@@ -105,7 +105,7 @@ def string_end(text, at, end):
     return wrong(end, end)
 
 
-@inlined
+@njit_forceinline
 def json_number(text, at, end):
     """(status, float64, index behind) of the number at `at`, which JSON spells more strictly than Python does."""
     first = np.uint64(at) + np.uint64(text[np.uint64(at)] == _MINUS)
@@ -119,13 +119,13 @@ def json_number(text, at, end):
     return status.OK, number, behind
 
 
-@scalar
+@njit
 def any_number(text, at, end):
     """`json_number` as a call, for places where speed does not count."""
     return json_number(text, at, end)
 
 
-@scalar
+@njit
 def whole_number(text, at, end):
     """(status, int64, index behind) of a number without point and exponent, below 10^9 in size."""
     code, number, behind = any_number(text, at, end)
@@ -139,7 +139,7 @@ def whole_number(text, at, end):
     return status.OK, np.int64(number), behind
 
 
-@scalar
+@njit
 def next_item(text, at, end, first):
     """Goes on in a list, from behind its bracket (`first`) or behind an item.
 
@@ -157,7 +157,7 @@ def next_item(text, at, end, first):
     return status.OK, True, at
 
 
-@scalar
+@njit
 def next_key(text, at, end, first):
     """Goes on in an object, from behind its brace (`first`) or behind a value.
 
@@ -183,7 +183,7 @@ def next_key(text, at, end, first):
     return status.OK, at + 1, behind - 1, skip_space(text, colon + 1, end)
 
 
-@scalar
+@njit
 def opens(text, at, end, bracket):
     """(status, index behind) of the bracket or brace that must stand at `at`."""
     if at >= end or text[at] != bracket:
@@ -203,7 +203,7 @@ def object_reader(on_key: Callable[..., Any]) -> Any:
         status). `target` and `found`, arrays to fill and what was found so far, are handed on.
     """
 
-    @inlined
+    @njit_forceinline
     def read_object(text, at, end, target, found):
         code, at = opens(text, at, end, _OPEN_OBJECT)
         first, number = True, 0
@@ -228,7 +228,7 @@ def list_reader(on_item: Callable[..., Any]) -> Any:
         Compiled, like that of `object_reader`; the number of a good list is how many items it has.
     """
 
-    @inlined
+    @njit_forceinline
     def read_list(text, at, end, target, found):
         code, at = opens(text, at, end, _OPEN_LIST)
         count, more = 0, code == status.OK
@@ -245,7 +245,7 @@ def list_reader(on_item: Callable[..., Any]) -> Any:
     return read_list
 
 
-@scalar
+@njit
 def _plain_end(text, at, end):
     """(status, index behind) of a value that holds no others."""
     byte = text[at]
@@ -261,7 +261,7 @@ def _plain_end(text, at, end):
     return wrong(at, end)
 
 
-@scalar
+@njit
 def _enter(text, at, end, in_object, first):
     """(status, whether there is a value, its index or the index behind) of an object or a list, behind its opening."""
     if in_object:
@@ -270,7 +270,7 @@ def _enter(text, at, end, in_object, first):
     return next_item(text, at, end, first)
 
 
-@scalar
+@njit
 def skip_value(text, at, end):
     """(status, index behind) of any value at `at`."""
     depth = 0
@@ -303,7 +303,7 @@ def skip_value(text, at, end):
             return status.OK, at
 
 
-@inlined
+@njit_forceinline
 def number_list(text, at, end, values):
     """(status, index, how many) of a list of numbers; as many as fit go to `values`, a float64 array."""
     code, at = opens(text, at, end, _OPEN_LIST)
@@ -340,7 +340,7 @@ def number_list(text, at, end, values):
     return status.OK, at + 1, count
 
 
-@scalar
+@njit
 def finish(text, at, end, frames, label):
     """(status, where, frames, label) behind the one value of a file, or what is wrong with all of it.
 

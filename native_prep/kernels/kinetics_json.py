@@ -7,7 +7,7 @@
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, scalar, spliced
+from native_prep.kernels.jit import borrowed, njit, njit_inline
 from native_prep.kernels.json_text import (
     LIMIT,
     finish,
@@ -30,7 +30,7 @@ _SKELETON, _POSE, _SCORE = word("skeleton"), word("pose"), word("score")
 _FRAMES, _LABEL, _FRAME, _PEOPLE, _POSE_SIZE, _SCORE_SIZE = range(6)
 
 
-@spliced
+@njit_inline
 def _person_key(text, at, end, start, stop, target, found):
     pose, score = target
     number = 0
@@ -48,7 +48,7 @@ def _person_key(text, at, end, start, stop, target, found):
 _read_person = object_reader(_person_key)
 
 
-@scalar
+@njit
 def _person(text, at, end, pose, score, found):
     """(status, index, number) of one object with a pose (2V numbers) and scores (V)."""
     text, pose, score, found = borrowed(text), borrowed(pose), borrowed(score), borrowed(found)
@@ -65,7 +65,7 @@ def _person(text, at, end, pose, score, found):
     return status.OK, at, 0
 
 
-@spliced
+@njit_inline
 def _one_of_people(text, at, end, count, target, found):
     poses, scores = target
     number = 0
@@ -79,12 +79,12 @@ def _one_of_people(text, at, end, count, target, found):
 _read_people = list_reader(_one_of_people)
 
 
-@scalar
+@njit
 def _people(text, at, end, poses, scores, found):
     return _read_people(text, at, end, (poses, scores), found)
 
 
-@spliced
+@njit_inline
 def _frame_key(text, at, end, start, stop, target, found):
     _, people, poses, scores = target
     if is_word(text, start, stop, _FRAME_INDEX):
@@ -104,7 +104,7 @@ def _frame_key(text, at, end, start, stop, target, found):
 _read_frame = object_reader(_frame_key)
 
 
-@scalar
+@njit
 def _frame(text, at, end, count, target, found):
     """One frame, to the clip's; see `parse_kinetics` for the arrays in `target`."""
     clip, people, poses, scores = target
@@ -132,13 +132,13 @@ def _frame(text, at, end, count, target, found):
 _read_frames = list_reader(_frame)
 
 
-@scalar
+@njit
 def _clear(people):
     for frame in range(people.size):
         people[frame] = 0
 
 
-@spliced
+@njit_inline
 def _clip_key(text, at, end, start, stop, target, found):
     if is_word(text, start, stop, _DATA):
         _clear(target[1])
@@ -154,7 +154,7 @@ def _clip_key(text, at, end, start, stop, target, found):
 _read_clip = object_reader(_clip_key)
 
 
-@scalar
+@njit
 def _second(code, people, scores):
     """The other number of a message about a Kinetics clip."""
     if code == status.OUT_OF_RANGE:
@@ -164,7 +164,7 @@ def _second(code, people, scores):
     return scores.shape[1] * (2 if code == status.POSE_LENGTH else 1)
 
 
-@scalar
+@njit
 def parse_kinetics(text, end, clip, people, poses, scores):
     """Reads a whole file.
 

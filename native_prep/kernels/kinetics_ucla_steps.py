@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from native_prep.kernels.jit import scalar
+from native_prep.kernels.jit import njit
 from native_prep.kernels.ntu_steps import clear_frames
 
 
-@scalar
+@njit
 def _rank(points, people, order, sums):
     """Orders five people by summed score, the highest first; equal ones stay as they are, as NumPy leaves them."""
     for person in range(order.size):
@@ -23,7 +23,7 @@ def _rank(points, people, order, sums):
         order[place] = person
 
 
-@scalar
+@njit
 def kinetics_frame(points, people, frame, clip, order, sums):
     """Makes one frame of a clip; arguments as for `normalise_kinetics`, `order` and `sums` (5,) to work in."""
     _rank(points[frame], people[frame], order, sums)
@@ -40,7 +40,7 @@ def kinetics_frame(points, people, frame, clip, order, sums):
             clip[body, frame, joint, 2] = score
 
 
-@scalar
+@njit
 def normalise_kinetics(points, people, clip):
     """Centres a clip on the middle of the picture and keeps the two people of highest score of each frame.
 
@@ -55,7 +55,7 @@ def normalise_kinetics(points, people, clip):
         kinetics_frame(points, people, frame, clip, order, sums)
 
 
-@scalar
+@njit
 def nw_ucla_frame(points, frames, frame, clip):
     """Makes one frame of a clip; arguments as for `normalise_nw_ucla`."""
     for joint in range(clip.shape[2]):
@@ -63,7 +63,7 @@ def nw_ucla_frame(points, frames, frame, clip):
             clip[0, frame, joint, axis] = points[frame, joint, axis] if frame < frames else 0.0
 
 
-@scalar
+@njit
 def normalise_nw_ucla(points, frames, clip):
     """Takes the coordinates, in metres, as they were recorded; zeros after the clip's `frames` frames.
 

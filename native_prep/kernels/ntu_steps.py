@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from native_prep.kernels.jit import borrowed, inlined, scalar
+from native_prep.kernels.jit import borrowed, njit, njit_forceinline
 
 
-@scalar
+@njit
 def angle_to(x, y, z, along):
     """The angle in radians between a float32 vector and the axis whose component `along` is, as NumPy rounds it.
 
@@ -20,7 +20,7 @@ def angle_to(x, y, z, along):
     return math.acos(min(max(cosine, -1.0), 1.0))
 
 
-@scalar
+@njit
 def rotation(x, y, z, angle, matrix):
     """The 3x3 float64 matrix of a turn about the axis x y z (Euler-Rodrigues); the identity for a tiny one."""
     length = math.sqrt(x * x + y * y + z * z)
@@ -45,14 +45,14 @@ _APART = 1e-9  # metres; its square is far above what float64 could lose
 _ALL = 3  # instead of an axis: the three together
 
 
-@inlined
+@njit_forceinline
 def _value(points, joint, axis):
     if axis == _ALL:
         return points[joint, 0] + points[joint, 1] + points[joint, 2]
     return points[joint, axis]
 
 
-@inlined
+@njit_forceinline
 def numpy_sum(points, axis):
     """NumPy's pairwise sum over at most 128 joints, at least 8: eight running sums, joined as a tree."""
     s0, s1, s2, s3 = _value(points, 0, axis), _value(points, 1, axis), _value(points, 2, axis), _value(points, 3, axis)
@@ -74,13 +74,13 @@ def numpy_sum(points, axis):
     return total
 
 
-@inlined
+@njit_forceinline
 def is_hidden(points):
     """Whether a frame (V, 3) counts as nobody, summed joint by joint."""
     return numpy_sum(points, _ALL) == 0
 
 
-@inlined
+@njit_forceinline
 def is_empty(points):
     """Whether a float32 frame (V, 3) counts as nobody, summed axis by axis."""
     total = np.float32(0)
@@ -89,7 +89,7 @@ def is_empty(points):
     return total == 0
 
 
-@scalar
+@njit
 def is_spread(bodies, body, frames):
     """Whether a body's energy is surely above zero: two joints of a seen frame are apart."""
     bodies = borrowed(bodies)
@@ -99,7 +99,7 @@ def is_spread(bodies, body, frames):
     return False
 
 
-@scalar
+@njit
 def energy_of(bodies, body, frames):
     """The sum over the axes of the standard deviation over seen frames and joints, 0 for nobody."""
     bodies = borrowed(bodies)
@@ -125,7 +125,7 @@ def energy_of(bodies, body, frames):
     return math.sqrt(x / count) + math.sqrt(y / count) + math.sqrt(z / count)
 
 
-@scalar
+@njit
 def choose_bodies(energies):
     """The two bodies of highest energy; of equal ones the later comes first, as NumPy's reversed argsort has it."""
     best, second = -1, -1
@@ -140,7 +140,7 @@ def choose_bodies(energies):
     return best, second
 
 
-@scalar
+@njit
 def frame_total(points):
     """The float64 sum of a float32 frame (V, 3); three running sums, so that none waits for the one before."""
     x, y, z = 0.0, 0.0, 0.0
@@ -151,7 +151,7 @@ def frame_total(points):
     return x + y + z
 
 
-@scalar
+@njit
 def total_of(totals, frames, repeats_to):
     """The sum of `frames` frames whose own sums are `totals`, repeated until `repeats_to`."""
     whole, part = 0.0, 0.0
@@ -162,7 +162,7 @@ def total_of(totals, frames, repeats_to):
     return whole * (repeats_to // frames) + part
 
 
-@scalar
+@njit
 def clear_frames(person, start, stop):
     """Empties frames of a body (T, V, 3). Loops, here and elsewhere: slices take Numba far longer to compile."""
     for frame in range(start, stop):
@@ -171,14 +171,14 @@ def clear_frames(person, start, stop):
                 person[frame, joint, axis] = 0
 
 
-@scalar
+@njit
 def _copy_frame(person, source, target):
     for joint in range(person.shape[1]):
         for axis in range(3):
             person[target, joint, axis] = person[source, joint, axis]
 
 
-@scalar
+@njit
 def close_ranks(person, frames):
     """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
     person = borrowed(person)
@@ -192,7 +192,7 @@ def close_ranks(person, frames):
     return kept
 
 
-@scalar
+@njit
 def find_period(person, frames):
     """After how many frames a body repeats from its start: where only empty frames are left, or T."""
     person = borrowed(person)
@@ -202,7 +202,7 @@ def find_period(person, frames):
     return 0
 
 
-@scalar
+@njit
 def keep_frame(bodies, frame, body, person):
     """Copies a frame of a body to `person` (T, V, 3), float32; whether it holds anything but zeros."""
     some = False
@@ -214,7 +214,7 @@ def keep_frame(bodies, frame, body, person):
     return some
 
 
-@scalar
+@njit
 def put_in_order(person, frames, totals):
     """Closes the gaps of a body that is not all zeros.
 
@@ -228,7 +228,7 @@ def put_in_order(person, frames, totals):
     return find_period(person, frames)
 
 
-@scalar
+@njit
 def clip_length(first, second, longest):
     """How many frames are to be made for two periods (0 for nobody): a clip repeats as a whole, or is made whole."""
     if first != second and first != 0 and second != 0:
@@ -236,7 +236,7 @@ def clip_length(first, second, longest):
     return max(abs(first), abs(second))
 
 
-@scalar
+@njit
 def fill_frame(person, period, frame):
     """Makes a frame behind the period of a body, or one of nobody."""
     if period == 0:
@@ -245,8 +245,8 @@ def fill_frame(person, period, frame):
         _copy_frame(person, frame % period, frame)
 
 
-@scalar
-def look(totals, made, longest, present):
+@njit
+def find_bodies(totals, made, longest, present):
     """Which of the `present` bodies (a bit each) have a sum other than zero, and whether their sum is other than zero.
 
     Args:
@@ -261,7 +261,7 @@ def look(totals, made, longest, present):
     return seen, both != 0
 
 
-@scalar
+@njit
 def centre_frame(clip, frame, centre, present):
     """Moves the present bodies so that joint `centre` of the first one is the origin; joints of sum zero get zeros."""
     clip = borrowed(clip)
@@ -279,7 +279,7 @@ def centre_frame(clip, frame, centre, present):
                 point[0] = point[1] = point[2] = 0
 
 
-@scalar
+@njit
 def turn_of(clip, start, stop, to_z, matrix):
     """The turn that brings the first body's first bone from `start` to `stop` along z, or along x, to `matrix`."""
     first = borrowed(clip)[0, 0]
@@ -291,7 +291,7 @@ def turn_of(clip, start, stop, to_z, matrix):
         rotation(0.0, np.float64(z), -np.float64(y), angle, matrix)
 
 
-@scalar
+@njit
 def turn_frame(person, frame, matrix):
     """Turns a frame of a body (T, V, 3) unless it is empty."""
     person = borrowed(person)

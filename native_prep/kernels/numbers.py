@@ -14,8 +14,8 @@ import numpy as np
 from numba import types
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import c_function, inlined, scalar
-from native_prep.kernels.swar import HIGHS, eight, marked
+from native_prep.kernels.jit import c_function, njit, njit_forceinline
+from native_prep.kernels.swar import HIGH_BITS, count_marks, load_eight
 
 _LOWEST, _HIGHEST = -348, 347
 _ZERO, _POINT, _PLUS, _MINUS, _SMALL_E = 48, 46, 43, 45, 101
@@ -51,7 +51,7 @@ _PICTURE_HIGHS = np.uint64(0x0080808080808080)
 _strtod = c_function("strtod", types.float64, types.voidptr, types.uintp)
 
 
-@scalar
+@njit
 def _leading_zeros(value):
     count = 0
     for width in (32, 16, 8, 4, 2, 1):
@@ -61,7 +61,7 @@ def _leading_zeros(value):
     return count
 
 
-@scalar
+@njit
 def _product(left, right):
     """The upper and the lower 64 bits of a product of two uint64."""
     mask = np.uint64(0xFFFFFFFF)
@@ -72,7 +72,7 @@ def _product(left, right):
     return (left >> half) * (right >> half) + (middle >> half) + (cross >> half), left * right
 
 
-@scalar
+@njit
 def _rounded(mantissa, power):
     """(decided, mantissa * 10**power) for mantissa > 0, uint64."""
     if power < _LOWEST:
@@ -102,7 +102,7 @@ def _rounded(mantissa, power):
     return True, math.ldexp(np.float64(kept), int(exponent))
 
 
-@scalar
+@njit
 def _many_digits(text, at):
     """(mantissa, power of ten, whether they are all of it) of a run of more than 19 digits, perhaps with a point.
 
@@ -130,7 +130,7 @@ def _many_digits(text, at):
         at += 1
 
 
-@scalar
+@njit
 def _exponent(text, at):
     """(status, exponent, next) of what follows an e; beyond 10^5 it no longer matters how large it is."""
     negative = text[at] == _MINUS
@@ -147,7 +147,7 @@ def _exponent(text, at):
     return status.OK, -value if negative else value, at
 
 
-@scalar
+@njit
 def _hard_value(text, start, mantissa, digits, power):
     """(status, magnitude) where one exact product or quotient does not do."""
     exact = True
@@ -163,7 +163,7 @@ def _hard_value(text, start, mantissa, digits, power):
     return status.OK if decided else status.UNDECIDED, number
 
 
-@inlined
+@njit_forceinline
 def _value(text, start, mantissa, digits, power, behind):
     """(status, magnitude) of the digits from `start`; `behind` of them stand behind the point."""
     if digits > 19:
@@ -175,7 +175,7 @@ def _value(text, start, mantissa, digits, power, behind):
     return _hard_value(text, start, mantissa, digits, power)
 
 
-@inlined
+@njit_forceinline
 def _digits(text, here, mantissa):
     """(mantissa with the digits from uint64 `here` on behind it, index behind them); more than 19 overflow."""
     byte = text[here] - np.uint8(_ZERO)
@@ -186,13 +186,13 @@ def _digits(text, here, mantissa):
     return mantissa, here
 
 
-@inlined
+@njit_forceinline
 def _fraction(text, here, mantissa):
     """`_digits` with the first eight at once: two characters of each pair, then pairs, then fours (simdjson's way)."""
-    values = eight(text, here) ^ _ZEROS
-    others = (values + _TO_TEN | values) & HIGHS  # the highest bit of every byte that is no digit
+    values = load_eight(text, here) ^ _ZEROS
+    others = (values + _TO_TEN | values) & HIGH_BITS  # the highest bit of every byte that is no digit
     lowest = others & (~others + _ONE)
-    count = marked((lowest - _ONE) & HIGHS)
+    count = count_marks((lowest - _ONE) & HIGH_BITS)
     if count == 0:
         return mantissa, here
     values <<= np.uint64(64 - 8 * count)
@@ -205,14 +205,14 @@ def _fraction(text, here, mantissa):
     return mantissa, here
 
 
-@inlined
+@njit_forceinline
 def picture_number(text, at):
     """(whether `0.443, ` or the like stands here, its value): a digit, a point, three digits, a comma, a blank.
 
     Nearly every number of Kinetics-skeleton is written so. One test finds it, and since its length is known at once,
     the next number is begun while this one is divided.
     """
-    digits = eight(text, at) ^ _PICTURE
+    digits = load_eight(text, at) ^ _PICTURE
     if (digits + _BEYOND_PICTURE | digits) & _PICTURE_HIGHS != np.uint64(0):
         return False, 0.0
     whole = digits & _LOW_BYTE
@@ -221,17 +221,17 @@ def picture_number(text, at):
     return True, np.float64(whole) / 1000.0
 
 
-@inlined
+@njit_forceinline
 def short_fraction(text, at):
     """(value, index behind) of one digit, a point and one to five digits: how poses in pictures are written.
 
     Anything else gives an index of `at`. Eight characters are looked at, one exact division is made.
     """
-    word = eight(text, at)
+    word = load_eight(text, at)
     values = (word >> _SIXTEEN << _EIGHT | word & _LOW_BYTE) ^ _ZEROS  # the digits without the point, and one zero byte
-    others = (values + _TO_TEN | values) & HIGHS
+    others = (values + _TO_TEN | values) & HIGH_BITS
     lowest = others & (~others + _ONE)
-    count = marked((lowest - _ONE) & HIGHS)
+    count = count_marks((lowest - _ONE) & HIGH_BITS)
     if word >> _EIGHT & _LOW_BYTE != _POINT_WORD or count < 2 or count > 6:
         return 0.0, at
     after = word >> np.uint64(8 * count + 8) | _LOWER_CASE
@@ -243,7 +243,7 @@ def short_fraction(text, at):
     return np.float64(fours >> np.uint64(32)) / _EXACT_POWERS[count - 1], at + count + 1
 
 
-@inlined
+@njit_forceinline
 def parse_number(text, at):
     """Reads one number.
 
@@ -278,7 +278,7 @@ def parse_number(text, at):
     return code, -number if negative else number, np.int64(here)
 
 
-@inlined
+@njit_forceinline
 def number_at(text, at):
     """`parse_number` on a CPU: nothing stays undecided. The C library stops where the number ends, as we do."""
     code, number, behind = parse_number(text, at)

@@ -6,7 +6,7 @@
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, scalar, spliced
+from native_prep.kernels.jit import borrowed, njit, njit_inline
 from native_prep.kernels.json_text import (
     finish,
     is_word,
@@ -25,7 +25,7 @@ _SKELETONS, _LABEL = word("skeletons"), word("label")
 _FRAMES, _LABEL_AT, _CLASSES = range(3)
 
 
-@spliced
+@njit_inline
 def _joint(text, at, end, count, points, found):
     """One joint, to `points` (V, 3); those past the last are only checked."""
     point = points[min(count, points.shape[0] - 1)]
@@ -42,7 +42,7 @@ def _joint(text, at, end, count, points, found):
 _read_joints = list_reader(_joint)
 
 
-@scalar
+@njit
 def _frame(text, at, end, count, points, found):
     """One frame, to `points` (T, V, 3); those past the last are only checked."""
     frame = borrowed(points[min(count, points.shape[0] - 1)])
@@ -55,7 +55,7 @@ def _frame(text, at, end, count, points, found):
 _read_frames = list_reader(_frame)
 
 
-@spliced
+@njit_inline
 def _clip_key(text, at, end, start, stop, points, found):
     if is_word(text, start, stop, _SKELETONS):
         code, behind, frames = _read_frames(text, at, end, points, found)
@@ -76,7 +76,7 @@ def _clip_key(text, at, end, start, stop, points, found):
 _read_clip = object_reader(_clip_key)
 
 
-@scalar
+@njit
 def _second(code, points, classes):
     """The other number of a message about an NW-UCLA clip."""
     if code == status.CLIP_JOINTS:
@@ -86,7 +86,7 @@ def _second(code, points, classes):
     return points.shape[0] if code == status.TOO_MANY_FRAMES else 0
 
 
-@scalar
+@njit
 def parse_nw_ucla(text, end, points, classes):
     """Reads a whole file.
 

@@ -5,12 +5,12 @@ A body is kept up to the frame after which it repeats (NTU) or is zero (Kinetics
 
 import numpy as np
 
-from native_prep.kernels.jit import borrowed, entry, scalar
+from native_prep.kernels.jit import borrowed, njit, njit_cached
 from native_prep.kernels.ntu_steps import clear_frames
 from native_prep.kernels.stream_rows import copy_bytes, repeat, write_streams
 
 
-@scalar
+@njit
 def periods_kept(periods, total, lengths):
     """How many frames of each body to keep, from the periods that `normalise_ntu` reports.
 
@@ -27,7 +27,7 @@ def periods_kept(periods, total, lengths):
         lengths[1] = min(common, total)
 
 
-@scalar
+@njit
 def bits_kept(bits, frames, lengths):
     """How many frames of each body to keep where zeros follow its last one; `bits` is the clip as whole numbers.
 
@@ -39,7 +39,7 @@ def bits_kept(bits, frames, lengths):
             lengths[body] -= 1
 
 
-@scalar
+@njit
 def _is_zero(points):
     some = np.int32(0)
     for joint in range(points.shape[0]):
@@ -47,7 +47,7 @@ def _is_zero(points):
     return some == 0
 
 
-@scalar
+@njit
 def pack(clip, lengths, frames, at):
     """Copies the kept frames of a clip to `frames` (F, V, 3), body after body from `at` on; where they end."""
     for body in range(clip.shape[0]):
@@ -58,7 +58,7 @@ def pack(clip, lengths, frames, at):
     return at
 
 
-@scalar
+@njit
 def _unpack(frames, halves, table, starts, lengths, repeats, clip):
     """One clip as it was before it was packed; how many of its frames are made, as `normalise_ntu` tells it."""
     total = clip.shape[1]
@@ -81,7 +81,7 @@ def _unpack(frames, halves, table, starts, lengths, repeats, clip):
     return made
 
 
-@scalar
+@njit
 def _widen(halves, table, person):
     for frame in range(halves.shape[0]):
         for joint in range(halves.shape[1]):
@@ -89,7 +89,7 @@ def _widen(halves, table, person):
                 person[frame, joint, axis] = table[halves[frame, joint, axis]]
 
 
-@entry
+@njit_cached
 def unpack_streams(stored, starts, lengths, repeats, targets, parents, clip, places, rows, spare):
     """Writes the streams of packed clips.
 

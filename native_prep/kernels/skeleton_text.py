@@ -9,7 +9,7 @@
 
 Only x y z are turned into numbers. The other nine are counted, 32 characters at a time: that is most of the speed.
 They are looked at one by one only in a line that holds a character above 9 (letters, say of an exponent) or below tab.
-What else is no number passes there: `1,2`, `--`, `1.2.3`, the control characters 14 to 31. To look for commas and
+What else is not a number passes there: `1,2`, `--`, `1.2.3`, the control characters 14 to 31. To look for commas and
 these as well made reading slower. Lines may end in CRLF.
 
 Text is a uint8 array that goes on for at least `SLACK` line feeds behind its `end`, so no line needs another bound.
@@ -21,9 +21,18 @@ from typing import Any
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, inlined, scalar
+from native_prep.kernels.jit import borrowed, njit, njit_forceinline
 from native_prep.kernels.numbers import number_at, parse_number
-from native_prep.kernels.swar import HIGHS, LINE_FEEDS, ONES, WIDE, count_bits, eight, look, marked
+from native_prep.kernels.swar import (
+    HIGH_BITS,
+    LINE_FEEDS,
+    ONES,
+    WIDE,
+    classify_wide,
+    count_bits,
+    count_marks,
+    load_eight,
+)
 
 MAX_BODIES = 4  # 2s-AGCN's max_body_kinect: later bodies of a frame are passed over
 NUM_JOINTS = 25
@@ -36,7 +45,7 @@ _TABS = np.uint64(0x0909090909090909)
 _TO_NINE = np.uint64(0x4646464646464646)  # added to a character above 9 it sets the highest bit
 
 
-@scalar
+@njit
 def line_of(text, at):
     """The line, counted from 1, that the character `at` stands in."""
     line = 1
@@ -45,7 +54,7 @@ def line_of(text, at):
     return line
 
 
-@inlined
+@njit_forceinline
 def count_fields(text, at):
     """(fields, whether odd characters are about, index behind the line) from a blank or a line end on.
 
@@ -55,29 +64,29 @@ def count_fields(text, at):
     odd = np.uint64(0)
     before = np.uint64(0x80)  # whether the character before the word is blank
     while True:
-        word = eight(text, at)
-        low = word | HIGHS
-        blank = ~(low - _ABOVE_SPACE) & HIGHS
-        odd |= (word & ~HIGHS) + _TO_NINE | word | ~(low - _TABS)
-        starts = ~blank & HIGHS & (blank << np.uint64(8) | before)
+        word = load_eight(text, at)
+        low = word | HIGH_BITS
+        blank = ~(low - _ABOVE_SPACE) & HIGH_BITS
+        odd |= (word & ~HIGH_BITS) + _TO_NINE | word | ~(low - _TABS)
+        starts = ~blank & HIGH_BITS & (blank << np.uint64(8) | before)
         other = word ^ LINE_FEEDS
-        feeds = (other - ONES) & ~other & HIGHS
+        feeds = (other - ONES) & ~other & HIGH_BITS
         lowest = feeds & (~feeds + np.uint64(1))  # zero: no line feed, and all of the word is kept
-        fields += marked(starts & (lowest - np.uint64(1)))
+        fields += count_marks(starts & (lowest - np.uint64(1)))
         if feeds != np.uint64(0):
-            return fields, odd & HIGHS != np.uint64(0), at + marked((lowest - np.uint64(1)) & HIGHS) + 1
+            return fields, odd & HIGH_BITS != np.uint64(0), at + count_marks((lowest - np.uint64(1)) & HIGH_BITS) + 1
         before = blank >> np.uint64(56)
         at += 8
 
 
-@inlined
+@njit_forceinline
 def _count_fields_wide(text, at):
     """`count_fields`, 32 characters at a time: a whole file goes 1.7 times as fast."""
     fields = np.int64(0)
     odd = np.uint64(0)
     before = np.uint64(1)  # whether the character before is blank
     while True:
-        blank, feeds, strange = look(text, at)
+        blank, feeds, strange = classify_wide(text, at)
         starts = ~blank & (blank << np.uint64(1) | before) & WIDE
         if feeds != np.uint64(0):
             kept = (feeds & (~feeds + np.uint64(1))) - np.uint64(1)
@@ -89,7 +98,7 @@ def _count_fields_wide(text, at):
         at += 32
 
 
-@scalar
+@njit
 def _is_word_number(text, start, end):
     """Whether a field is one of Python's words for what is no finite number: Kinect wrote them for hidden joints."""
     if text[start] == 43 or text[start] == 45:
@@ -101,7 +110,7 @@ def _is_word_number(text, start, end):
     return (first == 110 and last == 110) or (first == 105 and (last == 102 or last == 121))  # nan, inf, infinity
 
 
-@scalar
+@njit
 def _check_fields(text, at):
     """(status, index) of a line with odd characters: each of its fields must be a number."""
     while text[at] != _LINE_FEED:
@@ -119,7 +128,7 @@ def _check_fields(text, at):
     return status.OK, at
 
 
-@scalar
+@njit
 def count_line(text, at):
     """(status, value, next line) of a line that holds one whole number."""
     value = 0
@@ -136,7 +145,7 @@ def count_line(text, at):
     return status.OK, value, at + 1
 
 
-@inlined
+@njit_forceinline
 def is_gap(byte):
     return (byte == _SPACE) | (byte == _TAB) | (byte == _RETURN) | (byte == _LINE_FEED)
 
@@ -149,7 +158,7 @@ def line_readers(number: Callable[..., Any], count: Callable[..., Any]) -> tuple
         count: counts the other fields.
     """
 
-    @inlined
+    @njit_forceinline
     def rest_of_line(text, at, seen, wanted, failure):
         """(status, fields, next line) of what is only counted, from a blank on."""
         fields, odd, behind = count(text, at)
@@ -161,12 +170,12 @@ def line_readers(number: Callable[..., Any], count: Callable[..., Any]) -> tuple
             return failure, seen + fields, at
         return status.OK, 0, behind
 
-    @inlined
+    @njit_forceinline
     def body_line(text, at):
         """(status, fields, next line) of ten numbers."""
         return rest_of_line(text, at, 0, BODY_FIELDS, status.BODY_FIELDS)
 
-    @inlined
+    @njit_forceinline
     def joint_line(text, at, point):
         """(status, value, next line); x y z go to `point`, a float64 array of 3."""
         for axis in range(3):
@@ -191,7 +200,7 @@ def line_readers(number: Callable[..., Any], count: Callable[..., Any]) -> tuple
 _body_line, _joint_line = line_readers(number_at, _count_fields_wide)
 
 
-@scalar
+@njit
 def _body_lines(text, at, points):
     """(status, value, next line) of a body and its 25 joints, to `points` (V, 3)."""
     text, points = borrowed(text), borrowed(points)
@@ -210,7 +219,7 @@ def _body_lines(text, at, points):
     return status.OK, 0, at
 
 
-@scalar
+@njit
 def _frame_lines(text, at, end, bodies, spare):
     """(status, value, next) of one frame, to `bodies` (4, V, 3); the value is how many bodies it has.
 
@@ -228,7 +237,7 @@ def _frame_lines(text, at, end, bodies, spare):
     return status.OK, min(count, MAX_BODIES), at
 
 
-@scalar
+@njit
 def _clear(bodies, start, stop, body):
     for frame in range(start, stop):
         for joint in range(NUM_JOINTS):
@@ -236,7 +245,7 @@ def _clear(bodies, start, stop, body):
                 bodies[frame, body, joint, axis] = 0
 
 
-@inlined
+@njit_forceinline
 def _parse(text, end, bodies, spare):
     if end == 0:
         return status.EMPTY, 0, 0, 0, 0
@@ -268,7 +277,7 @@ def _parse(text, end, bodies, spare):
     return status.OK, end, frames, -1, people
 
 
-@scalar
+@njit
 def parse_skeleton(text, end, bodies, spare):
     """Reads a whole file.
 

@@ -2,13 +2,13 @@
 
 from numba import types
 
-from native_prep.kernels.jit import c_function, inlined, scalar
+from native_prep.kernels.jit import c_function, njit, njit_forceinline
 
 JOINT, BONE, JOINT_MOTION, BONE_MOTION = range(4)  # the places of `streams.STREAMS`
 copy_bytes = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, types.uintp)
 
 
-@inlined
+@njit_forceinline
 def repeat(values, made, total, step):
     """Fills `values` up to `total` with its first `made` entries again and again, twice as many each time.
 
@@ -20,7 +20,7 @@ def repeat(values, made, total, step):
         made += more
 
 
-@scalar
+@njit
 def _joints(clip, made, row):
     bodies, _, joints, _ = clip.shape
     for channel in range(3):
@@ -30,13 +30,13 @@ def _joints(clip, made, row):
                     row[channel, (frame * joints + joint) * bodies + body] = clip[body, frame, joint, channel]
 
 
-@inlined
+@njit_forceinline
 def bone_at(clip, body, frame, joint, parent, channel):
     """A joint minus the joint its bone starts from."""
     return clip[body, frame, joint, channel] - clip[body, frame, parent, channel]
 
 
-@scalar
+@njit
 def _bones(clip, made, parents, row):
     bodies, _, joints, _ = clip.shape
     for channel in range(3):
@@ -47,7 +47,7 @@ def _bones(clip, made, parents, row):
                     row[channel, (frame * joints + joint) * bodies + body] = bone
 
 
-@scalar
+@njit
 def _motion(row, moved, step):
     """`step` numbers make a frame."""
     last = row.shape[1] - step
@@ -58,7 +58,7 @@ def _motion(row, moved, step):
             moved[channel, index] = 0
 
 
-@scalar
+@njit
 def _finish(clip, made, row):
     step = clip.shape[0] * clip.shape[2]
     if made > 0:
@@ -70,7 +70,7 @@ def _finish(clip, made, row):
                 row[channel, index] = 0
 
 
-@scalar
+@njit
 def write_streams(clip, made, parents, places, rows, spare):
     """Writes the streams that are asked for.
 

@@ -7,17 +7,17 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from native_prep.kernels.jit import inlined
+from native_prep.kernels.jit import njit_forceinline
 
 # Text goes on for this many line feeds behind its end, so that many characters can always be read at once.
 SLACK = 64
 LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
 ONES = np.uint64(0x0101010101010101)
-HIGHS = np.uint64(0x8080808080808080)
+HIGH_BITS = np.uint64(0x8080808080808080)
 
 
-@inlined
-def eight(text, at):
+@njit_forceinline
+def load_eight(text, at):
     """Eight characters as one word, the first in the lowest byte.
 
     Indices without a sign spare Numba's test for negative ones, and compilers make one load of the eight then.
@@ -30,17 +30,17 @@ def eight(text, at):
     return word
 
 
-@inlined
-def marked(marks):
+@njit_forceinline
+def count_marks(marks):
     """How many of a word's bytes have their highest bit set; the others must be zero."""
     return np.int64((marks >> np.uint64(7)) * ONES >> np.uint64(56))
 
 
-@inlined
+@njit_forceinline
 def count_line_feeds(word):
     """How many of a word's bytes are line feeds."""
     other = word ^ LINE_FEEDS
-    return marked(~((other & ~HIGHS) + ~HIGHS | other | ~HIGHS))
+    return count_marks(~((other & ~HIGH_BITS) + ~HIGH_BITS | other | ~HIGH_BITS))
 
 
 _WIDTH = 32
@@ -48,7 +48,7 @@ _CHARACTERS = ir.VectorType(ir.IntType(8), _WIDTH)
 WIDE = np.uint64((1 << _WIDTH) - 1)
 
 
-def _look(typing_context: Any, text: Any, at: Any) -> Any:
+def _classify_wide(typing_context: Any, text: Any, at: Any) -> Any:
     """(blank, feeds, odd) of the 32 characters from `at` on, a bit each, the first in the lowest: on a CPU alone.
 
     Blank are those up to space, feeds line feeds; odd ones are above 9, or below tab. Compilers make a few vector
@@ -73,7 +73,7 @@ def _look(typing_context: Any, text: Any, at: Any) -> Any:
     return types.UniTuple(types.uint64, 3)(text, types.intp), build
 
 
-look: Any = intrinsic(_look)
+classify_wide: Any = intrinsic(_classify_wide)
 
 
 def _count_bits(typing_context: Any, mask: Any) -> Any:

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip, BadFile, Recording, Recordings
-from native_prep.io.atomic import Withheld, whole_folder
+from native_prep.io.atomic import DiscardFolder, atomic_folder
 from native_prep.io.progress import Progress
 from native_prep.kernels import status
 from native_prep.pipeline.outputs import Outputs, check_formats, write_npy
-from native_prep.pipeline.statistics import Tally
+from native_prep.pipeline.statistics import Statistics
 from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.format import STORE, StoreHead
 from native_prep.store.reader import FOLDER, Store
-from native_prep.store.shards import SHARD_CLIPS, ShardWriter, write_about
+from native_prep.store.shards import SHARD_CLIPS, ShardWriter, write_store_json
 
 
 class ClipWriter:
@@ -107,7 +107,7 @@ class ClipWriter:
         if not self.clips:
             raise ValueError(f"{self._final.parent}: no clip to write: check the input")
         self._finish_shard()
-        write_about(self._part, self._head, self._shards)
+        write_store_json(self._part, self._head, self._shards)
         return Store(self._part)
 
     def drop(self) -> None:
@@ -137,7 +137,7 @@ def clip_writer(
     check_formats(formats)
     asked = check_streams(tuple(streams))
     final = Path(folder) / FOLDER
-    with whole_folder(final, STORE) as part:
+    with atomic_folder(final, STORE) as part:
         writer = ClipWriter(part, final, head)
         try:
             yield writer
@@ -154,7 +154,7 @@ def clip_writer(
                 outputs.write_bad_files(writer.bad)
         writer.paths += outputs.paths
         if "packed" not in formats:
-            raise Withheld
+            raise DiscardFolder
         writer.paths.append(final)
 
 
@@ -207,23 +207,25 @@ def write_job(job: PoseJob) -> dict[str, Any]:
         OSError: a file cannot be written.
     """
     start = time.perf_counter()
-    tally = Tally(bad=list(job.recordings.bad), bytes_read=_size(job.recordings.found), ignored=job.recordings.ignored)
+    statistics = Statistics(
+        bad=list(job.recordings.bad), bytes_read=_size(job.recordings.found), ignored=job.recordings.ignored
+    )
     parts = job.recordings.parts
     head = StoreHead(
         job.dataset, job.layout, job.bodies, job.frames, parts, "repeat" if job.repeats else "zero"
     )  # fmt: skip
     skip = job.on_bad_file == "skip"
     with clip_writer(job.folder, head, job.formats, job.streams) as writer:
-        for recording, bodies, length in _made(job, tally.bad):
-            tally.clips, tally.frames = tally.clips + 1, tally.frames + length
-            tally.empty += not bodies.any()
-            if skip or not tally.bad:
+        for recording, bodies, length in _made(job, statistics.bad):
+            statistics.clips, statistics.frames = statistics.clips + 1, statistics.frames + length
+            statistics.empty += not bodies.any()
+            if skip or not statistics.bad:
                 kept = [_without_end(body, job.repeats) for body in bodies]
                 writer.add(recording.name, recording.label, [parts[part] for part in recording.parts], kept)
-        tally.settle(skip, job.source)
+        statistics.raise_if_bad(skip, job.source)
         writer.notes, writer.settings = dict(job.files), job.settings
-        writer.bad = tally.bad if skip else None
-    result = tally.result(time.perf_counter() - start)
+        writer.bad = statistics.bad if skip else None
+    result = statistics.result(time.perf_counter() - start)
     return {"dataset": job.dataset, **result, "outputs": [str(path) for path in writer.paths]}
 
 

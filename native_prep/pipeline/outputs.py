@@ -101,9 +101,9 @@ class Outputs:
         for part, names, labels in zip(self._parts, self._names, self._labels, strict=True):
             path, final = self._part(f"{part}_label.pkl")
             path.write_bytes(pickle.dumps((names, labels), protocol=4))
-            self._drop_strangers(final, part, (names, labels))
+            self._drop_foreign_files(final, part, (names, labels))
 
-    def _drop_strangers(self, final: Path, part: str, labels: tuple[list[str], list[int]]) -> None:
+    def _drop_foreign_files(self, final: Path, part: str, labels: tuple[list[str], list[int]]) -> None:
         """Streams that an earlier run left go where they are of other clips, or made with other settings."""
         noted = final.with_name(f".{final.name.removesuffix('_label.pkl')}_settings")
         before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
@@ -124,7 +124,7 @@ class Outputs:
                 print(f"{other}: {why}, removed", file=sys.stderr)
                 self._set.replaced.append(other)
 
-    def tell_strangers(self, store: Store) -> None:
+    def warn_of_foreign_files(self, store: Store) -> None:
         """Says which label files of an earlier run name other clips than a store that is written beside them."""
         for part in set(store.head.parts) - set(self._parts):
             path = self._folder / f"{part}_label.pkl"
@@ -200,7 +200,7 @@ def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tup
     bits = [store.head.parts.index(part) for part in parts]
     workers = affordable(workers, 4 * math.prod(store.clip_shape), _CHUNK * len(streams))
     # One room more than workers, so that some clips are made while others are written.
-    rooms = [np.empty((_CHUNK, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
+    buffers = [np.empty((_CHUNK, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
 
     def read(rows: np.ndarray, clips: np.ndarray) -> None:
         store.unpack(clips, streams, rows[: len(clips)])
@@ -218,7 +218,7 @@ def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tup
         ]
 
     with Progress(len(store.labels), "npy", "clip") as progress:
-        in_order(_clips(store), rooms, workers, read, place, write_clips)
+        in_order(_clips(store), buffers, workers, read, place, write_clips)
     outputs.write_labels()
 
 
@@ -235,7 +235,7 @@ def write_clips(rows: np.ndarray, places: list[list[Place]]) -> None:
         write_clip(where, rows[row])
 
 
-def usual_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
+def default_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:
     """A folder's path; an empty one, as from an unset variable in a script, is not taken for the usual folder."""
     if given is not None and not os.fspath(given):
         raise ValueError(f"{option} is empty: name a folder, or leave it out for {usual}")

@@ -15,10 +15,10 @@ from native_prep.datasets.catalog import Dataset
 from native_prep.datasets.recordings import BadFile, Recording
 from native_prep.io.progress import Progress
 from native_prep.kernels import jit
-from native_prep.pipeline.statistics import Tally
+from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.store.format import VERSION, StoreHead, describe
-from native_prep.store.shards import SHARD_CLIPS, ShardWriter, Workshop
+from native_prep.store.shards import SHARD_CLIPS, ShardDirectory, ShardWriter
 
 # Files a thread takes at a time.
 _CHUNK = 32
@@ -62,10 +62,10 @@ def plan_shards(head: StoreHead, recordings: Sequence[Recording]) -> list[Shard]
 def _stamp(path: str) -> str:
     """A file's size and time of last change; reading it will say what is wrong where there are none."""
     try:
-        about = os.stat(path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
+        found = os.stat(path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
     except OSError as error:
         return f"error {error.errno}"
-    return f"{about.st_size} {about.st_mtime_ns}"
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def fingerprint_of(shards: Sequence[Shard]) -> str:
@@ -98,9 +98,16 @@ class Packer:
     """
 
     def __init__(
-        self, dataset: Dataset, head: StoreHead, room: int, shop: Workshop, workers: int, skip: bool, tally: Tally
+        self,
+        dataset: Dataset,
+        head: StoreHead,
+        room: int,
+        directory: ShardDirectory,
+        workers: int,
+        skip: bool,
+        statistics: Statistics,
     ) -> None:
-        self._head, self._shop, self._skip, self._tally = head, shop, skip, tally
+        self._head, self._shop, self._skip, self._statistics = head, directory, skip, statistics
         self._readers = [Reader(dataset, (), room, _CHUNK, packs=True) for _ in range(workers + 2)]
         self._workers = workers
         self._open: dict[str, _Open] = {}
@@ -127,21 +134,21 @@ class Packer:
 
     def _place(self, shard: Shard, chunk: Sequence[Recording], reader: Reader, reports: np.ndarray) -> Any:
         """Notes what was read; where its frames go, None where nothing is to be written."""
-        known = len(self._tally.bad)
-        good = self._tally.note(chunk, reports)
-        if self._tally.bad and not self._skip:
+        known = len(self._statistics.bad)
+        good = self._statistics.note(chunk, reports)
+        if self._statistics.bad and not self._skip:
             return None
         if shard.name not in self._open:
             chunks = -(-len(shard.recordings) // _CHUNK)
             self._open[shard.name] = _Open(self._shop.writer(shard.name, self._head), chunks, [])
         one = self._open[shard.name]
-        one.bad += self._tally.bad[known:]
+        one.bad += self._statistics.bad[known:]
         one.recorded += sum(frames for _, _, frames in good)
         one.longest = max(one.longest, *(frames for _, _, frames in good), 0)
         rows = [row for row, _, _ in good]
         empty = int((reader.lengths[rows].sum(axis=1) == 0).sum())
         one.empty += empty
-        self._tally.empty += empty
+        self._statistics.empty += empty
         clips = [(chunk[row].name, label, _bits(chunk[row].parts), frames) for row, label, frames in good]
         lengths = reader.lengths[rows]
         return shard.name, one.writer.place(clips, lengths), _frames_of(reader, rows, len(chunk))

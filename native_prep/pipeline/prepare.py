@@ -23,17 +23,17 @@ from native_prep.pipeline.outputs import (
     Place,
     affordable,
     check_formats,
-    usual_folder,
+    default_folder,
     write_clips,
     write_npy,
 )
 from native_prep.pipeline.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
-from native_prep.pipeline.statistics import Tally
+from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.format import KINDS, StoreHead
 from native_prep.store.reader import FOLDER, Store
-from native_prep.store.shards import Workshop
+from native_prep.store.shards import ShardDirectory
 
 # Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
 _CHUNK = 8
@@ -110,8 +110,8 @@ def prepare(
     _check_ways(formats, device, on_bad_file, shard, packed_dtype)
     job = _Job(
         found,
-        usual_folder(data_path, found.data_path, "--data-path"),
-        usual_folder(out_folder, found.out_folder, "--out-folder"),
+        default_folder(data_path, found.data_path, "--data-path"),
+        default_folder(out_folder, found.out_folder, "--out-folder"),
         divisions,
         asked,
         tuple(formats),
@@ -125,9 +125,9 @@ def prepare(
     packs = "packed" in job.formats
     divided = check_benchmarks(dataset, None) if packs else divisions
     recordings = find_recordings(found, job.source, divided, ignored_samples)
-    tally = Tally(bad=list(recordings.bad), ignored=recordings.ignored)
-    made = _pack(job, recordings, tally) if packs else _write_arrays(job, recordings, tally)
-    return {"dataset": dataset, **tally.result(time.perf_counter() - start), **made}
+    statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
+    made = _pack(job, recordings, statistics) if packs else _write_arrays(job, recordings, statistics)
+    return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **made}
 
 
 def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
@@ -150,18 +150,18 @@ def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: st
         raise ValueError("--shard makes shares of the packed store alone: leave npy to the run that merges them")
 
 
-def _write_arrays(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+def _write_arrays(job: _Job, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """`.npy` files straight from the recordings."""
     frames = job.max_frames or _longest(job, recordings.found)
     shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
     with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
         workers = affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
-        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, tally)
-        tally.settle(job.skip, job.source)
+        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, statistics)
+        statistics.raise_if_bad(job.skip, job.source)
         outputs.write_labels()
         outputs.replace(CUSTOM)
         if job.skip:
-            outputs.write_bad_files(tally.bad)
+            outputs.write_bad_files(statistics.bad)
     return {"outputs": [str(path) for path in outputs.paths]}
 
 
@@ -194,7 +194,12 @@ def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
 
 
 def _run(
-    job: _Job, recordings: Sequence[Recording], readers: list[Reader], workers: int, outputs: Outputs, tally: Tally
+    job: _Job,
+    recordings: Sequence[Recording],
+    readers: list[Reader],
+    workers: int,
+    outputs: Outputs,
+    statistics: Statistics,
 ) -> None:
     """Reads everything; a chunk's rows are placed in order, then written while others are read."""
 
@@ -204,10 +209,10 @@ def _run(
     def place(chunk: Sequence[Recording], reader: Reader, reports: np.ndarray) -> list[list[Place]]:
         progress.update(len(chunk))
         places: list[list[Place]] = [[] for _ in chunk]
-        for row, label, _ in tally.note(chunk, reports):
+        for row, label, _ in statistics.note(chunk, reports):
             # Of motions alone nobody can tell: they are zeros for somebody who stands still, too.
-            tally.empty += not (job.streams[0].endswith("motion") or reader.rows[row, 0].any())
-            if job.skip or not tally.bad:
+            statistics.empty += not (job.streams[0].endswith("motion") or reader.rows[row, 0].any())
+            if job.skip or not statistics.bad:
                 places[row] = outputs.place(chunk[row].name, label, chunk[row].parts)
         return places
 
@@ -218,7 +223,7 @@ def _run(
         in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
 
 
-def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
+def _pack(job: _Job, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
     found = job.dataset
     padding = "repeat" if found.layout.name == "ntu" else "zero"
@@ -228,69 +233,73 @@ def _pack(job: _Job, recordings: Recordings, tally: Tally) -> dict[str, Any]:
     plan = plan_shards(head, recordings.found)
     first, step = job.share or (1, 1)
     ours = plan[first - 1 :: step]
-    with Workshop(job.folder / FOLDER, fingerprint_of(plan)) as shop:
-        resumed = _make(job, head, shop, ours, tally)
+    with ShardDirectory(job.folder / FOLDER, fingerprint_of(plan)) as directory:
+        resumed = _make(job, head, directory, ours, statistics)
         missing, outputs = 0, []
         if job.share is None:
-            outputs = _publish(job, head, shop, plan, tally)
-        elif shop.is_published():  # another process has made this share too
-            shop.discard()
+            outputs = _publish(job, head, directory, plan, statistics)
+        elif directory.is_published():  # another process has made this share too
+            directory.discard()
         else:
-            missing = sum(shop.about(shard.name) is None for shard in plan)
+            missing = sum(directory.metadata(shard.name) is None for shard in plan)
     return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": missing}
 
 
-def _make(job: _Job, head: StoreHead, shop: Workshop, shards: Sequence[Shard], tally: Tally) -> int:
+def _make(
+    job: _Job, head: StoreHead, directory: ShardDirectory, shards: Sequence[Shard], statistics: Statistics
+) -> int:
     """Makes the shards that are not there yet; how many were."""
     room = job.max_frames or LONGEST
     size = 4 * head.bodies * room * head.layout.num_joints * 3
     missing = []
     for shard in shards:
-        about = shop.about(shard.name)
-        if about is None:
+        metadata = directory.metadata(shard.name)
+        if metadata is None:
             missing.append(shard)
         else:
-            _count_finished(about, tally)
+            _count_finished(metadata, statistics)
     if missing:
         workers = affordable(job.workers, size, 4)  # most clips fill a small part of their room
-        Packer(job.dataset, head, room, shop, workers, job.skip, tally).make(missing, job.dataset.name)
+        Packer(job.dataset, head, room, directory, workers, job.skip, statistics).make(missing, job.dataset.name)
     try:
-        tally.settle(job.skip, job.source)
+        statistics.raise_if_bad(job.skip, job.source)
     except ValueError:
-        shop.discard()
+        directory.discard()
         raise
     return len(shards) - len(missing)
 
 
-def _count_finished(about: dict[str, Any], tally: Tally) -> None:
-    tally.clips += about["clips"]
-    tally.frames += about["recorded"]
-    tally.empty += about.get("empty", 0)  # an older version did not count them
-    tally.bad += [BadFile(*one) for one in about["bad"]]
+def _count_finished(metadata: dict[str, Any], statistics: Statistics) -> None:
+    statistics.clips += metadata["clips"]
+    statistics.frames += metadata["recorded"]
+    statistics.empty += metadata.get("empty", 0)  # an older version did not count them
+    statistics.bad += [BadFile(*one) for one in metadata["bad"]]
 
 
-def _publish(job: _Job, head: StoreHead, shop: Workshop, plan: Sequence[Shard], tally: Tally) -> list[str]:
+def _publish(
+    job: _Job, head: StoreHead, directory: ShardDirectory, plan: Sequence[Shard], statistics: Statistics
+) -> list[str]:
     """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
     try:
-        shop.merge(head, [shard.name for shard in plan])
-        return _write_rest(job, Store(shop.finished), shop, tally)
+        directory.merge(head, [shard.name for shard in plan])
+        return _write_rest(job, Store(directory.finished), directory, statistics)
     except (FileNotFoundError, ValueError):
-        if not shop.is_published():
+        if not directory.is_published():
             raise
         # Another process has published the very same store meanwhile.
-        shop.discard()
-        return _write_rest(job, shop.open_published(), shop, tally)
+        directory.discard()
+        return _write_rest(job, directory.open_published(), directory, statistics)
 
 
-def _write_rest(job: _Job, store: Store, shop: Workshop, tally: Tally) -> list[str]:
+def _write_rest(job: _Job, store: Store, directory: ShardDirectory, statistics: Statistics) -> list[str]:
     """What is asked for beside the store; all names are given together at the end."""
     parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
     with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
         if parts:
             write_npy(store, outputs, parts, job.streams, job.workers)
         if job.skip:
-            outputs.write_bad_files(tally.bad)
-        outputs.tell_strangers(store)
-        if store.folder == shop.finished:
-            shop.publish()
-    return [str(shop.final), *map(str, outputs.paths)]
+            outputs.write_bad_files(statistics.bad)
+        outputs.warn_of_foreign_files(store)
+        if store.folder == directory.finished:
+            directory.publish()
+    return [str(directory.final), *map(str, outputs.paths)]

@@ -15,7 +15,7 @@ from native_prep.kernels import status
 
 
 @dataclass
-class Tally:
+class Statistics:
     """What a run has seen so far.
 
     Attributes:
@@ -52,7 +52,7 @@ class Tally:
         left_out = {"bad_files": len(self.bad), "ignored": self.ignored, "empty": self.empty}
         return {**counts, "seconds": seconds, **left_out}
 
-    def settle(self, skip: bool, source: Path) -> None:
+    def raise_if_bad(self, skip: bool, source: Path) -> None:
         """Lists on stderr bad files, of many with one fault the first few, and what else is out of the ordinary.
 
         Raises:

@@ -7,18 +7,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Task = TypeVar("Task")
-Room = TypeVar("Room")
+Buffer = TypeVar("Buffer")
 Found = TypeVar("Found")
 Place = TypeVar("Place")
 
 
 def in_order(
     tasks: Iterable[Task],
-    rooms: Sequence[Room],
+    buffers: Sequence[Buffer],
     workers: int,
-    read: Callable[[Room, Task], Found],
-    place: Callable[[Task, Room, Found], Place],
-    write: Callable[[Room, Place], None],
+    read: Callable[[Buffer, Task], Found],
+    place: Callable[[Task, Buffer, Found], Place],
+    write: Callable[[Buffer, Place], None],
 ) -> None:
     """Reads each task into a room in one of `workers` threads, places it here, in order, and has a thread write it.
 
@@ -31,30 +31,30 @@ def in_order(
     Raises:
         Whatever the three raise; tasks not begun by then are not begun any more.
     """
-    free: queue.SimpleQueue[Room] = _filled(rooms)
-    reading: deque[tuple[Future[Found], Room, Task]] = deque()
+    free: queue.SimpleQueue[Buffer] = _filled(buffers)
+    reading: deque[tuple[Future[Found], Buffer, Task]] = deque()
     writing: deque[Future[None]] = deque()
 
-    def write_and_free(room: Room, where: Place) -> None:
+    def write_and_free(buffer: Buffer, where: Place) -> None:
         try:
-            write(room, where)
+            write(buffer, where)
         finally:
-            free.put(room)
+            free.put(buffer)
 
     with ThreadPoolExecutor(workers) as pool:
 
         def settle() -> None:
-            found, room, task = reading.popleft()
-            writing.append(pool.submit(write_and_free, room, place(task, room, found.result())))
-            while writing and (writing[0].done() or len(writing) > len(rooms)):
+            found, buffer, task = reading.popleft()
+            writing.append(pool.submit(write_and_free, buffer, place(task, buffer, found.result())))
+            while writing and (writing[0].done() or len(writing) > len(buffers)):
                 writing.popleft().result()
 
         try:
             for task in tasks:
-                while reading and (reading[0][0].done() or len(reading) == len(rooms)):
+                while reading and (reading[0][0].done() or len(reading) == len(buffers)):
                     settle()
-                room = free.get()
-                reading.append((pool.submit(read, room, task), room, task))
+                buffer = free.get()
+                reading.append((pool.submit(read, buffer, task), buffer, task))
             while reading:
                 settle()
             for future in writing:
@@ -64,10 +64,10 @@ def in_order(
             raise
 
 
-def _filled(rooms: Iterable[Room]) -> "queue.SimpleQueue[Room]":
-    free: queue.SimpleQueue[Room] = queue.SimpleQueue()
-    for room in rooms:
-        free.put(room)
+def _filled(buffers: Iterable[Buffer]) -> "queue.SimpleQueue[Buffer]":
+    free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
+    for buffer in buffers:
+        free.put(buffer)
     return free
 
 

@@ -56,7 +56,7 @@ def picture_fault(
 
     Args:
         points: (P, T, V, 3) of x y score; joints with a score of 0 are not looked at.
-        size: width and height in pixels; None where coordinates are to be shares of them.
+        size: width and height in pixels; None where coordinates must be shares of them.
         named: whether the file says the size, rather than `--image-size`.
         part: whether these are a few frames of a stream, in which somebody may be half out of the picture.
     """
@@ -88,7 +88,7 @@ def picture_fault(
 
 
 def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = False) -> Fault | None:
-    """What is wrong with x y z that are to be in `unit`, None where nothing is.
+    """What is wrong with x y z that must be in `unit`, None where nothing is.
 
     Args:
         points: (P, T, V, 3) as recorded, zeros where a joint was not seen.

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import SIDES, BadClip, Recording, Recordings
+from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import CUSTOM, check_formats, usual_folder
+from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
 from native_prep.poses.files import read_pose_file
 from native_prep.poses.labels import number_classes, read_classes
-from native_prep.poses.sources import SOURCES, PoseClip, PoseSource, detect_source, open_source, usual_layout
+from native_prep.poses.sources import SOURCES, PoseClip, PoseSource, default_layout, detect_source, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
 from native_prep.skeletons.layouts import Layout, find_layout, layout_as_dict, layout_from_dict
 from native_prep.skeletons.streams import check_streams
@@ -76,7 +76,7 @@ def prepare_custom(
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     source = detect_source(path) if source == "auto" else source
-    skeleton = find_layout(layout or usual_layout(source, path))
+    skeleton = find_layout(layout or default_layout(source, path))
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
     settings.check(skeleton)
     found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
@@ -106,15 +106,15 @@ def write_source(
         bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
 
-    about = _about(layout, settings, found.classes)
-    about["classes"] = _classes_beside(about, folder, {clip.side for clip in found.clips})
-    files = {CUSTOM: json.dumps(about, indent=2) + "\n"}
+    metadata = _about(layout, settings, found.classes)
+    metadata["classes"] = _classes_beside(metadata, folder, {clip.side for clip in found.clips})
+    files = {CUSTOM: json.dumps(metadata, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
-        folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(about),
+        folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(metadata),
     )  # fmt: skip
     result = write_job(job)
-    sides = [{clip.name for clip in found.clips if clip.side == side} for side in SIDES]
+    sides = [{clip.name for clip in found.clips if clip.side == side} for side in SPLITS]
     if both := sorted(sides[0] & sides[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
@@ -133,19 +133,19 @@ def _warnings(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[
     return orientation_warnings(kept, layout) if settings.align == "turn" else []
 
 
-def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:
+def _classes_beside(metadata: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:
     """The names of the classes, with those of the other side, which an earlier run into the same folder has made.
 
     Raises:
         ValueError: the other side was made with other settings, or has other classes.
     """
-    ours: list[str] = about["classes"]
-    others = [side for side in SIDES if side not in sides and (folder / f"{side}_label.pkl").is_file()]
+    ours: list[str] = metadata["classes"]
+    others = [side for side in SPLITS if side not in sides and (folder / f"{side}_label.pkl").is_file()]
     before = read_about(folder / "of_any_array.npy") if others else {}
     if not before:
         return ours
     before = {"unit": "m", **before}  # an older version knew metres only
-    differ = [key for key in about if key not in ("classes", "version") and before.get(key) != about[key]]
+    differ = [key for key in metadata if key not in ("classes", "version") and before.get(key) != metadata[key]]
     if differ:
         raise ValueError(
             f"{folder}: its {others[0]} clips were prepared with another {differ[0].replace('_', ' ')}: prepare both "
@@ -162,7 +162,7 @@ def _classes_beside(about: dict[str, Any], folder: Path, sides: set[str]) -> lis
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
     if not data_path:
         raise ValueError("prep custom: give --data-path the file or folder of your poses")
-    path, folder = Path(data_path), usual_folder(out_folder, OUT_FOLDER, "--out-folder")
+    path, folder = Path(data_path), default_folder(out_folder, OUT_FOLDER, "--out-folder")
     if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
     return path, folder
@@ -183,7 +183,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
-    sides = tuple(side for side in SIDES if any(clip.side == side for clip in clips)) or SIDES[:1]
+    sides = tuple(side for side in SPLITS if any(clip.side == side for clip in clips)) or SPLITS[:1]
     found = [Recording(clip.path, clip.name, clip.label, (sides.index(clip.side),)) for clip in clips]
     return Recordings(found, list(bad), sides)
 
@@ -218,22 +218,22 @@ def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        settings_from(about)
-        layout_from_dict(about["layout"])
-        if about["version"] not in (_FIRST, _VERSION) or not isinstance(about["classes"], list):
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        settings_from(metadata)
+        layout_from_dict(metadata["layout"])
+        if metadata["version"] not in (_FIRST, _VERSION) or not isinstance(metadata["classes"], list):
             raise ValueError("of another version")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
-    return about
+    return metadata
 
 
 def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
     """Raises ValueError where an array that `prep custom` wrote is of another skeleton than `layout`."""
-    about = read_about(data_path)
-    if not about:
+    metadata = read_about(data_path)
+    if not metadata:
         return
-    ours = layout_from_dict(about["layout"])
+    ours = layout_from_dict(metadata["layout"])
     if (ours.num_joints, ours.bone_parents, set(ours.edges)) != (
         layout.num_joints, layout.bone_parents, set(layout.edges),
     ):  # fmt: skip
@@ -243,21 +243,25 @@ def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
         )
 
 
-def settings_from(about: dict[str, Any]) -> PoseSettings:
+def settings_from(metadata: dict[str, Any]) -> PoseSettings:
     """The settings that `custom.json` holds.
 
     Raises:
         ValueError: an older version turned these clips in another way.
     """
-    if about["version"] == _FIRST and about["align"] == "turn":
+    if metadata["version"] == _FIRST and metadata["align"] == "turn":
         raise ValueError("an older version turned these clips, some over their heads: prepare them and train again")
-    size = about["image_size"]
+    size = metadata["image_size"]
     return PoseSettings(
-        about["max_bodies"], tuple(size) if size else None, about["align"], about["track"], about.get("unit", "m")
+        metadata["max_bodies"],
+        tuple(size) if size else None,
+        metadata["align"],
+        metadata["track"],
+        metadata.get("unit", "m"),
     )
 
 
-def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None) -> np.ndarray:
+def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = None) -> np.ndarray:
     """A clip of one's own as `prep custom` made those that the network was trained on.
 
     Args:
@@ -273,17 +277,19 @@ def read_custom_clip(path: str, about: dict[str, Any], frames: int | None = None
         ValueError: the clip is bad, or longer than T.
         OSError: it cannot be read.
     """
-    return custom_clip(read_pose_file(path, layout_from_dict(about["layout"])), about, frames, path)
+    return custom_clip(read_pose_file(path, layout_from_dict(metadata["layout"])), metadata, frames, path)
 
 
-def custom_clip(poses: Poses, about: dict[str, Any], frames: int | None, path: str, part: bool = False) -> np.ndarray:
+def custom_clip(
+    poses: Poses, metadata: dict[str, Any], frames: int | None, path: str, part: bool = False
+) -> np.ndarray:
     """`read_custom_clip` for poses that were read.
 
     Args:
         path: what messages name.
         part: whether these are a few frames of a stream, which was checked as it came in, and in which nobody may be.
     """
-    layout, settings = layout_from_dict(about["layout"]), settings_from(about)
+    layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
     if part:
         kept = choose_bodies(poses, layout, settings)
     else:

@@ -40,7 +40,7 @@ def read_pose_file(path: str, layout: Layout) -> Poses:
     if path.endswith(".json"):
         content = load_json(path)
         return read_alphapose(path, content, layout) if is_alphapose(content) else read_mediapipe(path, content, layout)
-    raise BadClip(path, "is no clip: give a folder of OpenPose files, or one .json, .csv or .npy file")
+    raise BadClip(path, "is not a clip: give a folder of OpenPose files, or one .json, .csv or .npy file")
 
 
 def load_json(path: str) -> Any:
@@ -163,14 +163,14 @@ def _frame_people(frame: Any, layout: Layout, path: str, number: int) -> list[li
     if frame is None or frame == []:
         return []
     if not isinstance(frame, list):
-        raise BadClip(path, f"frame {number} is no list of landmarks: write null where nobody is seen")
+        raise BadClip(path, f"frame {number} is not a list of landmarks: write null where nobody is seen")
     several = isinstance(frame[0], list) and frame[0] and isinstance(frame[0][0], list | dict)
     if not several and isinstance(frame[0], dict) and "landmark" in frame[0]:
         several, frame = True, [one.get("landmark", []) if isinstance(one, dict) else one for one in frame]
     if not several:
         return [frame]
     if not all(isinstance(one, list) for one in frame):
-        raise BadClip(path, f"frame {number} is no list of people: write a list of landmarks for each")
+        raise BadClip(path, f"frame {number} is not a list of people: write a list of landmarks for each")
     return [one for one in frame if one]
 
 

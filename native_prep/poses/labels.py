@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import SIDES
+from native_prep.datasets.recordings import SPLITS
 from native_prep.io.pickles import load_pickle
 
 # Labels that no list of classes bounds end here: every class gets a name.
@@ -110,7 +110,7 @@ def _label_of(text: str, classes: list[str] | None, where: str) -> int:
     if classes is not None and text in classes:
         return classes.index(text)
     if not _is_number(text):
-        raise ValueError(f"{where}: label {text!r} is no class: give one of the list of classes, or a number from 0")
+        raise ValueError(f"{where}: label {text!r} is not a class: give one of the list of classes, or a number from 0")
     count = len(classes) if classes is not None else MOST_CLASSES
     if len(text.lstrip("0")) > 9 or int(text[-9:]) >= count:  # `int` refuses thousands of digits
         raise ValueError(f"{where}: label {text:.20} is not one of 0 to {count - 1}: labels count from 0")
@@ -161,13 +161,13 @@ def is_row(value: Any) -> bool:
     return isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
-def side_of(given: str, asked: str | None, what: str) -> str:
+def split_of(given: str, asked: str | None, what: str) -> str:
     """The side of a clip: what its file says, or what is asked for where no file says.
 
     Raises:
         ValueError: nobody says.
     """
-    if asked is not None and asked not in SIDES:
+    if asked is not None and asked not in SPLITS:
         raise ValueError(f"--split {asked}: the label file has no splits of other names: use train or val")
     if not given and asked is None:
         raise ValueError(f"{what}: says not which clips train: add a column split, or give --split train or val")

@@ -123,9 +123,8 @@ def _joint(text: str, layout: Layout, path: str, line: int) -> int:
         return layout.joints.index(name)
     if text.isascii() and text.isdigit() and int(text) < layout.num_joints:
         return int(text)
-    raise BadClip(
-        path, f"landmark {text!r} is none of layout {layout.name}: use its names or 0 to {layout.num_joints - 1}", line
-    )
+    last = layout.num_joints - 1
+    raise BadClip(path, f"{text!r} is not a landmark of layout {layout.name}: use its names or 0 to {last}", line)
 
 
 def _cell(text: str, path: str, line: int) -> float:

@@ -16,7 +16,7 @@ from native_prep.datasets.recordings import BadClip, find_recordings
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import check_formats, usual_folder
+from native_prep.pipeline.outputs import check_formats, default_folder
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
 from native_prep.reference import normalise_ntu
@@ -47,13 +47,13 @@ def prepare_tracked(
     check_formats(formats)
     frames = max_frames or dataset.max_frames
     assert frames is not None, "NTU has a T"
-    source = usual_folder(data_path, dataset.data_path, "--data-path")
+    source = default_folder(data_path, dataset.data_path, "--data-path")
     recordings = find_recordings(dataset, source, divisions, ignored_samples)
 
     def make(place: int) -> tuple[np.ndarray, int]:
         return read_tracked(recordings.found[place].path, frames, dataset.num_person)
 
-    folder = usual_folder(out_folder, dataset.out_folder, "--out-folder")
+    folder = default_folder(out_folder, dataset.out_folder, "--out-folder")
     bodies = dataset.num_person
     return write_job(
         PoseJob(

@@ -15,7 +15,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadClip
 from native_prep.io.pickles import load_pickle
-from native_prep.poses.labels import is_row, side_of
+from native_prep.poses.labels import is_row, split_of
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
@@ -61,7 +61,7 @@ class PysklFile:
             number = _number(one.get("label"))
             label = int(number) if number.is_integer() else -1
             if not self._splits:
-                yield place, name, label, side_of("", split, str(self._path))
+                yield place, name, label, split_of("", split, str(self._path))
             for side, names in sides.items():
                 if name in names:
                     yield place, name, label, side
@@ -111,7 +111,7 @@ class PysklFile:
 def _checked_splits(splits: Any, path: Path) -> dict[str, Any]:
     splits = splits if splits is not None else {}
     if not isinstance(splits, dict) or not all(map(is_row, splits.values())):
-        raise ValueError(f"{path}: its split is no dictionary of lists of names: write {{'train': [NAME, ...]}}")
+        raise ValueError(f"{path}: its split is not a dictionary of lists of names: write {{'train': [NAME, ...]}}")
     return splits
 
 

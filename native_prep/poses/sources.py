@@ -10,7 +10,7 @@ import numpy as np
 from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import load_array
 from native_prep.poses.files import OPENPOSE_SUFFIX, is_alphapose, load_json, openpose_keypoints, read_pose_file
-from native_prep.poses.labels import MOST_CLASSES, Labels, number_classes, read_label_file, side_of
+from native_prep.poses.labels import MOST_CLASSES, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import LAYOUTS, Layout
@@ -73,7 +73,7 @@ def detect_source(path: Path) -> str:
     raise ValueError(f"{path}: holds no poses that are known: give --source one of {', '.join(SOURCES)}")
 
 
-def usual_layout(source: str, path: Path) -> str:
+def default_layout(source: str, path: Path) -> str:
     """The layout of a source that has one.
 
     Raises:
@@ -134,7 +134,7 @@ def _open_pyskl(
     for place, name, label, side in file.clips(split):
         count = len(classes) if classes is not None else MOST_CLASSES
         if not 0 <= label < count:
-            text = f"clip {name}: its label is no whole number from 0 to {count - 1}: mend it or --class-list"
+            text = f"clip {name}: its label is not a whole number from 0 to {count - 1}: mend it or --class-list"
             bad.append(BadFile(str(path), 0, text))
             continue
         most = max(most, label)
@@ -154,7 +154,7 @@ def _open_array(
         raise ValueError(f"{labels.path}: names {len(labels.clips)} clips, {path} holds {len(array)}: give its labels")
     clips = []
     for place, (name, label) in enumerate(labels.clips.items()):
-        side = side_of(label.side, split, f"{labels.path}:{label.line}")
+        side = split_of(label.side, split, f"{labels.path}:{label.line}")
         clips.append(PoseClip(name, str(path), place, label.label, side))
 
     def read(clip: PoseClip) -> Poses:
@@ -214,7 +214,7 @@ def _open_folder(
         if name not in by_name:
             bad.append(BadFile(str(file), 0, f"has no line in {labels.path}: add one or move the clip away"))
             continue
-        side = side_of(by_name[name].side, split, f"{labels.path}:{by_name[name].line}")
+        side = split_of(by_name[name].side, split, f"{labels.path}:{by_name[name].line}")
         clips.append(PoseClip(name, str(file), -1, by_name[name].label, side))
     bad += _without_file(source, labels, files)
     return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout))

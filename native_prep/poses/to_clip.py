@@ -69,7 +69,7 @@ class PoseSettings:
         if self.unit not in (*UNITS, NO_UNIT):
             raise ValueError(f"unit {self.unit!r} is not known: use one of {', '.join((*UNITS, NO_UNIT))}")
         if self.image_size is not None and min(self.image_size) < 1:
-            raise ValueError("the image size is to be two numbers above 0: give --image-size WIDTHxHEIGHT")
+            raise ValueError("the image size must be two numbers above 0: give --image-size WIDTHxHEIGHT")
 
     def check(self, layout: Layout) -> None:
         """Raises ValueError where the layout does not allow what is asked for."""
@@ -117,7 +117,8 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     good = np.isfinite(found) & (np.abs(found) <= _LARGEST)
     if not good.all():
         frame = int(np.flatnonzero(~good.all(axis=(0, 2, 3)))[0])
-        raise BadClip(path, f"{what}frame {frame} holds what is no coordinate: write 0 for joints that were not seen")
+        text = f"{what}frame {frame} holds what is not a coordinate: write 0 for joints that were not seen"
+        raise BadClip(path, text)
     if layout.coordinates == "image":
         found[found[..., 2] == 0] = 0
     return found

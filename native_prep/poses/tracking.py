@@ -36,7 +36,7 @@ def bodies_of_highest_motion(points: np.ndarray, ids: np.ndarray | None, count: 
         points: (P, T, V, 3), the people of each frame in any order.
         ids: (P, T), who they are, -1 where that is not known; None where a place is one person throughout.
         count: M.
-        image: whether channels are x y score, of which the third is no coordinate.
+        image: whether channels are x y score, of which the third is not a coordinate.
 
     Returns:
         float32 (M, T, V, 3), zeros where there is nobody.

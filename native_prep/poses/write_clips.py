@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import SIDES, BadClip
+from native_prep.datasets.recordings import SPLITS, BadClip
 from native_prep.io.atomic import hidden, left_behind
 from native_prep.pipeline.outputs import check_formats
 from native_prep.poses.custom import parse_size, write_source
@@ -107,7 +107,7 @@ def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] 
     rows, bad, files = [], [], {}
     for number, clip in enumerate(clips):
         where = f"clip {clip.name}"
-        if clip.label is None or clip.split not in SIDES:
+        if clip.label is None or clip.split not in SPLITS:
             raise ValueError(
                 f"{where}: has label {clip.label!r} and split {clip.split!r}: give a label, and train or val"
             )

@@ -216,7 +216,7 @@ def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
 
 def _joints(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise ValueError("joints is to be a list of names: give one for each joint, in the order of the recordings")
+        raise ValueError("joints must be a list of names: give one for each joint, in the order of the recordings")
     for place, name in enumerate(value):
         if not isinstance(name, str):
             raise ValueError(f"joints: number {place} is {name!r}, not a name: quote it")
@@ -234,7 +234,7 @@ def _joint(value: Any, key: str, joints: tuple[str, ...]) -> int:
         raise ValueError(
             f"{key}: no joint is called {value!r}: use one of the joints, or its number from 0 to {len(joints) - 1}"
         )
-    raise ValueError(f"{key}: {value!r} is no joint: give its name or its number from 0")
+    raise ValueError(f"{key}: {value!r} is not a joint: give its name or its number from 0")
 
 
 def _pair(value: Any, key: str, joints: tuple[str, ...]) -> Edge:
@@ -245,7 +245,7 @@ def _pair(value: Any, key: str, joints: tuple[str, ...]) -> Edge:
 
 def _pairs(value: Any, key: str, joints: tuple[str, ...]) -> tuple[Edge, ...]:
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{key} is to be a list of [child, parent] pairs: give one for each link")
+        raise ValueError(f"{key} must be a list of [child, parent] pairs: give one for each link")
     return tuple(_pair(item, key, joints) for item in value)
 
 

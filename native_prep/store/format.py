@@ -80,11 +80,11 @@ def read_store(path: Path) -> tuple[StoreHead, list[dict[str, Any]]]:
     Raises:
         ValueError: see `read_about`, or something in it makes no sense.
     """
-    about = read_about(path)
+    metadata = read_about(path)
     try:
-        layout = Layout(**{key: _tuples(value) for key, value in about["layout"].items()})
-        head = StoreHead(layout=layout, **{key: _tuples(about[key]) for key in _head_keys()})
-        shards = [{"folder": str(one["folder"]), **shard_about(one)} for one in about["shards"]]
+        layout = Layout(**{key: _tuples(value) for key, value in metadata["layout"].items()})
+        head = StoreHead(layout=layout, **{key: _tuples(metadata[key]) for key in _head_keys()})
+        shards = [{"folder": str(one["folder"]), **shard_metadata(one)} for one in metadata["shards"]]
         if not shards:
             raise ValueError("it is empty")
         _check_head(head)
@@ -101,13 +101,13 @@ def _check_head(head: StoreHead) -> None:
         _whole(child, 0, head.layout.num_joints)
         _whole(parent, 0, head.layout.num_joints)
     if not all(isinstance(text, str) for text in (head.dataset, head.layout.name, *head.parts)):
-        raise ValueError("a name is no text")
+        raise ValueError("a name is not text")
 
 
 def _whole(value: Any, least: int, most: int) -> int:
     """A whole number; `true`, 5.0 and "5" are none."""
     if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{value!r} is no whole number from {least} to {most}")
+        raise ValueError(f"{value!r} is not a whole number from {least} to {most}")
     return value
 
 
@@ -118,27 +118,27 @@ def read_about(path: Path) -> dict[str, Any]:
         ValueError: there is no such file, it is no description of a store, or one of another version.
     """
     try:
-        about = json.loads(path.read_bytes())
-        version = about["version"]
+        metadata = json.loads(path.read_bytes())
+        version = metadata["version"]
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: give a folder that `prep --format packed` wrote") from error
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the description of a packed store: run prep again") from error
     if version != VERSION:
         raise ValueError(f"{path}: is of version {version}, this program reads {VERSION}: run prep again")
-    return about
+    return metadata
 
 
-def shard_about(about: dict[str, Any]) -> dict[str, Any]:
+def shard_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """What is said of a shard's files, or KeyError, TypeError or ValueError where that makes no sense."""
     files = {
         name: {
-            "bytes": _whole(about["files"][name]["bytes"], 0, _MOST_BYTES),
-            "sha256": str(about["files"][name]["sha256"]),
+            "bytes": _whole(metadata["files"][name]["bytes"], 0, _MOST_BYTES),
+            "sha256": str(metadata["files"][name]["sha256"]),
         }
         for name in (FRAMES, CLIPS)
     }
-    clips, frames = (_whole(about[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
+    clips, frames = (_whole(metadata[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
     return {"clips": clips, "frames": frames, "files": files}
 
 
@@ -163,19 +163,19 @@ def read_clips(path: Path, clips: int, bodies: int) -> np.ndarray:
 
 
 def _header_of(rows: int, kind: np.dtype) -> bytes:
-    about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
+    metadata = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, about)
+    np.lib.format.write_array_header_1_0(file, metadata)
     return file.getvalue()
 
 
-def check_sizes(folder: Path, about: dict[str, Any]) -> None:
+def check_sizes(folder: Path, metadata: dict[str, Any]) -> None:
     """Whether the files of a shard are there and of the size that they should have.
 
     Raises:
         ValueError: one is not.
     """
-    for name, file in about["files"].items():
+    for name, file in metadata["files"].items():
         path = folder / name
         if not path.is_file():
             raise ValueError(f"{path}: is missing: copy the whole folder again, or run prep again")
@@ -186,14 +186,14 @@ def check_sizes(folder: Path, about: dict[str, Any]) -> None:
             )
 
 
-def verify_shard(folder: Path, about: dict[str, Any]) -> None:
+def verify_shard(folder: Path, metadata: dict[str, Any]) -> None:
     """Whether the files of a shard have their checksums.
 
     Raises:
         ValueError: one has not.
     """
-    check_sizes(folder, about)
-    for name, file in about["files"].items():
+    check_sizes(folder, metadata)
+    for name, file in metadata["files"].items():
         if sha256(folder / name) != file["sha256"]:
             raise ValueError(f"{folder / name}: its checksum is wrong: copy the folder again, or run prep again")
 

@@ -35,7 +35,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
 
 
 def _whole(values: Any, path: str | os.PathLike[str]) -> np.ndarray:
-    wrong = f"{path}: has a label that is no whole number: run prep again"
+    wrong = f"{path}: has a label that is not a whole number: run prep again"
     try:
         found = np.asarray(values).reshape(-1)
         with np.errstate(invalid="ignore"):

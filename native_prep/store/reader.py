@@ -224,27 +224,27 @@ class Store:
             ValueError: one differs.
         """
         for shard in self._shards:
-            verify_shard(shard.folder, shard.about)
+            verify_shard(shard.folder, shard.metadata)
 
 
 class _Shard:
     """One folder of a store: files of the right size, and an index within them."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], head: StoreHead, mapped: bool) -> None:
-        self.folder, self.about = folder / about["folder"], about
-        self._shape = (about["frames"], head.layout.num_joints, 3)
+    def __init__(self, folder: Path, metadata: dict[str, Any], head: StoreHead, mapped: bool) -> None:
+        self.folder, self.metadata = folder / metadata["folder"], metadata
+        self._shape = (metadata["frames"], head.layout.num_joints, 3)
         self._head, self._mapped, self._kind = head, mapped, KINDS[head.dtype]
         self._kept: np.ndarray | None = None
-        check_sizes(self.folder, about)
+        check_sizes(self.folder, metadata)
         size = HEADER + np.dtype(self._kind).itemsize * math.prod(self._shape)
         with (self.folder / FRAMES).open("rb") as file:
             header = npy_header(self._shape[0], self._shape[1:], self._kind)
-            if about["files"][FRAMES]["bytes"] != size or file.read(HEADER) != header:
+            if metadata["files"][FRAMES]["bytes"] != size or file.read(HEADER) != header:
                 raise ValueError(f"{self.folder / FRAMES}: damaged, or of another shape: run prep again")
 
     def read_clips(self) -> np.ndarray:
         path = self.folder / CLIPS
-        table = read_clips(path, self.about["clips"], self._head.bodies)
+        table = read_clips(path, self.metadata["clips"], self._head.bodies)
         start, length = table["start"], table["length"]
         # What the kernel relies on: it copies without looking. A sum of the two could wrap around.
         if (start < 0).any() or (length < 0).any() or (start > self._shape[0] - length).any():

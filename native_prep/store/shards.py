@@ -18,7 +18,7 @@ import numpy as np
 
 from native_prep.datasets.names import recorded_as
 from native_prep.io.arrays import RowFile
-from native_prep.io.atomic import hidden, publish_folder, restore_folder, whole_file
+from native_prep.io.atomic import atomic_file, hidden, publish_folder, restore_folder
 from native_prep.io.locks import locked
 from native_prep.store.format import (
     CLIPS,
@@ -33,7 +33,7 @@ from native_prep.store.format import (
     describe,
     read_about,
     sha256,
-    shard_about,
+    shard_metadata,
     verify_shard,
 )
 from native_prep.store.reader import Store
@@ -94,8 +94,8 @@ class ShardWriter:
             name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256(self.folder / name)}
             for name in (FRAMES, CLIPS)
         }
-        about = {"clips": len(table), "frames": self._rows.rows, "files": files, **more}
-        (self.folder / SHARD).write_text(json.dumps(about, indent=1) + "\n")
+        metadata = {"clips": len(table), "frames": self._rows.rows, "files": files, **more}
+        (self.folder / SHARD).write_text(json.dumps(metadata, indent=1) + "\n")
 
     def _index(self) -> np.ndarray:
         lengths = np.concatenate([np.zeros((0, self._head.bodies), np.int64), *self._lengths])
@@ -116,25 +116,25 @@ class ShardWriter:
         self._rows.close()
 
 
-def write_about(folder: Path, head: StoreHead, shards: Sequence[str], fingerprint: str = "") -> dict[str, Any]:
+def write_store_json(folder: Path, head: StoreHead, shards: Sequence[str], fingerprint: str = "") -> dict[str, Any]:
     """Writes `store.json` for the shards in a folder; what it says."""
-    abouts = [{"folder": name, **json.loads((folder / name / SHARD).read_bytes())} for name in shards]
-    longest = max((one["longest"] for one in abouts), default=0)
-    about = {
+    metadata_of_shards = [{"folder": name, **json.loads((folder / name / SHARD).read_bytes())} for name in shards]
+    longest = max((one["longest"] for one in metadata_of_shards), default=0)
+    metadata = {
         "format": "packed skeleton clips",
         "version": VERSION,
         **describe(head),
         "frames": head.frames or max(1, longest),
         "fingerprint": fingerprint,
-        "counts": {key: sum(one[key] for one in abouts) for key in ("clips", "frames", "recorded")},
-        "shards": [{"folder": one["folder"], **shard_about(one)} for one in abouts],
+        "counts": {key: sum(one[key] for one in metadata_of_shards) for key in ("clips", "frames", "recorded")},
+        "shards": [{"folder": one["folder"], **shard_metadata(one)} for one in metadata_of_shards],
     }
-    with whole_file(folder / STORE) as part:
-        part.write_text(json.dumps(about, indent=1) + "\n")
-    return about
+    with atomic_file(folder / STORE) as part:
+        part.write_text(json.dumps(metadata, indent=1) + "\n")
+    return metadata
 
 
-class Workshop:
+class ShardDirectory:
     """The hidden folders in which the store `final` is built.
 
     Args:
@@ -153,7 +153,7 @@ class Workshop:
         self._new = not final.parent.exists()
         self.made: list[str] = []
 
-    def __enter__(self) -> "Workshop":
+    def __enter__(self) -> "ShardDirectory":
         if not self._new:
             with locked(self._lock):
                 restore_folder(self.final)
@@ -187,23 +187,23 @@ class Workshop:
                 self.made.append(name)
                 return
             except OSError:
-                if self.about(name) is not None:
+                if self.metadata(name) is not None:
                     return
                 if last:
                     raise
 
-    def about(self, name: str) -> dict[str, Any] | None:
+    def metadata(self, name: str) -> dict[str, Any] | None:
         """What a finished shard says of itself; None where there is none, or a damaged one, which is removed."""
         folder = self.finished / name
         try:
-            about = json.loads((folder / SHARD).read_bytes())
-            check_sizes(folder, shard_about(about))
+            metadata = json.loads((folder / SHARD).read_bytes())
+            check_sizes(folder, shard_metadata(metadata))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        return about
+        return metadata
 
     def discard(self) -> None:
         """Removes what this process made, unless another is about to publish it."""
@@ -236,7 +236,7 @@ class Workshop:
         for name in set(shards) - set(self.made):
             folder = self.finished / name
             try:
-                verify_shard(folder, shard_about(json.loads((folder / SHARD).read_bytes())))
+                verify_shard(folder, shard_metadata(json.loads((folder / SHARD).read_bytes())))
             except ValueError:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -247,7 +247,7 @@ class Workshop:
                 print(f"{self.final}: {count}", file=sys.stderr)
             for stranger in strangers:
                 shutil.rmtree(stranger, ignore_errors=True)
-            return write_about(self.finished, head, shards, self._fingerprint)
+            return write_store_json(self.finished, head, shards, self._fingerprint)
 
     def publish(self) -> None:
         """Gives the folder of finished shards the store's name.
@@ -256,11 +256,11 @@ class Workshop:
             ValueError: it is not, or not any more, what was merged, since another process published it or made others.
         """
         with locked(self._lock):
-            about = read_about(self.finished / STORE)
-            if about["fingerprint"] != self._fingerprint:
+            metadata = read_about(self.finished / STORE)
+            if metadata["fingerprint"] != self._fingerprint:
                 raise ValueError(
                     f"{self.final}: another run, of other files or settings, works there: run again when it has ended"
                 )
-            for shard in about["shards"]:
+            for shard in metadata["shards"]:
                 check_sizes(self.finished / shard["folder"], shard)
             publish_folder(self.finished, self.final)

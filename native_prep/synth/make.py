@@ -12,7 +12,7 @@ import numpy as np
 
 from native_prep.datasets.catalog import DATASETS, get_dataset
 from native_prep.datasets.names import parse_ntu_name
-from native_prep.io.atomic import whole_folder
+from native_prep.io.atomic import atomic_folder
 from native_prep.io.progress import Progress
 from native_prep.skeletons.layouts import NTU, Layout
 from native_prep.synth import names
@@ -61,7 +61,7 @@ def synth(
     frames = MEAN_FRAMES[dataset] if frames is None else frames
     _check_numbers(dataset, clips, classes, frames, seed)
     start = time.monotonic()
-    with whole_folder(folder) as part:
+    with atomic_folder(folder) as part:
         if dataset == "kinetics":
             written = write_kinetics_files(part, clips, classes, seed, frames)
         elif dataset == "nw-ucla":

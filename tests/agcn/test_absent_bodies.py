@@ -12,7 +12,7 @@ from torch import Tensor
 from torch._dynamo.backends.common import aot_autograd
 
 from agcn.device import autocast
-from agcn.model.absent_bodies import Rows, plan_rows
+from agcn.model.absent_bodies import BodyRows, deduplicate_absent_bodies
 from agcn.model.network import Model, build_model
 from agcn.settings import FeederArgs
 
@@ -44,11 +44,11 @@ def present(x: Tensor) -> np.ndarray:
 
 
 def test_plan() -> None:
-    rows = plan_rows(np.array([[True, False], [True, True], [False, False]]))
-    assert rows.take.tolist() == [0, 1, 2, 3, 4] and rows.times.tolist() == [1, 2, 1, 1, 1]
-    assert rows.place.tolist() == [0, 1, 2, 3, 4, 1]
-    assert len(plan_rows(np.ones((3, 2), bool)).take) == 6
-    assert plan_rows(np.zeros((3, 2), bool)).times.tolist() == [3, 3]
+    rows = deduplicate_absent_bodies(np.array([[True, False], [True, True], [False, False]]))
+    assert rows.gather_index.tolist() == [0, 1, 2, 3, 4] and rows.multiplicity.tolist() == [1, 2, 1, 1, 1]
+    assert rows.inverse_index.tolist() == [0, 1, 2, 3, 4, 1]
+    assert len(deduplicate_absent_bodies(np.ones((3, 2), bool)).gather_index) == 6
+    assert deduplicate_absent_bodies(np.zeros((3, 2), bool)).multiplicity.tolist() == [3, 3]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -57,7 +57,7 @@ def test_same_as_one_by_one(variant: str, case: str) -> None:
     x = clips_without(CASES[case])
     plain = lively(variant)
     shared = copy.deepcopy(plain)
-    rows = plan_rows(present(x))
+    rows = deduplicate_absent_bodies(present(x))
     losses = []
     for model, given in ((plain, None), (shared, rows)):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
@@ -77,7 +77,7 @@ def test_same_as_one_by_one(variant: str, case: str) -> None:
     torch.testing.assert_close(shared.eval()(x, rows), plain.eval()(x), rtol=1e-10, atol=1e-10)
 
 
-def gradients(model: Model, x: Tensor, rows: Rows | None, amp_dtype: str | None) -> Tensor:
+def gradients(model: Model, x: Tensor, rows: BodyRows | None, amp_dtype: str | None) -> Tensor:
     with autocast(torch.device("cpu"), amp_dtype):
         logits = model(x, rows)
     torch.nn.functional.cross_entropy(logits.float(), LABELS).backward()
@@ -89,7 +89,11 @@ def test_mixed_precision() -> None:
     exact, plain, shared = (lively("agcn").float() for _ in range(3))
     right = gradients(exact, x, None, None)
     apart = (gradients(plain, x, None, "bf16") - right).norm()
-    assert (gradients(shared, x, plan_rows(present(x)), "bf16") - right).norm() < 2 * apart < 0.6 * right.norm()
+    assert (
+        (gradients(shared, x, deduplicate_absent_bodies(present(x)), "bf16") - right).norm()
+        < 2 * apart
+        < 0.6 * right.norm()
+    )
     torch.testing.assert_close(shared.l5.tcn1.bn.running_var, exact.l5.tcn1.bn.running_var, rtol=0.05, atol=1e-3)
 
 
@@ -110,7 +114,7 @@ def test_rows_of_any_number_compile_once() -> None:
             x, plain = clips_without(CASES[case]), lively("agcn")
             traced.load_state_dict(plain.state_dict())
             traced.zero_grad(set_to_none=True)
-            rows = plan_rows(present(x))
+            rows = deduplicate_absent_bodies(present(x))
             rows.mark()
             for one in (plain, network):
                 torch.nn.functional.cross_entropy(one(x, rows), LABELS).backward()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agcn.data.augment import ANGLES, OFFSETS, SCALES, augment, draws_per_clip
+from agcn.data.augment import ANGLES, OFFSETS, SCALES, augment, numbers_per_clip
 from agcn.data.augment_rng import draw, middle
 from agcn.data.frame_sampling import reorder_clips, valid_span
 from agcn.settings import FeederArgs
@@ -29,7 +29,7 @@ def clip() -> Tensor:
 
 def many(clip: Tensor, count: int, **args: object) -> Tensor:
     settings = FeederArgs(**args)  # type: ignore[arg-type]
-    uniform = torch.from_numpy(draw(7, 0, 0, count, draws_per_clip(settings)))
+    uniform = torch.from_numpy(draw(7, 0, 0, count, numbers_per_clip(settings)))
     return augment(clip.expand(count, *clip.shape), settings, uniform, SKELETON)
 
 
@@ -115,7 +115,7 @@ def test_the_middle_changes_nothing(clip: Tensor) -> None:
         window_size=T, random_warp=0.5,
     )  # fmt: skip
     clips = clip[None, :, :, :1].repeat(1, 1, 1, 20, 1)
-    uniform = torch.from_numpy(middle(1, draws_per_clip(args)))
+    uniform = torch.from_numpy(middle(1, numbers_per_clip(args)))
     plain = FeederArgs(sample="linear", window_size=T)
     torch.testing.assert_close(
         augment(clips, args, uniform, NW_UCLA), augment(clips, plain, torch.zeros(1, 0), NW_UCLA), rtol=1e-5, atol=1e-5
@@ -211,7 +211,7 @@ def test_poses_in_pictures_are_changed_in_their_plane() -> None:
     clip[:, 6:, :, 1] = 0
     unseen = clip[2] == 0
     settings = FeederArgs(centre=True, random_rotate=(45.0, 45.0, 45.0), random_scale=(0.5, 2.0), fit="axes")
-    uniform = torch.from_numpy(draw(0, 0, 0, 100, draws_per_clip(settings)))
+    uniform = torch.from_numpy(draw(0, 0, 0, 100, numbers_per_clip(settings)))
     seen = augment(clip.expand(100, *clip.shape), settings, uniform, COCO17)
     assert torch.equal(seen[:, 2], clip[2].expand(100, *clip[2].shape))
     assert not seen[:, :2].masked_select(unseen.expand_as(seen[:, :2])).any()
@@ -324,7 +324,7 @@ def test_every_change_is_the_same_in_parts(clip: Tensor) -> None:
     rng = np.random.default_rng(5)
     clips = torch.from_numpy(rng.standard_normal((6, 3, T, 20, 2))).float()
     clips[2], clips[4, ..., 1], clips[1, :, :5] = 0.0, 0.0, 0.0
-    uniform = torch.from_numpy(draw(1, 1, 0, 6, draws_per_clip(args)))
+    uniform = torch.from_numpy(draw(1, 1, 0, 6, numbers_per_clip(args)))
     whole = augment(clips, args, uniform, NW_UCLA)
     parts = [augment(clips[part], args, uniform[part], NW_UCLA) for part in (slice(0, 1), slice(1, 6))]
     assert torch.equal(whole, torch.cat(parts)) and whole.isfinite().all()

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from agcn.data.clips import normalisation, open_clips, read_labels
-from agcn.data.loader import Chunk, Feed, chunks_in_order, training_chunks
-from agcn.model.absent_bodies import Rows
+from agcn.data.loader import BatchIndices, BatchLoader, batches_in_order, training_batches
+from agcn.model.absent_bodies import BodyRows
 from agcn.model.network import build_model
 from agcn.settings import FeederArgs
 from native_prep.io.pickles import save_pickle
@@ -107,27 +107,27 @@ def test_normalisation(args: FeederArgs) -> None:
     expected = data.std(axis=(0, 2, 4), dtype=np.float64)[:, None, :, None]
     expected[2, 0, 1, 0] = 1.0  # never changes
     np.testing.assert_allclose(deviation, expected, rtol=1e-5)
-    feed = Feed(open_clips(args), replace(args, normalization=True), SKELETON, torch.device("cpu"))
-    x, *_ = next(feed.batches(chunks_in_order(np.arange(12), 12)))
+    feed = BatchLoader(open_clips(args), replace(args, normalization=True), SKELETON, torch.device("cpu"))
+    x, *_ = next(feed.batches(batches_in_order(np.arange(12), 12)))
     assert abs(x.mean().item()) < 1e-5
 
 
 def test_an_epoch_visits_whole_batches_once() -> None:
-    chunks = training_chunks(13, 4, seed=3, epoch=2)
+    chunks = training_batches(13, 4, seed=3, epoch=2)
     seen = np.concatenate([chunk.index for chunk in chunks])
     assert [chunk.first for chunk in chunks] == [0, 4, 8] and len(set(seen.tolist())) == 12
-    other = np.concatenate([chunk.index for chunk in training_chunks(13, 4, seed=3, epoch=1)])
+    other = np.concatenate([chunk.index for chunk in training_batches(13, 4, seed=3, epoch=1)])
     assert seen.tolist() != other.tolist()
-    again = np.concatenate([chunk.index for chunk in training_chunks(13, 4, seed=3, epoch=2)])
+    again = np.concatenate([chunk.index for chunk in training_batches(13, 4, seed=3, epoch=2)])
     np.testing.assert_array_equal(seen, again)
-    halves = [training_chunks(13, 4, 3, 2, rank, 2) for rank in (0, 1)]
+    halves = [training_batches(13, 4, 3, 2, rank, 2) for rank in (0, 1)]
     for whole, one, two in zip(chunks, *halves, strict=True):
         np.testing.assert_array_equal(whole.index, np.concatenate([one.index, two.index]))
         assert (one.first, two.first) == (whole.first, whole.first + 2)
 
 
 def test_an_epoch_may_repeat_the_clips() -> None:
-    chunks = training_chunks(5, 4, seed=3, epoch=0, repeat=3)
+    chunks = training_batches(5, 4, seed=3, epoch=0, repeat=3)
     seen = np.concatenate([chunk.index for chunk in chunks])
     assert len(chunks) == 3 and np.bincount(seen, minlength=5).sum() == 12 and np.bincount(seen).max() == 3
 
@@ -137,29 +137,33 @@ def test_absent_bodies_are_told(args: FeederArgs) -> None:
     data[[1, 4], ..., 1] = 0.0
     np.save(args.data_path, data)
 
-    def rows(share: bool = True, **change: object) -> Rows | None:
-        feed = Feed(open_clips(args), replace(args, **change), SKELETON, torch.device("cpu"), share_absent=share)
-        return next(feed.batches([Chunk(0, np.array([4, 0, 1]))])).rows
+    def rows(share: bool = True, **change: object) -> BodyRows | None:
+        feed = BatchLoader(open_clips(args), replace(args, **change), SKELETON, torch.device("cpu"), share_absent=share)
+        return next(feed.batches([BatchIndices(0, np.array([4, 0, 1]))])).rows
 
     told = rows()
-    assert told is not None and told.times.tolist() == [1, 2, 1, 1, 1] and told.place.tolist() == [0, 1, 2, 3, 4, 1]
+    assert (
+        told is not None
+        and told.multiplicity.tolist() == [1, 2, 1, 1, 1]
+        and told.inverse_index.tolist() == [0, 1, 2, 3, 4, 1]
+    )
     assert rows(share=False) is None and rows(random_move=True) is None and rows(normalization=True) is None
 
 
 def test_batches_are_the_same_however_they_are_cut(args: FeederArgs) -> None:
-    feed = Feed(
+    feed = BatchLoader(
         open_clips(args), replace(args, random_shift=True, random_move=True), SKELETON, torch.device("cpu"), seed=1
     )
     order = np.arange(12)[::-1]
-    whole, labels, _ = next(feed.batches([Chunk(0, order)], epoch=4))
-    parts = list(feed.batches(chunks_in_order(order, 5), epoch=4))
+    whole, labels, _ = next(feed.batches([BatchIndices(0, order)], epoch=4))
+    parts = list(feed.batches(batches_in_order(order, 5), epoch=4))
     torch.testing.assert_close(torch.cat([x for x, *_ in parts]), whole, rtol=0, atol=0)
     assert torch.cat([y for _, y, _ in parts]).tolist() == labels.tolist() == [i % 3 for i in range(11, -1, -1)]
-    later, *_ = next(feed.batches([Chunk(0, order)], epoch=5))
+    later, *_ = next(feed.batches([BatchIndices(0, order)], epoch=5))
     assert not torch.equal(later, whole)
 
 
 def test_a_reader_that_fails_tells(args: FeederArgs) -> None:
-    feed = Feed(open_clips(args), args, SKELETON, torch.device("cpu"))
+    feed = BatchLoader(open_clips(args), args, SKELETON, torch.device("cpu"))
     with pytest.raises(IndexError):
-        list(feed.batches([Chunk(0, np.array([99]))]))
+        list(feed.batches([BatchIndices(0, np.array([99]))]))

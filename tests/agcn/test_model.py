@@ -152,7 +152,7 @@ def test_captured_with_any_batch() -> None:
         ("agcn", {**SMALL, "num_clas": 3}, "did you mean 'num_class'"),
         ("agcn", {**SMALL, "num_point": 5}, "num_point is 5, but the graph mine has 4 joints"),
         ("agcn", {**SMALL, "num_class": 0}, "num_class is 0"),
-        ("agcn", {**SMALL, "base_channels": 6}, "base_channels is 6: it is to be a multiple of 4"),
+        ("agcn", {**SMALL, "base_channels": 6}, "base_channels is 6: must be a multiple of 4"),
         ("agcn", {**SMALL, "num_class": "ten"}, "give a whole number"),
         ("agcn", {"num_class": 3}, "no graph"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agcn.model.absent_bodies import plan_rows
+from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import Model, build_model
 from native_prep.skeletons.layouts import KINETICS, NTU, Layout
 
@@ -66,7 +66,7 @@ def test_training(golden, recipe, variant: str, data: str, shares: bool) -> None
     model = make(variant, data, recipe, 1).double().train()
     clips = torch.from_numpy(golden[f"{data}/input"][:, :, :96]).double()
     labels = torch.tensor([3, 1, 4, 1])
-    rows = plan_rows((clips != 0).flatten(1, 3).any(dim=1).numpy()) if shares else None
+    rows = deduplicate_absent_bodies((clips != 0).flatten(1, 3).any(dim=1).numpy()) if shares else None
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
     losses = []
     for _ in range(4):

@@ -11,7 +11,7 @@ from prep_files import AWKWARD, awkward_ntu
 
 from agcn.data import resident
 from agcn.data.clips import Clips, open_clips
-from agcn.data.loader import Feed, chunks_in_order
+from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.data.resident import keep_resident
 from agcn.settings import FeederArgs
 from native_prep.datasets.catalog import get_dataset
@@ -26,12 +26,12 @@ CPU = torch.device("cpu")
 def batches(args: FeederArgs, layout: Layout, kept: bool) -> list[tuple]:
     """Every batch of a random order, as bytes: of the clips, the labels, and of joints which bodies are computed."""
     clips = open_clips(args)
-    feed = Feed(clips, replace(args, resident=kept), layout, CPU, seed=3, share_absent=True)
+    feed = BatchLoader(clips, replace(args, resident=kept), layout, CPU, seed=3, share_absent=True)
     assert (feed.resident is not None) == kept
     order = np.random.default_rng(1).integers(0, len(clips), 11)
-    found = [batch for epoch in (None, 2) for batch in feed.batches(chunks_in_order(order, 4), epoch)]
+    found = [batch for epoch in (None, 2) for batch in feed.batches(batches_in_order(order, 4), epoch)]
     # A store's index says which bodies are there; bones and motions of one that is may be all zero.
-    rows = [batch.rows and batch.rows.place.tolist() if "joint." in args.data_path else None for batch in found]
+    rows = [batch.rows and batch.rows.inverse_index.tolist() if "joint." in args.data_path else None for batch in found]
     same = [(batch.clips.shape, batch.clips.numpy().tobytes(), batch.labels.tolist()) for batch in found]
     return [*same, *rows]
 

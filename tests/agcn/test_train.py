@@ -17,13 +17,13 @@ import torch
 from agcn import device, evaluate
 from agcn import metrics as outcome
 from agcn.config import Config, FeederArgs, load_config
-from agcn.data.loader import Chunk, Feed, in_parts
+from agcn.data.loader import BatchIndices, BatchLoader, micro_batches
 from agcn.device import autocast, has_half, pick_device
 from agcn.metrics import top_k
 from agcn.model.network import build_model
 from agcn.score_files import SCORE_FILE
 from agcn.training import train as training
-from agcn.training.distributed import World
+from agcn.training.distributed import DistributedContext
 from agcn.training.interrupt import StopRequest
 from agcn.training.optimizer import ModelEma, frozen_parameters, learning_rate, make_optimizer
 from agcn.training.profiler import StepTrace
@@ -68,13 +68,13 @@ def weights(path: str | Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=True)
 
 
-def stop_after(save, times: int):
+def stop_after(save, multiplicity: int):
     calls = []
 
     def saves(self, *args):
         save(self, *args)
         calls.append(1)
-        if len(calls) == times:
+        if len(calls) == multiplicity:
             raise KeyboardInterrupt
 
     return saves
@@ -100,14 +100,14 @@ def test_cosine_schedule() -> None:
 def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
     # No batch norm tells the parts apart here, so they add up to the whole.
     whole, parted = (
-        set_up_run(replace(config, accumulate=parts), World(torch.device("cpu")), None, False, False)
+        set_up_run(replace(config, accumulate=parts), DistributedContext(torch.device("cpu")), None, False, False)
         for parts in (1, 2)
     )
     parted.model.load_state_dict(whole.model.state_dict())
     moved = []
     for one in (whole, parted):
         one.model.eval()
-        chunks = in_parts(one.batches_of(0)[:1], one.config.accumulate)
+        chunks = micro_batches(one.batches_of(0)[:1], one.config.accumulate)
         training.train_step(one, list(one.train_data.batches(chunks)), [])
         moved.append(one.model.fc.weight.detach())
         one.log.close()
@@ -219,10 +219,10 @@ def test_an_average_moves_by_its_decay() -> None:
 def test_windows_are_averaged(config: Config) -> None:
     drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
     model = build_model("agcn", MODEL).train()
-    feed = Feed(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
+    feed = BatchLoader(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
     mean = evaluate.score_clips(model, feed, 4, windows=2, quiet=True)
     with torch.inference_mode():
-        apart = [model(next(feed.batches([Chunk(0, np.arange(7))], epoch)).clips).numpy() for epoch in (None, 1)]
+        apart = [model(next(feed.batches([BatchIndices(0, np.arange(7))], epoch)).clips).numpy() for epoch in (None, 1)]
     np.testing.assert_array_equal(evaluate.score_clips(model, feed, 7, quiet=True), apart[0])
     assert not np.allclose(*apart)
     np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
@@ -412,9 +412,13 @@ def test_a_step_does_not_wait_for_the_gpu(config: Config) -> None:
         config.train_feeder_args, resident=True, random_move=True, random_shift=True, random_scale=(0.9, 1.1)
     )
     one = set_up_run(
-        replace(config, train_feeder_args=feeder, ema=0.9), World(torch.device("cuda", 0)), "bf16", False, False
+        replace(config, train_feeder_args=feeder, ema=0.9),
+        DistributedContext(torch.device("cuda", 0)),
+        "bf16",
+        False,
+        False,
     )
-    batches = one.train_data.batches(in_parts(one.batches_of(0), 1), 0)
+    batches = one.train_data.batches(micro_batches(one.batches_of(0), 1), 0)
     training.train_step(one, [next(batches)], [])
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -506,15 +510,15 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 TWO = """
 import copy, json, os, pathlib, pickle, sys
 import torch
-from agcn.model.absent_bodies import plan_rows
+from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import build_model
-from agcn.training.distributed import open_world
+from agcn.training.distributed import distributed_context
 from agcn.training.setup import set_up_run
 from agcn.training.train import train
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
-with open_world("cpu") as world:
+with distributed_context("cpu") as world:
     result = train(pickle.loads((folder / "both.pkl").read_bytes()), device="cpu")
     torch.manual_seed(0)
     model = build_model("aagcn", model_args).double()
@@ -533,7 +537,7 @@ with open_world("cpu") as world:
     x = torch.randn(6, 3, 16, 4, 2).double()
     absent = torch.tensor([1, 0, 1, 0, 0, 1]).bool()
     x[absent, ..., 1] = 0
-    rows = plan_rows(torch.stack([torch.ones(6).bool(), ~absent], 1)[share].numpy())
+    rows = deduplicate_absent_bodies(torch.stack([torch.ones(6).bool(), ~absent], 1)[share].numpy())
     torch.nn.functional.cross_entropy(alone(x), y).backward()
     network = world.wrap(model)
     torch.nn.functional.cross_entropy(network(x[share], rows), y[share]).backward()

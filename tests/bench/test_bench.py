@@ -17,7 +17,7 @@ from bench.part import Check, Part
 from bench.prep import measure as bench_prep
 from bench.prep.original import prepare_original
 from bench.prep.recordings import megabytes, ntu_files
-from bench.random_models import lively_model, made_clips, relative
+from bench.random_models import made_clips, random_model, relative
 from bench.report import as_markdown, read_results, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
@@ -107,7 +107,7 @@ def test_a_failing_part_leaves_the_others(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_lively_model_lets_every_path_speak() -> None:
     clips = torch.from_numpy(made_clips(2, 8, 2, seed=0))
-    model = lively_model(0, clips)
+    model = random_model(0, clips)
     assert not model.training
     before = model(clips)
     for name, parameter in model.named_parameters():
@@ -142,10 +142,10 @@ def test_inference_ways_agree_and_are_timed() -> None:
     with three_blocks():
         part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks
-    ways = {"eager fp32", "folded fp32", "onnxruntime fp32", "onnxruntime int8"}
+    variants = {"eager fp32", "folded fp32", "onnxruntime fp32", "onnxruntime int8"}
     if shutil.which("g++"):
-        ways.add("aotinductor fp32")
-    assert {rate.name for rate in part.rates} >= ways | {f"{way}, one clip" for way in ways}
+        variants.add("aotinductor fp32")
+    assert {rate.name for rate in part.rates} >= variants | {f"{variant}, one clip" for variant in variants}
     assert all(rate.ratio == 1 for rate in part.rates if rate.name.startswith("eager"))
     assert all(("p99" in rate.note) == rate.name.endswith("one clip") for rate in part.rates)
     assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
@@ -171,8 +171,8 @@ def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     ]
     assert {rate.unit for rate in part.rates} == {"clips/s", "MB/s of text", "MB/s of arrays"}
     assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
-    ways = {rate.name.split(" ", 1)[1] for rate in part.rates}
-    assert ways >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
+    variants = {rate.name.split(" ", 1)[1] for rate in part.rates}
+    assert variants >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
 
 
 def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:

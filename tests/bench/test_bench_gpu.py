@@ -80,6 +80,6 @@ def test_what_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert {"original fp32, batch 2", "amp bf16, batch 2", "compiled amp bf16, batch 2"} <= timed
         assert "of the bf16 product's" in part["rates"][0]["note"]
     else:
-        assert {f"{way}, batch {batch}" for way in ("eager fp32", "compiled fp32") for batch in (1, 2)} <= timed
+        assert {f"{variant}, batch {batch}" for variant in ("eager fp32", "compiled fp32") for batch in (1, 2)} <= timed
         assert part["left_out"] == {"AOTInductor": "its package was not built"}
         assert timed <= {check["name"] for check in part["checks"]}

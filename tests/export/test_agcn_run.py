@@ -21,7 +21,7 @@ from mutations import mutated, seeds
 
 from export.engines.aotinductor import build_package, package_notes
 from export.graph.parity import compare
-from export.graph.preprocess import prenorm_for
+from export.graph.preprocess import preprocess_for
 from export.manifest import EngineFile
 from export.runtime.aotinductor import AotEngine
 from native_prep.cpu.reader import CODE, LINE, Reader, reason
@@ -86,7 +86,7 @@ def test_package_keeps_to_the_parity_rule(package: tuple[Path, EngineFile]) -> N
     clips = raw_joints()
     with three_blocks(), torch.no_grad():
         models = [trained_looking("agcn", NTU, seed).double() for seed in (1, 2)]
-        clip = prenorm_for(NTU)(torch.from_numpy(clips))
+        clip = preprocess_for(NTU)(torch.from_numpy(clips))
         logits = [
             model(x.double()) for model, x in zip(models, (clip, clip - clip[:, :, :, NTU.bone_parents]), strict=True)
         ]
@@ -133,7 +133,7 @@ def test_notes_tell_prepared_input_from_raw() -> None:
 @pytest.mark.gpu
 def test_one_clip_runs_as_a_cuda_graph(tmp_path: Path) -> None:
     manifest = small.small_manifest([])
-    network = small.small_network(prenorm_for(NTU), skip_absent=False)
+    network = small.small_network(preprocess_for(NTU), skip_absent=False)
     engine = build_package(network, manifest.shape, tmp_path / "a.pt2", "cuda", 5, package_notes(manifest))
     opened = AotEngine(tmp_path, manifest, engine)
     assert engine.layers["cuda_graph"] and opened._one_clip is not None
@@ -168,7 +168,7 @@ def test_program_says_what_is_wrong(program: Path, package: tuple[Path, EngineFi
         ((*engine, good, str(cut)), f"{cut}:11: ends after 0 of its 6 frames: the file was cut off, fetch it again"),
         ((*engine, str(tmp_path)), f"{tmp_path}: Is a directory: give a file that can be read"),
         ((*engine, str(tmp_path / "no")), f"{tmp_path}/no: No such file or directory: give a file that can be read"),
-        ((*engine, str(tmp_path / "pipe.skeleton")), f"{tmp_path}/pipe.skeleton: is no file: move it away"),
+        ((*engine, str(tmp_path / "pipe.skeleton")), f"{tmp_path}/pipe.skeleton: is not a file: move it away"),
     ):
         done = small.run(program, *words)
         assert (done.returncode, done.stdout) == (2, ""), words

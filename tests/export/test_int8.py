@@ -95,7 +95,7 @@ def test_ranges_come_from_training_clips_where_they_are_at_hand(config, tmp_path
     assert labelled_clips(replace(config, test_feeder_args=nowhere), model) is None
 
 
-def _answers(changed: int, noise: float = 0.0) -> tuple[parity.Answers, parity.Answers, np.ndarray]:
+def _answers(changed: int, noise: float = 0.0) -> tuple[parity.Logits, parity.Logits, np.ndarray]:
     """A hundred clips, their classes in turn on top; `changed` of them with another one on top."""
     rng = np.random.default_rng(0)
     labels = np.arange(100) % 5

@@ -6,17 +6,17 @@ import torch
 from exported import three_blocks, trained_looking
 
 from export.graph.network import TwoStream
-from export.graph.parity import Answers, check, compare, plain_answers
+from export.graph.parity import Logits, check, compare, eager_logits
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch
 
 
-def _answers(seed: int = 0, clips: int = 8, classes: int = 5) -> Answers:
+def _answers(seed: int = 0, clips: int = 8, classes: int = 5) -> Logits:
     joint, bone = np.random.default_rng(seed).standard_normal((2, clips, classes))
     return joint, bone, joint + bone
 
 
-def _moved(answers: Answers, by: float, output: int = 2) -> Answers:
+def _moved(answers: Logits, by: float, output: int = 2) -> Logits:
     parts = [part.copy() for part in answers]
     parts[output][3, 2] += by
     return parts[0], parts[1], parts[2]
@@ -92,8 +92,8 @@ def test_rounding_errs_like_autocast(precision: str, dtype: torch.dtype) -> None
     with three_blocks():
         model = trained_looking("agcn", NTU, 1)
         joints = joint_batch(NTU, 2, 8, 2, seed=0)
-        exact, _, _ = plain_answers((model, model), (1.0, 1.0), joints)
-        rounded, _, _ = plain_answers((model, model), (1.0, 1.0), joints, precision)
+        exact, _, _ = eager_logits((model, model), (1.0, 1.0), joints)
+        rounded, _, _ = eager_logits((model, model), (1.0, 1.0), joints, precision)
         with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
             autocast = model(torch.from_numpy(joints)).float().numpy()
     errors = [np.sqrt(np.mean((one - exact) ** 2)) for one in (rounded, autocast)]
@@ -104,7 +104,7 @@ def test_plain_answers_leave_the_models_alone() -> None:
     with three_blocks():
         joint, bone = (trained_looking("agcn", NTU, seed) for seed in (1, 2))
         joints = joint_batch(NTU, 5, 16, 2, seed=0)
-        answers = plain_answers((joint, bone), (1.0, 0.5), joints)
+        answers = eager_logits((joint, bone), (1.0, 0.5), joints)
         with torch.no_grad():
             expected = joint(torch.from_numpy(joints)).numpy()
     assert joint.fc.weight.dtype == torch.float32

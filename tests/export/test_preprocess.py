@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.graph.preprocess import KineticsPrenorm, NtuPrenorm, prenorm_for
+from export.graph.preprocess import KineticsPreprocess, NtuPreprocess, preprocess_for
 from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.reference import prepare_raw_clip
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA
@@ -18,7 +18,8 @@ def prepared(module: torch.nn.Module, raw: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "suffix", "module"), [("ntu60", ".skeleton", NtuPrenorm(NTU)), ("kinetics", ".json", KineticsPrenorm())]
+    ("dataset", "suffix", "module"),
+    [("ntu60", ".skeleton", NtuPreprocess(NTU)), ("kinetics", ".json", KineticsPreprocess())],
 )
 def test_clips_of_files(tmp_path: Path, dataset: str, suffix: str, module: torch.nn.Module) -> None:
     synth(dataset, tmp_path / "raw", clips=12, frames=40)
@@ -64,14 +65,14 @@ AWKWARD = {
 def test_awkward_clips(name: str) -> None:
     raw = AWKWARD[name]
     expected = prepare_raw_clip(raw, NTU)
-    assert np.abs(prepared(NtuPrenorm(NTU), raw[None])[0] - expected).max() < 2e-6
+    assert np.abs(prepared(NtuPreprocess(NTU), raw[None])[0] - expected).max() < 2e-6
 
 
 def test_joints_that_were_not_seen_stay_zero() -> None:
     raw = clip(walker(12, 0))
     raw[:, 3:, 7] = 0
     expected = prepare_raw_clip(raw, NTU)
-    got = prepared(NtuPrenorm(NTU), raw[None])[0]
+    got = prepared(NtuPreprocess(NTU), raw[None])[0]
     assert not got[:, 3:, 7].any() and np.abs(got - expected).max() < 2e-6
 
 
@@ -85,15 +86,15 @@ def test_turned_already() -> None:
         (NTU.shoulders[1], (-0.2, 0, 3)),
     ):
         raw[:, :, joint, 0] = np.array(place, np.float32)[:, None]
-    assert np.array_equal(prepared(NtuPrenorm(NTU), raw[None])[0], prepare_raw_clip(raw, NTU))
+    assert np.array_equal(prepared(NtuPreprocess(NTU), raw[None])[0], prepare_raw_clip(raw, NTU))
     raw[:, :, NTU.spine[1], 0] = np.array((0, 0, 2.5), np.float32)[:, None]
-    assert np.array_equal(prepared(NtuPrenorm(NTU), raw[None])[0], prepare_raw_clip(raw, NTU))
+    assert np.array_equal(prepared(NtuPreprocess(NTU), raw[None])[0], prepare_raw_clip(raw, NTU))
 
 
 def test_clips_that_engines_do_not_prepare() -> None:
     with pytest.raises(ValueError, match=r"--with-prep: an engine prepares clips of ntu and kinetics, not of nw-ucla"):
-        prenorm_for(NW_UCLA)
-    assert isinstance(prenorm_for(KINETICS), KineticsPrenorm)
+        preprocess_for(NW_UCLA)
+    assert isinstance(preprocess_for(KINETICS), KineticsPreprocess)
 
 
 def test_frames_in_memory_are_those_of_files(tmp_path: Path) -> None:

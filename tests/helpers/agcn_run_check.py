@@ -22,7 +22,7 @@ from exported import three_blocks, trained_looking
 from agcn.settings import FeederArgs
 from export.engines.aotinductor import build_package, package_notes
 from export.graph.network import TwoStream
-from export.graph.preprocess import prenorm_for
+from export.graph.preprocess import preprocess_for
 from export.manifest import EngineFile, Manifest
 from native_prep.cpu.one_file import read_clip
 from native_prep.skeletons.layouts import NTU
@@ -51,7 +51,7 @@ def make_package(folder: Path) -> EngineFile:
     """The small network as a package in `folder`; what describes it lies beside it."""
     if not (folder / ENGINE).is_file():
         manifest = small_manifest([])
-        network, notes = small_network(prenorm_for(NTU)), package_notes(manifest)
+        network, notes = small_network(preprocess_for(NTU)), package_notes(manifest)
         engine = build_package(network, manifest.shape, folder / PACKAGE, "cpu", MAX_BATCH, notes)
         (folder / ENGINE).write_text(json.dumps(asdict(engine)))
     return EngineFile(**json.loads((folder / ENGINE).read_text()))

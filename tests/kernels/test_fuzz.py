@@ -18,8 +18,8 @@ from mutations import mutated, seeds
 
 from native_prep.cpu.reader import CODE, Reader, reason
 from native_prep.datasets.catalog import get_dataset
-from native_prep.kernels.jit import scalar
-from native_prep.kernels.swar import SLACK, look
+from native_prep.kernels.jit import njit
+from native_prep.kernels.swar import SLACK, classify_wide
 
 CASES = int(os.environ.get("AGCN_FUZZ", "1000"))
 
@@ -106,7 +106,7 @@ def before_a_wall() -> tuple[mmap.mmap, np.ndarray, int]:
 def fuzz_before_a_wall(folder: Path, cases: int) -> None:
     """Each mutation lies right before that page, with no more than its `SLACK` behind it.
 
-    Bounds checks do not see the loads of 32 characters in `words.look`; the processor does.
+    Bounds checks do not see the loads of 32 characters in `words.classify_wide`; the processor does.
     """
     rng = random.Random(6)
     _memory, text, wall = before_a_wall()
@@ -124,7 +124,7 @@ def fuzz_before_a_wall(folder: Path, cases: int) -> None:
 def look_before_a_wall(behind: int) -> None:
     """Loads 32 characters of which `behind` lie behind the text."""
     _memory, text, wall = before_a_wall()
-    scalar(lambda text, at: look(text, at))(text[:wall], wall - 32 + behind)
+    njit(lambda text, at: classify_wide(text, at))(text[:wall], wall - 32 + behind)
 
 
 def test_no_read_outside_the_text(tmp_path):

@@ -13,7 +13,7 @@ def test_kept_by_sources(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
     for digest, hits in (("old", 0), ("new", 0), ("old", 1)):
         monkeypatch.setattr(jit, "_digest", lambda digest=digest: digest)
-        compiled = jit.entry(one_more)
+        compiled = jit.njit_cached(one_more)
         assert compiled(1) == 2
         assert sum(compiled.stats.cache_hits.values()) == hits
     assert len(list(tmp_path.rglob("*.nbi"))) == len(list(tmp_path.rglob("*.nbc"))) == 2
@@ -36,8 +36,8 @@ def test_read_only_package(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.config.CACHE_DIR", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(caching.InTreeCacheLocator, "ensure_cache_path", refuse)
-    compiled = jit.entry(one_more)
+    compiled = jit.njit_cached(one_more)
     assert compiled(1) == 2
     assert compiled._cache.cache_path.startswith(str(tmp_path))
     monkeypatch.setattr(caching.UserWideCacheLocator, "ensure_cache_path", refuse)
-    assert jit.entry(one_more)(1) == 2
+    assert jit.njit_cached(one_more)(1) == 2

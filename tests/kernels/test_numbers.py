@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import entry
+from native_prep.kernels.jit import njit_cached
 from native_prep.kernels.json_text import number_list
 from native_prep.kernels.numbers import number_at
 from native_prep.kernels.swar import SLACK
@@ -29,7 +29,7 @@ AWKWARD = _AWKWARD.split()
 NOT_NUMBERS = ["", "-", "+", ".", "-.", "e5", "1e", "1e+", "--1", "nan", "inf", "x", "-e1"]
 
 
-@entry
+@njit_cached
 def read_all(text, codes, values, behind):
     at = 0
     for index in range(values.size):
@@ -39,7 +39,7 @@ def read_all(text, codes, values, behind):
         at += 1
 
 
-@entry
+@njit_cached
 def read_list(text, end, values):
     return number_list(text, 0, end, values)
 

@@ -255,7 +255,7 @@ def _walk(tmp_path: Path, path: Path) -> None:
     assert manifest["dataset"] == "custom" and manifest["class_names"] == ["fall", "wave"]
     found = predict(tmp_path / "engine", [tmp_path / "raw/clip0.npy", tmp_path / "raw/clip3.npy"], top=2)["clips"]
     assert [{one["class"] for one in clip["top"]} for clip in found] == [{"fall", "wave"}] * 2
-    with pytest.raises(ValueError, match=r"custom\.yaml: is no clip"):
+    with pytest.raises(ValueError, match=r"custom\.yaml: is not a clip"):
         predict(tmp_path / "engine", [path])
 
 

@@ -14,7 +14,7 @@ from native_prep.datasets.recordings import BadClip
 from native_prep.poses.files import read_pose_file
 from native_prep.poses.labels import read_label_file
 from native_prep.poses.pyskl_pickle import PysklFile
-from native_prep.poses.sources import open_source, usual_layout
+from native_prep.poses.sources import default_layout, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings
 from native_prep.skeletons.layouts import COCO17, LAYOUTS, NTU
 
@@ -71,7 +71,10 @@ def test_image_poses_are_centred_like_kinetics(tmp_path: Path) -> None:
         ('{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}', "no list of numbers"),
         (json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 75}]}), "25 joints.*--layout ntu or openpose25"),
         (json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 51}]}), "17 joints.*--layout coco17"),
-        (json.dumps({"people": [{"pose_keypoints_2d": [float("nan")] * 54}]}), "frame 0 holds what is no coordinate"),
+        (
+            json.dumps({"people": [{"pose_keypoints_2d": [float("nan")] * 54}]}),
+            "frame 0 holds what is not a coordinate",
+        ),
     ],
 )
 def test_bad_openpose(tmp_path: Path, content: str, words: str) -> None:
@@ -85,11 +88,11 @@ def test_bad_openpose(tmp_path: Path, content: str, words: str) -> None:
 @pytest.mark.parametrize("content", ["[]", '{"people": [1]}', '{"people": [{"pose_keypoints_2d": 3}]}'])
 def test_bad_openpose_tells_no_layout(tmp_path: Path, content: str) -> None:
     write_openpose(tmp_path / "a", {0: [], 1: [walker(1, 25)[0]]})
-    assert usual_layout("openpose", tmp_path) == "openpose25"
+    assert default_layout("openpose", tmp_path) == "openpose25"
     file = tmp_path / "a/a_000000000000_keypoints.json"
     file.write_text(content)
     with pytest.raises(BadClip, match=f"{file}: .* list of"):
-        usual_layout("openpose", tmp_path)
+        default_layout("openpose", tmp_path)
 
 
 def test_openpose_numbering(tmp_path: Path) -> None:
@@ -165,7 +168,7 @@ def test_mediapipe_landmarks_without_visibility_are_seen(tmp_path: Path) -> None
     [
         ("{}", "no list of frames"),
         ("[[]", ":1: not JSON"),
-        ("[1]", "frame 0 is no list"),
+        ("[1]", "frame 0 is not a list"),
         ('[null, {"world": []}]', "frame 1 has no pose_landmarks"),
         (json.dumps([[[0, 0, 0]] * 21]), "frame 0 has 21 joints, layout mediapipe33 has 33"),
         (json.dumps([[[0, 0, 0]] * 32 + [[0, "a", 0]]]), "frame 0, landmark 32"),
@@ -228,7 +231,7 @@ def test_mediapipe_long_csv(tmp_path: Path) -> None:
         (lambda rows: [["frame", "landmark", "x", "y"], [0, 33, 1, 1]], ":2: landmark '33'"),
         (lambda rows: [["frame", "landmark", "x"], [0, 3, 1]], ":1: has no column y"),
         (lambda rows: [["frame", "landmark", "x", "y"], [0.5, 3, 1, 1]], ":2: '0.5' is not the number of a frame"),
-        (lambda rows: [*rows[:2], ["inf", *rows[2][1:]]], "frame 1 holds what is no coordinate"),
+        (lambda rows: [*rows[:2], ["inf", *rows[2][1:]]], "frame 1 holds what is not a coordinate"),
     ],
 )
 def test_bad_mediapipe_csv(tmp_path: Path, change, words: str) -> None:
@@ -341,7 +344,7 @@ def test_pyskl_list_and_world(tmp_path: Path) -> None:
         ({"keypoint": np.zeros((1, 5, 17, 2))}, "clip a: scores are"),
         ({"keypoint": [["x"]]}, "clip a: holds"),
         ({"total_frames": 9}, "clip a: has 4 frames, total_frames says 9"),
-        ({"keypoint": np.full((1, 4, 17, 2), np.nan)}, "clip a: frame 0 holds what is no coordinate"),
+        ({"keypoint": np.full((1, 4, 17, 2), np.nan)}, "clip a: frame 0 holds what is not a coordinate"),
         ({"keypoint": [[[1, 2]], [[1, 2], [3, 4]]]}, "clip a: its points are lists of different lengths"),
         ({"keypoint_score": [[1], [1, 2]]}, "clip a: its scores are lists of different lengths"),
         ({"total_frames": np.array([4, 5])}, r"clip a: has 4 frames, total_frames says array\(\[4, 5\]\)"),
@@ -359,7 +362,7 @@ def test_bad_pyskl(tmp_path: Path, change: dict, words: str) -> None:
 
 @pytest.mark.parametrize("split", [["a"], {"train": 3}, {"train": "a"}, 3])
 def test_odd_splits(tmp_path: Path, split) -> None:
-    with pytest.raises(ValueError, match=r"x\.pkl: its split is no dictionary of lists of names"):
+    with pytest.raises(ValueError, match=r"x\.pkl: its split is not a dictionary of lists of names"):
         PysklFile(write_pyskl(tmp_path / "x.pkl", [annotation("a", 0, walker(4)[None])], split))
 
 
@@ -370,7 +373,7 @@ def test_odd_labels_leave_their_clip_out(tmp_path: Path, label) -> None:
     found = open_source("pyskl", write_pyskl(tmp_path / "x.pkl", clips), COCO17, None, "train", None)
     assert [clip.name for clip in found.clips] == ["b"] and found.classes == ["0", "1", "2"]
     assert [bad.reason for bad in found.bad] == [
-        "clip a: its label is no whole number from 0 to 999999: mend it or --class-list"
+        "clip a: its label is not a whole number from 0 to 999999: mend it or --class-list"
     ]
 
 
@@ -406,7 +409,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, capsys: pytest.
 def test_one_slip_does_not_make_names_of_numbers(tmp_path: Path, slip: str) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(f"name,label\na,0\nb,{slip}\nc,1\n")
-    with pytest.raises(ValueError, match=rf"labels\.csv:3: label '{slip}' is no class"):
+    with pytest.raises(ValueError, match=rf"labels\.csv:3: label '{slip}' is not a class"):
         read_label_file(path)
 
 
@@ -445,7 +448,7 @@ def test_odd_label_pickles(tmp_path: Path, content) -> None:
         ("name,label\na\n", ":2: has 1 columns instead of 2"),
         ("name,label\na,7\n", ":2: label 7 is not one of 0 to 1"),
         ("name,label\na," + 5000 * "9" + "\n", ":2: label 99999999999999999999 is not one of 0 to 1"),
-        ("name,label\na,jump\n", ":2: label 'jump' is no class"),
+        ("name,label\na,jump\n", ":2: label 'jump' is not a class"),
     ],
 )
 def test_bad_labels(tmp_path: Path, text: str, words: str) -> None:

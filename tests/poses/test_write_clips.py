@@ -67,7 +67,7 @@ def test_labels(tmp_path: Path) -> None:
     assert write("wave", "fall", "wave") == ([1, 0, 1], ["fall", "wave"])
     assert write(2, 0, 2) == ([2, 0, 2], ["0", "1", "2"])
     assert write("wave", classes=["fall", "wave", "sit"]) == ([1], ["fall", "wave", "sit"])
-    with pytest.raises(ValueError, match="label 'jump' is no class"):
+    with pytest.raises(ValueError, match="label 'jump' is not a class"):
         write("jump", classes=["fall", "wave"])
 
 
@@ -100,7 +100,7 @@ def test_clips_are_taken_one_at_a_time(tmp_path: Path) -> None:
         ([Clip("a", walker(3), 0, "val"), Clip("a", walker(3), 0, "val")], "clip a: is there twice"),
         ([], "there is no clip to write"),
         ([Clip("a", walker(3, 18), 0, "val")], "clip a: has 18 joints, layout coco17 has 17: use --layout"),
-        ([Clip("a", np.full((3, 17, 3), np.inf), 0, "val")], "clip a: frame 0 holds what is no coordinate"),
+        ([Clip("a", np.full((3, 17, 3), np.inf), 0, "val")], "clip a: frame 0 holds what is not a coordinate"),
         ([Clip("a", [[1, 2], [3]], 0, "val")], "clip a: its points are lists of different lengths"),
     ],
 )

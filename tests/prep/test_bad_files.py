@@ -276,6 +276,6 @@ def test_a_pipe_with_a_writer_does_not_stop_us(tmp_path):
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR)
     try:
-        assert reason(pipe, [status.UNREADABLE, 0, 0, 0, 0, 0, -1]) == "is no file: move it away"
+        assert reason(pipe, [status.UNREADABLE, 0, 0, 0, 0, 0, -1]) == "is not a file: move it away"
     finally:
         os.close(writer)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from native_prep.io.arrays import load_array
-from native_prep.io.atomic import OutputSet, Withheld, hidden, whole_file, whole_folder
+from native_prep.io.atomic import DiscardFolder, OutputSet, atomic_file, atomic_folder, hidden
 from native_prep.io.pickles import load_pickle, save_pickle
 
 
@@ -49,7 +49,7 @@ def test_what_a_killed_run_left_is_swept_and_what_a_living_one_writes_stays(tmp_
     ]
     for name in others:
         (tmp_path / name).write_text("another run's")
-    with whole_file(tmp_path / "a") as part:
+    with atomic_file(tmp_path / "a") as part:
         part.write_text("a")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", *others])
 
@@ -59,7 +59,7 @@ def test_old_parts_of_other_machines_are_told(tmp_path: Path, capsys: pytest.Cap
         path = tmp_path / f".a.{host}.1.0.part"
         path.write_text("half")
         os.utime(path, (time.time() - age,) * 2)
-    with whole_file(tmp_path / "a") as part:
+    with atomic_file(tmp_path / "a") as part:
         part.write_text("a")
     (told,) = capsys.readouterr().err.splitlines()
     assert ".a.stale.1.0.part: half-written on stale more than a day ago" in told
@@ -68,7 +68,7 @@ def test_old_parts_of_other_machines_are_told(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(ValueError, match="is a folder"), whole_file(tmp_path / "a"):
+    with pytest.raises(ValueError, match="is a folder"), atomic_file(tmp_path / "a"):
         pass
 
 
@@ -163,14 +163,14 @@ def is_note(path: Path) -> bool:
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     final = write_folder(tmp_path / "a", mark="1", old="1", note="mine")
-    with whole_folder(final, "mark", is_note) as part:
+    with atomic_folder(final, "mark", is_note) as part:
         (part / "mark").write_text("2")
         assert texts(final) == {"mark": "1", "old": "1", "note": "mine"}
     assert texts(final) == {"mark": "2", "note": "mine"}
-    for error in (Withheld, KeyboardInterrupt):
+    for error in (DiscardFolder, KeyboardInterrupt):
         with (
             pytest.raises(KeyboardInterrupt) if error is KeyboardInterrupt else nullcontext(),
-            whole_folder(final, "mark") as part,
+            atomic_folder(final, "mark") as part,
         ):
             (part / "mark").write_text("3")
             raise error
@@ -179,9 +179,9 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
         place = write_folder(tmp_path / name, **files) if files else tmp_path / name
         if not files:
             place.write_text("")
-        with pytest.raises(ValueError, match="is a f"), whole_folder(place, "mark"):
+        with pytest.raises(ValueError, match="is a f"), atomic_folder(place, "mark"):
             pass
-    with pytest.raises(ValueError, match="is not an empty folder"), whole_folder(final):
+    with pytest.raises(ValueError, match="is not an empty folder"), atomic_folder(final):
         pass
 
 
@@ -195,13 +195,13 @@ def test_a_kill_between_two_renames_is_mended(tmp_path: Path, moved_in: bool) ->
         write_folder(tmp_path / name, mark="1", note="mine")
     if moved_in:
         write_folder(final, mark="2")
-    with pytest.raises(KeyboardInterrupt), whole_folder(final, "mark", is_note):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(final, "mark", is_note):
         raise KeyboardInterrupt
     assert texts(final) == {"mark": "2" if moved_in else "1", "note": "mine"} and list(tmp_path.iterdir()) == [final]
 
 
 def test_a_rename_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
     final = write_folder(tmp_path / "a", mark="1")
-    with pytest.raises(FileNotFoundError), whole_folder(final, "mark") as part:
+    with pytest.raises(FileNotFoundError), atomic_folder(final, "mark") as part:
         part.rmdir()
     assert texts(final) == {"mark": "1"} and list(tmp_path.iterdir()) == [final]

@@ -70,7 +70,7 @@ def test_the_example_is_sound_and_serves_a_model() -> None:
         ({"edges": [["chest", "chest"]]}, "tied to itself"),
         ({"edges": [["chest", "hip"]]}, "nothing ties 'head' to the centre 'hip'"),
         ({"bones": [["chest", "hip"], ["chest", "head"]]}, "'chest' has more than one bone"),
-        ({"centre": [0]}, "is no joint"),
+        ({"centre": [0]}, "is not a joint"),
         ({"centre": True}, "no joint is called True"),
         ({"coordinates": "pixels"}, "use world or image"),
         ({"spine": "hip"}, "spine: 'hip' is not a pair"),

@@ -13,7 +13,7 @@ from native_prep.io.locks import locked
 from native_prep.pipeline.prepare import prepare
 from native_prep.store.format import StoreHead
 from native_prep.store.reader import Store
-from native_prep.store.shards import Workshop
+from native_prep.store.shards import ShardDirectory
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoreHead:
     return Store(tmp_path / "whole" / "packed").head
 
 
-def workshop(tmp_path: Path, fingerprint: str = "same") -> Workshop:
-    return Workshop(tmp_path / "out" / "packed", fingerprint)
+def workshop(tmp_path: Path, fingerprint: str = "same") -> ShardDirectory:
+    return ShardDirectory(tmp_path / "out" / "packed", fingerprint)
 
 
-def shards_of(shop: Workshop) -> list[str]:
-    return sorted(path.name for path in shop.finished.iterdir() if path.is_dir())
+def shards_of(directory: ShardDirectory) -> list[str]:
+    return sorted(path.name for path in directory.finished.iterdir() if path.is_dir())
 
 
 def test_the_first_publishes(tmp_path: Path, head: StoreHead) -> None:
@@ -83,13 +83,13 @@ def test_a_run_of_other_settings_is_not_published(tmp_path: Path, head: StoreHea
 
 
 def test_a_lost_file_is_not_published(tmp_path: Path, head: StoreHead) -> None:
-    with workshop(tmp_path) as shop:
-        names = shards_of(shop)
-        shop.merge(head, names)
-        (shop.finished / names[1] / "frames.npy").unlink()
+    with workshop(tmp_path) as directory:
+        names = shards_of(directory)
+        directory.merge(head, names)
+        (directory.finished / names[1] / "frames.npy").unlink()
         with pytest.raises(ValueError, match=r"frames\.npy: is missing"):
-            shop.publish()
-        assert not shop.final.exists()
+            directory.publish()
+        assert not directory.final.exists()
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from prep_files import AWKWARD, NAMES, awkward_ntu
 
 from agcn.data.clips import normalisation, open_clips, read_labels
-from agcn.data.loader import Feed, chunks_in_order
+from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.score_files import SCORE_FILE
 from agcn.settings import FeederArgs
 from export import fusion
@@ -26,7 +26,7 @@ from native_prep.skeletons.layouts import NTU, layout_from_edges
 from native_prep.skeletons.streams import STREAMS, stream_of
 from native_prep.store.format import StoreHead
 from native_prep.store.reader import Store, find_part, verify_store
-from native_prep.store.shards import ShardWriter, write_about
+from native_prep.store.shards import ShardWriter, write_store_json
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +102,11 @@ def test_training_reads_it(ntu: Path, place: str):
     changes = {"random_shift": True, "random_move": True, "window_size": 40, "random_choose": True}
     batches = []
     for clips in (ours, theirs):
-        feed = Feed(clips, replace(args_in(ntu), **changes), NTU, torch.device("cpu"), seed=3)
+        feed = BatchLoader(clips, replace(args_in(ntu), **changes), NTU, torch.device("cpu"), seed=3)
         batches.append(
             [
                 batch.clips.numpy().tobytes()
-                for batch in feed.batches(chunks_in_order(np.arange(len(clips))[::-1].copy(), 4))
+                for batch in feed.batches(batches_in_order(np.arange(len(clips))[::-1].copy(), 4))
             ]
         )
     assert batches[0] == batches[1]
@@ -267,7 +267,7 @@ def test_published_counts(shared: Path, tmp_path: Path, dataset: str, counts: di
         sides = sum(1 << 2 * at + (not is_training(dataset, one, name)) for at, one in enumerate(benchmarks))
         writer.place([(name, 0, sides, 1)], np.zeros((1, 2), int))
     writer.finish({"recorded": len(names), "longest": 1})
-    write_about(tmp_path, head, ["shard"])
+    write_store_json(tmp_path, head, ["shard"])
     store = Store(tmp_path)
     for benchmark, (train, val) in counts.items():
         assert (len(store.split(f"{benchmark}/train")), len(store.split(f"{benchmark}/val"))) == (train, val)

@@ -15,9 +15,9 @@ from pose_files import write_array_folder
 from agcn.commands import test_streams as score_streams
 from agcn.commands import train_streams
 from agcn.config import find_config, load_config, shipped_configs
-from agcn.defaults import CONFIGS, usual_config
+from agcn.defaults import CONFIGS, default_config
 from agcn.evaluate import open_test_clips
-from agcn.streams import load_streams, usual_engines
+from agcn.streams import default_engine_folder, load_streams
 from agcn.training import train as training
 from export.commands import run_export as export
 from export.commands import run_fuse_eval as fuse_eval
@@ -129,14 +129,14 @@ def test_fixed_paths_are_one_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_every_data_set_has_its_places() -> None:
     for dataset, config in CONFIGS.items():
-        assert usual_config(dataset, None) == config and config in shipped_configs()
+        assert default_config(dataset, None) == config and config in shipped_configs()
         (joint, bone) = load_streams(config, ())
         assert joint.work_dir == f"work_dir/{dataset}/agcn_joint" and bone.work_dir == f"work_dir/{dataset}/agcn_bone"
         assert str(Path(joint.test_feeder_args.label_path).parent) == f"data/{dataset}"
-        assert usual_engines(joint) == Path("engines", dataset)
-    assert usual_engines(load_streams("nw-ucla-strong", ("joint",))[0]) == Path("engines/nw-ucla-strong")
-    assert usual_engines(load_streams("kinetics", (), work_dir="/tmp/x/{stream}")[0]) == Path("engines/x")
-    assert usual_engines(load_streams("aagcn-ntu-xsub", ("bone",))[0]) == Path("engines/ntu/xsub-aagcn")
+        assert default_engine_folder(joint) == Path("engines", dataset)
+    assert default_engine_folder(load_streams("nw-ucla-strong", ("joint",))[0]) == Path("engines/nw-ucla-strong")
+    assert default_engine_folder(load_streams("kinetics", (), work_dir="/tmp/x/{stream}")[0]) == Path("engines/x")
+    assert default_engine_folder(load_streams("aagcn-ntu-xsub", ("bone",))[0]) == Path("engines/ntu/xsub-aagcn")
 
 
 def test_configurations_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

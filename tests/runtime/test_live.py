@@ -130,7 +130,7 @@ def test_damaged_recordings_are_named(tmp_path: Path) -> None:
 
 def test_a_window_of_all_is_the_clip(exported: Path, recording: Path) -> None:
     (expected,) = predict(exported / "engine", [recording], runtime="onnxruntime")["clips"]
-    found, result = answers(exported / "engine", str(recording), settings=LiveSettings(window=200, gone=0))
+    found, result = answers(exported / "engine", str(recording), settings=LiveSettings(window=200, max_gap=0))
     assert [one["top"] for one in found] == [expected["top"]]
     assert (found[0]["start_frame"], found[0]["end_frame"], found[0]["end"]) == (0, 69, 2.3)
     assert (result["frames"], result["answers"], result["interrupted"]) == (70, 1, False)
@@ -159,7 +159,7 @@ def test_lines_and_recordings_have_the_same_answers(exported: Path, recording: P
 
 
 def test_gaps_and_new_beginnings(exported: Path, recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ours, found = session(engine_for(exported), window=10, stride=5, gone=3)
+    ours, found = session(engine_for(exported), window=10, stride=5, max_gap=3)
     numbers = [*range(12), 15, 16, 40, *range(41, 60), *range(30)]
     assert ours.run(arrivals(recording, numbers)) is False
     spans = [(one["start_frame"], one["end_frame"]) for one in found]
@@ -242,7 +242,7 @@ def test_people_of_a_file_are_told_apart_by_id(tmp_path: Path) -> None:
 
 
 def test_nobody_there_is_an_answer_too(exported: Path, recording: Path, tmp_path: Path) -> None:
-    ours, found = session(engine := engine_for(exported), window=10, stride=10, gone=2)
+    ours, found = session(engine := engine_for(exported), window=10, stride=10, max_gap=2)
     some = list(arrivals(recording, range(20)))
     nobody = [Arrival(Frame(number), 0.0, 0) for number in range(20, 40)]
     ours.run([*some, *nobody])

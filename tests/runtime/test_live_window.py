@@ -35,8 +35,8 @@ def line(number: int | None = 0, joints: list | None = None, **more: object) -> 
     return json.dumps({key: one for key, one in value.items() if one is not None}).encode()
 
 
-def window(length: int = 6, gone: int = 3) -> Window:
-    return Window(length, gone, NTU)
+def window(length: int = 6, max_gap: int = 3) -> Window:
+    return Window(length, max_gap, NTU)
 
 
 def test_a_line_is_a_frame() -> None:
@@ -233,19 +233,19 @@ def test_without_filling_frames_are_as_they_came() -> None:
 
 
 @pytest.mark.parametrize("gone", [1, 2, 4, 30])
-def test_fill_as_its_words_say(gone: int) -> None:
+def test_fill_as_its_words_say(max_gap: int) -> None:
     points, seen = RNG.normal(size=(30, 1, 3)), RNG.uniform(size=(30, 1)) > 0.6
-    filled, known = fill(points * seen[..., None], seen, gone, straight=True)
+    filled, known = fill(points * seen[..., None], seen, max_gap, straight=True)
     times = np.flatnonzero(seen[:, 0])
     for now in range(30):
         before, after = times[times <= now].max(initial=-1), times[times >= now].min(initial=99)
         if before == after:
             expected = points[now, 0]
-        elif before >= 0 and after < 99 and after - before - 1 <= gone:
+        elif before >= 0 and after < 99 and after - before - 1 <= max_gap:
             share = (now - before) / (after - before)
             expected = points[before, 0] + share * (points[after, 0] - points[before, 0])
         else:
-            expected = points[before, 0] if before >= 0 and now - before <= gone else np.zeros(3)
+            expected = points[before, 0] if before >= 0 and now - before <= max_gap else np.zeros(3)
         np.testing.assert_allclose(filled[now, 0], expected, atol=1e-12)
         assert known[now, 0] == expected.any()
 

@@ -10,12 +10,12 @@ from exported import CLASSES, FRAMES, three_blocks
 
 from agcn.checkpoint import load_weights
 from agcn.config import load_config
-from agcn.data.loader import Feed, chunks_in_order
+from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.evaluate import open_test_clips
 from agcn.model.network import build_model
 from agcn.settings import FeederArgs
 from export.fusion import fuse_arrays
-from export.graph.parity import plain_answers
+from export.graph.parity import eager_logits
 from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
 from export.raw_clips import RawClips, read_input
@@ -35,7 +35,7 @@ def _plain(exported: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
         load_weights(model, exported / f"{stream}.pt")
         models.append(model)
     with three_blocks():
-        return plain_answers(models, (1.0, 0.5), joints)
+        return eager_logits(models, (1.0, 0.5), joints)
 
 
 def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> None:
@@ -222,8 +222,8 @@ def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(predict_module, "open_engine", lambda folder, runtime: engine)
     monkeypatch.setattr(predict_module, "fuse_arrays", fuse)
     fuse_engine("engine", config)
-    feed = Feed(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
-    chunk = chunks_in_order(np.arange(12), 12)
+    feed = BatchLoader(open_test_clips(config), config.test_feeder_args, NTU, torch.device("cpu"), config.seed)
+    chunk = batches_in_order(np.arange(12), 12)
     expected = np.stack([next(feed.batches(chunk, epoch)).clips.numpy() for epoch in (None, 1, 2)])
     assert not np.allclose(expected[0], expected[1]) and not np.allclose(expected[1], expected[2])
     np.testing.assert_array_equal(np.concatenate(shown), expected.reshape(-1, *expected.shape[2:]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from agcn.config import Config, FeederArgs, mismatches
+from agcn.config import Config, FeederArgs, config_mismatches
 from agcn.data.clips import hash_clips, open_clips
 from agcn.evaluate import test as score
 from agcn.metrics import top5
@@ -192,7 +192,7 @@ def test_weights_of_another_stream_are_told(config: Config, tmp_path: Path) -> N
     result = score(bones, best, device="cpu", work_dir=tmp_path / "apart")
     assert "is of a run on the joint stream, here it is taken for bone" in result["warnings"][0]
     best.with_name("config.yaml").write_text("model_args: {num_class: 3}\n")  # for all streams
-    assert not any("stream" in text for text in mismatches(bones, best, "bone"))
+    assert not any("stream" in text for text in config_mismatches(bones, best, "bone"))
 
 
 def both_streams(config: Config) -> Path:

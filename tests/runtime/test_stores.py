@@ -129,7 +129,7 @@ def test_wrong_lists(exported: Path, stores: Path, tmp_path: Path, capsys: pytes
     with pytest.raises(ValueError, match=r"nowhere: no packed store and no shard of one"):
         list_shards([str(tmp_path / "nowhere")])
     (one / "shard-99999").mkdir()
-    with pytest.raises(ValueError, match=r"shard-99999: is no shard of "):
+    with pytest.raises(ValueError, match=r"shard-99999: is not a shard of "):
         list_shards([str(one / "shard-99999")])
     (one / "shard-99999").rmdir()
     (tmp_path / "list.txt").write_text("# nothing\n")
