@@ -36,6 +36,7 @@ class Several(click.Command):
     """A command whose repeatable options also take their values in a row."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeats a repeatable option before each of its values, then parses as click does."""
         several = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
         spread: list[str] = []
         last, filled = "", False

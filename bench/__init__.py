@@ -1,0 +1,1 @@
+"""Measurements: parity first, then speed; and `demo` and `doctor`."""

@@ -65,6 +65,7 @@ class TwoModels(torch.nn.Module):
         self.parents = list(NTU.bone_parents)
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Joints (N, 3, T, V, M) -> (joint_logits, bone_logits, scores)."""
         joint, bone = self.joint(joints), self.bone(joints - joints[:, :, :, self.parents])
         return joint, bone, joint + bone
 

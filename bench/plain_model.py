@@ -25,6 +25,7 @@ class PlainModel(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, T, V, M) -> (N, num_class) logits."""
         model = self.model
         x = model.normalise_input(x)  # (N*M, C, T, V)
         for block in model.blocks:

@@ -17,7 +17,7 @@ from agcn.defaults import CONFIGS, command, prep_command
 from agcn.metrics import top5, top_k
 from agcn.score_files import SCORE_FILE, stale_reason
 from native_prep.io.pickles import load_pickle
-from native_prep.store.labels import read_labels as read_label_file
+from native_prep.store.labels import read_labels
 from native_prep.store.reader import find_part
 
 SEARCH_GRID = tuple(round(0.05 * step, 2) for step in range(41))
@@ -56,7 +56,7 @@ def fuse_scores(
     own = {name: weight for name, weight in (weights or {}).items() if weight is not None}
     _check_streams(score_files, own, alpha)
     _check_fresh(score_files, allow_stale)
-    names, labels = read_labels(label)
+    names, labels = read_unique_labels(label)
     scores = _join(score_files, names, label)
     _check_classes(scores, score_files, labels, label)
     return fuse_arrays(scores, labels, alpha, search_alpha, own)
@@ -183,13 +183,13 @@ def read_scores(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return rows
 
 
-def read_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
+def read_unique_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndarray]:
     """(sample names, class numbers from 0 as (N,) int64) of a label file, or of the packed store that it is in.
 
     Raises:
         ValueError: the file holds something else, no clip, or one name twice.
     """
-    names, labels = read_label_file(path)
+    names, labels = read_labels(path)
     if not names:
         raise ValueError(f"{path}: no clip in it: run `prep` again")
     twice = len(names) - len(set(names))

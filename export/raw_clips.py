@@ -1,5 +1,4 @@
-"""Raw recordings as an engine's input, prepared as the clips that its network was trained on, or raw for one that
-prepares them itself."""
+"""Raw recordings as an engine's input: prepared as the clips of the training data were, or raw for one that does it."""
 
 import os
 from collections.abc import Iterator

@@ -50,7 +50,7 @@ def raw_ntu_clip(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndar
 
 
 def read_ntu(path: str | os.PathLike[str]) -> np.ndarray:
-    """x y z of the first four bodies of each frame, float64 (4, T, 25, 3); zeros where there is none.
+    """X y z of the first four bodies of each frame, float64 (4, T, 25, 3); zeros where there is none.
 
     Raises:
         ValueError: a line is missing or holds something else.
@@ -147,7 +147,7 @@ def prepare_kinetics_clip(path: str | os.PathLike[str], max_frames: int = 300) -
 
 
 def read_kinetics(path: str | os.PathLike[str], max_frames: int = 300) -> np.ndarray:
-    """x y score of the first five people of each frame, float64 (3, max_frames, 18, 5); zeros where there is none.
+    """X y score of the first five people of each frame, float64 (3, max_frames, 18, 5); zeros where there is none.
 
     Raises:
         ValueError: the file is not JSON, or a frame lies outside 0 .. max_frames - 1.

@@ -43,6 +43,7 @@ class AugmentRng:
         self.uniform, self.used = uniform, 0
 
     def take(self, count: int) -> Tensor:
+        """The next `count` columns, (B, count)."""
         self.used += count
         return self.uniform[:, self.used - count : self.used]
 

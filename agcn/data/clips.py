@@ -15,7 +15,7 @@ from agcn.model.network import Model
 from agcn.settings import FeederArgs
 from native_prep.io.arrays import load_array
 from native_prep.poses.custom import check_layout, read_about
-from native_prep.store.labels import read_labels as read_label_file
+from native_prep.store.labels import read_labels
 from native_prep.store.reader import StreamArray, find_part
 
 DEBUG_CLIPS = 100
@@ -85,7 +85,7 @@ def open_clips(args: FeederArgs, key: str = "feeder_args") -> Clips:
         ValueError: no path given, a file missing, damaged or of another kind, data and labels that disagree.
     """
     data = open_array(args, key)
-    labels, names = read_labels(args.label_path, f"{key}.label_path")
+    names, labels = open_labels(args.label_path, f"{key}.label_path")
     if len(labels) != len(data):
         raise ValueError(
             f"{args.label_path}: has {len(labels)} labels, {args.data_path} has {len(data)} clips: run prep again"
@@ -117,16 +117,15 @@ def open_array(args: FeederArgs, key: str = "feeder_args") -> np.ndarray | Strea
     return data
 
 
-def read_labels(path: str | Path, key: str = "label_path") -> tuple[np.ndarray, list[str]]:
-    """Labels int64 (N,) and sample names of a label file, a pickled (names, labels), or of the store that it is in.
+def open_labels(path: str | Path, key: str = "label_path") -> tuple[list[str], np.ndarray]:
+    """Sample names and labels int64 (N,) of a label file, a pickled (names, labels), or of the store that it is in.
 
     Raises:
         ValueError: the file is missing, or holds something else.
     """
     if not is_there(str(path)):
         path = _existing(path, key)
-    names, labels = read_label_file(path)
-    return labels, names
+    return read_labels(path)
 
 
 def _existing(path: str | Path, key: str) -> Path:

@@ -1,0 +1,1 @@
+"""The network: graph, layers, the ten blocks, and one row for all absent bodies."""

@@ -33,6 +33,7 @@ class TemporalConv(nn.Module):
         init_bn(self.bn, 1.0)
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(N, C, T, V) -> (N, out, T / stride, V); each row counts `count` (N,) times, once where it is None."""
         return norm_rows(self.bn, self.conv(x), count)
 
 
@@ -102,6 +103,7 @@ class GraphConv(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(N, C, T, V) -> (N, out, T, V); each row counts `count` (N,) times, once where it is None."""
         y = norm_rows(self.bn, self.convolve(x), count) + self.shortcut(x, count)
         y = torch.relu(y)
         return self.attend(y) if self.attention else y
@@ -145,7 +147,7 @@ class GraphConv(nn.Module):
         return torch.tanh(similar) * self.alpha if self.variant == "aagcn" else torch.softmax(similar, dim=-2)
 
     def similarity(self, x: Tensor) -> Tensor:
-        """theta' phi over channels and frames, divided by their number: (N, C, T, V) -> (N, K, V, V).
+        """Theta' phi over channels and frames, divided by their number: (N, C, T, V) -> (N, K, V, V).
 
         theta and phi of all subsets are one product; in the state dict they are six convolutions.
         """
@@ -192,6 +194,7 @@ class Block(nn.Module):
             self.residual = nn.Identity() if same else TemporalConv(in_channels, out_channels, 1, stride)
 
     def forward(self, x: Tensor, count: Tensor | None = None) -> Tensor:
+        """(N, C, T, V) -> (N, out, T / stride, V); each row counts `count` (N,) times, once where it is None."""
         y = self.tcn1(self.gcn1(x, count), count)
         if isinstance(self.residual, TemporalConv):
             y = y + self.residual(x, count)

@@ -106,6 +106,7 @@ class Model(nn.Module):
         return (self.l1, self.l2, self.l3, self.l4, self.l5, self.l6, self.l7, self.l8, self.l9, self.l10)
 
     def forward(self, x: Tensor, rows: BodyRows | None = None) -> Tensor:
+        """(N, C, T, V, M) -> (N, num_class) logits; `rows` says which bodies to compute, see `features`."""
         return self.fc(self.drop_out(self.features(x, rows)))
 
     def features(self, x: Tensor, rows: BodyRows | None = None) -> Tensor:

@@ -34,6 +34,7 @@ class SharedNorm(nn.modules.batchnorm._BatchNorm):
         """Takes any number of dimensions; the base class asks."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """(N, C, ...) -> the same shape; in training with the statistics of all processes."""
         if not self.training:
             return super().forward(input)
         axes = [axis for axis in range(input.ndim) if axis != 1]

@@ -25,6 +25,7 @@ class DistributedContext:
 
     @property
     def is_main_process(self) -> bool:
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def total(self, numbers: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""`bench gpu`: everything that needs a GPU, each part in a process of its own."""

@@ -41,6 +41,7 @@ class Network:
         self.dynamic = dynamic
 
     def __call__(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """Joints (N, C, T, V, M) -> the logits of both streams and their sum."""
         gather_index, body_index, inverse_index = present_rows(joints)
         rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, gather_index)
         if self.dynamic:
@@ -157,6 +158,7 @@ class CudaGraph:
         self.given = torch.empty(rows.shape, pin_memory=True)
 
     def __call__(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """Joints (1, C, T, V, M) on the device -> logits, which the next call overwrites."""
         self.rows.copy_(joints[..., 0])
         self.graph.replay()
         return self.answers

@@ -1,0 +1,1 @@
+"""What is built of the graph: TensorRT engines, AOTInductor packages, a Triton repository."""

@@ -28,6 +28,7 @@ class FoldedBlock(nn.Module):
             self.residual = _folded_temporal(block.residual)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, out, T / stride, V)."""
         y = self.temporal(self.graph_conv(x))
         if self.residual is not None:
             y = y + self.residual(x)
@@ -54,6 +55,7 @@ class FoldedGraphConv(nn.Module):
         self.attention = FoldedAttention(conv) if conv.attention else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, V) -> (B, out, T, V)."""
         flat = x.flatten(1, 2).unsqueeze(1)  # (B, 1, C*T, V)
         mixed = torch.matmul(flat, self.graph_of(x) if self.adaptive else self.graph)  # (B, K, C*T, V)
         y = self.mix(mixed.reshape(-1, self.subsets * x.shape[1], x.shape[2], self.joints))
@@ -81,6 +83,7 @@ class FoldedAttention(nn.Module):
         self.squeeze, self.widen = copy_linear(conv.fc1c), copy_linear(conv.fc2c)
 
     def forward(self, y: Tensor) -> Tensor:
+        """(B, C, T, V) -> the same shape."""
         y = y * (1 + torch.sigmoid(self.joint(y.mean(dim=2)))).unsqueeze(2)  # (B, C, T, V)
         y = y * (1 + torch.sigmoid(self.frame(y.mean(dim=3)))).unsqueeze(3)
         channel = torch.sigmoid(self.widen(torch.relu(self.squeeze(y.mean(dim=(2, 3))))))  # (B, C)
@@ -118,7 +121,7 @@ def _folded_temporal(temporal: TemporalConv) -> nn.Conv2d:
 
 
 def _merged_embedding(conv: GraphConv, frames: int) -> nn.Conv2d:
-    """theta of all subsets, then phi of all subsets, in one 1x1 convolution.
+    """Theta of all subsets, then phi of all subsets, in one 1x1 convolution.
 
     Each is divided by the root of the length of their product (E * T), here in the weights: the product's sum would
     pass half precision's largest number.
@@ -154,6 +157,7 @@ def _copy_conv1d(conv: nn.Conv1d) -> nn.Conv1d:
 
 
 def copy_linear(linear: nn.Linear) -> nn.Linear:
+    """The same linear layer in float32, without gradients of the original."""
     copy = nn.Linear(linear.in_features, linear.out_features)
     copy.weight.data, copy.bias.data = (part.float() for part in _weight_and_bias(linear))
     return copy

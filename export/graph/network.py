@@ -78,6 +78,7 @@ class TwoStream(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """Joints (N, C, T, V, M) -> the logits of each stream, and last their weighted sum."""
         if self.prepare is not None:
             joints = self.prepare(joints)
         rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1)  # (N*M, C, T, V)
@@ -113,6 +114,7 @@ class RowNetwork(nn.Module):
         self.network = network
 
     def forward(self, rows: Tensor, body_index: Tensor, inverse_index: Tensor) -> tuple[Tensor, ...]:
+        """See `TwoStream.answer`."""
         return self.network.answer(rows, body_index, inverse_index)
 
 
@@ -166,6 +168,7 @@ class Stream(nn.Module):
         self.blocks.to(dtype)
 
     def forward(self, x: Tensor, body_index: Tensor | None, inverse_index: Tensor | None) -> Tensor:
+        """Bodies (B, C, T, V) -> (N, num_class); see `TwoStream.answer` for the indices."""
         if body_index is None:
             x = x.reshape(-1, self.persons, *x.shape[1:])  # (N, M, C, T, V)
             x = (x * self.scale + self.shift).flatten(0, 1)  # (B, C, T, V)

@@ -41,6 +41,7 @@ class NtuPreprocess(nn.Module):
         self.centre, self.spine, self.shoulders = layout.centre, layout.spine, layout.shoulders
 
     def forward(self, raw: Tensor) -> Tensor:
+        """Raw (N, 3, T, V, M) -> prepared, the same shape."""
         x = _filled(raw.permute(0, 4, 2, 3, 1))  # (N, M, T, V, C)
         # Joints at the origin are none: they stay there.
         x = (x - x[:, :1, :, self.centre, None]) * (x.sum(dim=4, keepdim=True) != 0)
@@ -58,6 +59,7 @@ class KineticsPreprocess(nn.Module):
     """
 
     def forward(self, raw: Tensor) -> Tensor:
+        """Raw (N, 3, T, V, M) -> prepared, the same shape."""
         x, y, score = raw.unbind(dim=1)  # (N, T, V, M) each
         seen = score != 0
         return torch.stack([(x - 0.5) * seen, (0.5 - y) * seen, score], dim=1)

@@ -1,4 +1,4 @@
-"""The lines of a live stream, one JSON object a frame:
+"""The lines of a live stream, one JSON object a frame.
 
     {"frame": 17, "time": 0.567, "bodies": [{"id": "a", "joints": [[0.21, 0.17, 3.78], null, ...]}]}
 

@@ -1,0 +1,1 @@
+"""An exported folder at work: opening it, predicting, scoring packed stores."""

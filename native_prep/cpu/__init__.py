@@ -1,0 +1,1 @@
+"""The CPU driver of the kernels: files, one file, or frames in memory, to prepared clips."""

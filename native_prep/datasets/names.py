@@ -1,6 +1,8 @@
 """Which clips train and which validate, from the clips' names alone."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,77 +19,73 @@ NTU120_TRAINING_SUBJECTS = NTU60_TRAINING_SUBJECTS | frozenset(
     )
 )  # fmt: skip
 NW_UCLA_TRAINING_VIEWS = frozenset((1, 2))
-_NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})(?:\.skeleton)?", re.ASCII)
-_NW_UCLA_NAME = re.compile(r"a(\d{2})_s(\d{2})_e(\d{2})_v(\d{2})(?:\.json)?", re.ASCII)
-# How many of each there are in NTU RGB+D 120, which 60 is a part of; actions are the data set's to check.
-_NTU_RANGES = {"setup": 32, "camera": 3, "performer": 106, "replication": 2}
 
 
-class NtuName(NamedTuple):
-    """What the name of an NTU clip says; all numbers count from 1, so the label is `action` - 1."""
+class ClipName(NamedTuple):
+    """What the name of a clip says; numbers count from 1, -1 stands for what the data set does not name.
 
-    setup: int
-    camera: int
-    performer: int
-    replication: int
-    action: int
+    NW-UCLA's view and episode are its camera and replication.
+    """
 
-
-class NwUclaName(NamedTuple):
-    """What the name of an NW-UCLA clip says."""
-
-    action: int
-    subject: int
-    episode: int
-    view: int
+    setup: int = -1
+    camera: int = -1
+    subject: int = -1
+    replication: int = -1
+    action: int = -1
 
 
-@lru_cache(maxsize=1)  # a name is asked about several times in a row: its label, its side in each benchmark
-def parse_ntu_name(name: str) -> NtuName:
-    """Reads `S001C002P003R002A013`, with `.skeleton` or without.
+@dataclass(frozen=True)
+class _Form:
+    """How a data set names its clips: `pattern` has a group for each field of `ClipName` that it tells.
+
+    `most` says how many of each there are; actions are for the data set to check.
+    """
+
+    pattern: re.Pattern[str]
+    what: str
+    example: str
+    most: Mapping[str, int]
+
+
+_NTU = _Form(
+    re.compile(
+        r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<replication>\d{3})A(?P<action>\d{3})(?:\.skeleton)?",
+        re.ASCII,
+    ),
+    "an NTU clip",
+    "S001C002P003R002A013.skeleton",
+    {"setup": 32, "camera": 3, "subject": 106, "replication": 2},  # of NTU RGB+D 120, which 60 is a part of
+)
+_NW_UCLA = _Form(
+    re.compile(
+        r"a(?P<action>\d{2})_s(?P<subject>\d{2})_e(?P<replication>\d{2})_v(?P<camera>\d{2})(?:\.json)?", re.ASCII
+    ),
+    "an NW-UCLA clip",
+    "a01_s02_e03_v01.json",
+    {},
+)
+_FORMS = {"ntu60": _NTU, "ntu120": _NTU, "nw-ucla": _NW_UCLA}
+
+
+@lru_cache(maxsize=1)  # a name is asked about several times in a row: its label, its split in each benchmark
+def parse_name(dataset: str, name: str) -> ClipName:
+    """Reads a clip's name, with suffix or without; of a data set whose names say nothing, nothing is known.
 
     Raises:
-        ValueError: the name has another form, or a number that no clip of NTU has.
+        ValueError: the name has another form, or a number that no clip of the data set has.
     """
-    clip = NtuName(*_numbers(_NTU_NAME, name, "an NTU clip", "S001C002P003R002A013.skeleton"))
-    for key, most in _NTU_RANGES.items():
+    form = _FORMS.get(dataset)
+    if form is None:
+        return ClipName()
+    match = form.pattern.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name}: not the name of {form.what}: it should look like {form.example}")
+    clip = ClipName(**{key: int(number) for key, number in match.groupdict().items()})
+    for key, most in form.most.items():
         number = getattr(clip, key)
         if not 1 <= number <= most:
             raise ValueError(f"{name}: {key} {number} is not one of NTU's {most}: rename it or move it away")
     return clip
-
-
-def parse_nw_ucla_name(name: str) -> NwUclaName:
-    """Reads `a01_s02_e03_v01`, with `.json` or without.
-
-    Raises:
-        ValueError: the name has another form.
-    """
-    return NwUclaName(*_numbers(_NW_UCLA_NAME, name, "an NW-UCLA clip", "a01_s02_e03_v01.json"))
-
-
-def _numbers(form: re.Pattern[str], name: str, what: str, example: str) -> tuple[int, ...]:
-    match = form.fullmatch(name)
-    if match is None:
-        raise ValueError(f"{name}: not the name of {what}: it should look like {example}")
-    return tuple(map(int, match.groups()))
-
-
-def recorded_as(dataset: str, name: str) -> tuple[int, int, int, int]:
-    """(setup, camera, subject, replication) as the name of a clip tells, counted from 1; -1 for what it does not.
-
-    NW-UCLA's view and episode are its camera and replication.
-
-    Raises:
-        ValueError: the name is not one of the data set's.
-    """
-    if dataset in ("ntu60", "ntu120"):
-        clip = parse_ntu_name(name)
-        return clip.setup, clip.camera, clip.performer, clip.replication
-    if dataset == "nw-ucla":
-        one = parse_nw_ucla_name(name)
-        return -1, one.view, one.subject, one.episode
-    return -1, -1, -1, -1
 
 
 def is_training(dataset: str, benchmark: str, name: str) -> bool:
@@ -103,16 +101,16 @@ def is_training(dataset: str, benchmark: str, name: str) -> bool:
     """
     known = get_dataset(dataset).benchmarks
     if dataset == "nw-ucla" and benchmark == "":
-        return parse_nw_ucla_name(name).view in NW_UCLA_TRAINING_VIEWS
+        return parse_name(dataset, name).camera in NW_UCLA_TRAINING_VIEWS
     if benchmark not in known:
         raise ValueError(f"{dataset} has no benchmark {benchmark!r}: use one of {', '.join(known) or 'none'}")
-    clip = parse_ntu_name(name)
+    clip = parse_name(dataset, name)
     if benchmark == "xview":
         return clip.camera in NTU60_TRAINING_CAMERAS
     if benchmark == "xset":
         return clip.setup % 2 == 0
     subjects = NTU60_TRAINING_SUBJECTS if dataset == "ntu60" else NTU120_TRAINING_SUBJECTS
-    return clip.performer in subjects
+    return clip.subject in subjects
 
 
 def check_benchmarks(dataset: str, benchmarks: tuple[str, ...] | list[str] | None) -> tuple[str, ...]:

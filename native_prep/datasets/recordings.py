@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
-from native_prep.datasets.names import is_training, parse_ntu_name, parse_nw_ucla_name
+from native_prep.datasets.names import is_training, parse_name
 
 SPLITS = ("train", "val")
 
@@ -116,7 +116,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
 
 def _is_ntu_name(name: str) -> bool:
     try:
-        parse_ntu_name(name)
+        parse_name("ntu120", name)
     except ValueError:
         return False
     return True
@@ -170,10 +170,10 @@ def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], 
 
 
 def _label_of(dataset: Dataset, name: str) -> int:
+    """The label that a name tells, counted from 0; -1 for NW-UCLA, whose files tell it."""
+    action = parse_name(dataset.name, name).action
     if dataset.name == "nw-ucla":
-        parse_nw_ucla_name(name)
         return -1
-    action = parse_ntu_name(name).action
     if not 1 <= action <= dataset.num_class:
         advice = "use ntu120 for it" if dataset.num_class < action <= 120 else "rename it or move it away"
         raise ValueError(f"action {action} is not one of the {dataset.num_class} of {dataset.name}: {advice}")

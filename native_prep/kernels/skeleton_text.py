@@ -147,6 +147,7 @@ def count_line(text, at):
 
 @njit_forceinline
 def is_gap(byte):
+    """Whether a byte separates numbers: space, tab, carriage return or line feed."""
     return (byte == _SPACE) | (byte == _TAB) | (byte == _RETURN) | (byte == _LINE_FEED)
 
 

@@ -1,0 +1,1 @@
+"""From raw recordings to written arrays or a packed store: `prepare` is the way in."""

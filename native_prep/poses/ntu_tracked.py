@@ -128,7 +128,7 @@ def _count(lines: list[bytes], at: int, path: str) -> int:
 
 
 def _joints(lines: list[bytes], at: int, path: str) -> np.ndarray:
-    """x y z of a body's lines, float64 (25, 3)."""
+    """X y z of a body's lines, float64 (25, 3)."""
     points = np.empty((NTU.num_joints, 3))
     for joint in range(NTU.num_joints):
         fields = lines[at + joint].split()

@@ -1,0 +1,1 @@
+"""The packed store: its format, writing it shard by shard, reading dense batches from it."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.names import recorded_as
+from native_prep.datasets.names import parse_name
 from native_prep.io.arrays import RowFile
 from native_prep.io.atomic import atomic_file, hidden, publish_folder, restore_folder
 from native_prep.io.locks import locked
@@ -104,7 +104,8 @@ class ShardWriter:
         table["name"] = names
         for column, key in enumerate(("label", "parts", "frames"), 1):
             table[key] = [clip[column] for clip in self._clips]
-        known = np.array([recorded_as(self._head.dataset, name) for name, *_ in self._clips]).reshape(-1, 4)
+        told = [parse_name(self._head.dataset, name)[:4] for name, *_ in self._clips]
+        known = np.array(told).reshape(-1, 4)  # set-up, camera, subject, replication
         for column, key in enumerate(("setup", "camera", "subject", "replication")):
             table[key] = known[:, column]
         ends = np.cumsum(lengths).reshape(lengths.shape)

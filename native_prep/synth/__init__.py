@@ -1,0 +1,1 @@
+"""Made recordings in the exact formats of the data sets."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from native_prep.datasets.catalog import DATASETS, get_dataset
-from native_prep.datasets.names import parse_ntu_name
+from native_prep.datasets.names import parse_name
 from native_prep.io.atomic import atomic_folder
 from native_prep.io.progress import Progress
 from native_prep.skeletons.layouts import NTU, Layout
@@ -111,8 +111,8 @@ def _write_ntu_files(dataset: str, folder: Path, clips: int, classes: int, seed:
 
 def _ntu_clip(name: str, length: int, rng: np.random.Generator) -> bytes:
     """One `.skeleton` file: bodies, and the frames of each, as the sensor might have reported them."""
-    parts = parse_ntu_name(name)
-    size = names.body_size(parts.performer)
+    parts = parse_name("ntu120", name)
+    size = names.body_size(parts.subject)
     bodies = 2 if rng.random() < TWO_BODIES else 1
     rows, present = [], np.ones((bodies, length), bool)
     for body in range(bodies):

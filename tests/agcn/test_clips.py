@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agcn.data.clips import normalisation, open_clips, read_labels
+from agcn.data.clips import normalisation, open_clips, open_labels
 from agcn.data.loader import BatchIndices, BatchLoader, batches_in_order, training_batches
 from agcn.model.absent_bodies import BodyRows
 from agcn.model.network import build_model
@@ -47,7 +47,7 @@ def test_debug_takes_the_first_hundred(tmp_path: Path) -> None:
 
 def test_python_2_labels(tmp_path: Path) -> None:
     (tmp_path / "old.pkl").write_bytes(pickle.dumps((["S001", "S002"], [4, 0]), protocol=0))
-    labels, names = read_labels(tmp_path / "old.pkl")
+    names, labels = open_labels(tmp_path / "old.pkl")
     assert labels.tolist() == [4, 0] and names == ["S001", "S002"]
 
 

@@ -21,7 +21,7 @@ from bench.random_models import made_clips, random_model, relative
 from bench.report import as_markdown, read_results, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
-from native_prep.datasets.names import is_training, parse_ntu_name
+from native_prep.datasets.names import is_training, parse_name
 from native_prep.reference import prepare_ntu_clip
 from native_prep.skeletons.layouts import NTU
 from native_prep.skeletons.streams import bones
@@ -191,7 +191,7 @@ def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:
 
 def test_recordings_are_copied_under_names_of_the_data_set(tmp_path: Path) -> None:
     files = ntu_files(tmp_path, None, clips=4, frames=8, seed=0, megabytes=1)
-    assert megabytes(files) >= 1 and len({parse_ntu_name(path.name) for path in files}) == len(files) > 4
+    assert megabytes(files) >= 1 and len({parse_name("ntu60", path.name) for path in files}) == len(files) > 4
     with pytest.raises(ValueError, match="give a folder of raw clips"):
         ntu_files(tmp_path, tmp_path / "ntu" / "none", clips=4, frames=8, seed=0, megabytes=1)
 

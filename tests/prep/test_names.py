@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from native_prep.datasets.catalog import DATASETS, class_names, get_dataset, missing_samples
-from native_prep.datasets.names import check_benchmarks, is_training, parse_ntu_name, parse_nw_ucla_name
+from native_prep.datasets.names import check_benchmarks, is_training, parse_name
 from native_prep.skeletons.layouts import NTU
 from native_prep.skeletons.streams import bones, check_streams, motion, stream_of
 
@@ -39,8 +39,9 @@ def test_lists():
 
 
 def test_names():
-    assert parse_ntu_name("S001C002P003R002A013.skeleton") == (1, 2, 3, 2, 13)
-    assert parse_nw_ucla_name("a01_s02_e03_v01.json") == (1, 2, 3, 1)
+    assert parse_name("ntu60", "S001C002P003R002A013.skeleton") == (1, 2, 3, 2, 13)
+    assert parse_name("nw-ucla", "a01_s02_e03_v01.json") == (-1, 1, 2, 3, 1)
+    assert parse_name("kinetics", "anything.json") == (-1, -1, -1, -1, -1)
     for name in (
         "S001C002P003R002A13",
         "S001C002P003R002A013.txt",
@@ -49,15 +50,15 @@ def test_names():
         "S001C002P003R002A013\n",
     ):
         with pytest.raises(ValueError, match="not the name of an NTU clip"):
-            parse_ntu_name(name)
+            parse_name("ntu120", name)
     with pytest.raises(ValueError, match="not the name of an NW-UCLA clip"):
-        parse_nw_ucla_name("a1_s02_e03_v01.json")
+        parse_name("nw-ucla", "a1_s02_e03_v01.json")
     for name, words in (
         ("S033C001P001R001A001", "setup 33 is not one of NTU's 32"),
         ("S001C004P001R001A001", "camera 4"),
     ):
         with pytest.raises(ValueError, match=words):
-            parse_ntu_name(name)
+            parse_name("ntu120", name)
 
 
 def test_sides():

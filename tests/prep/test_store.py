@@ -12,7 +12,7 @@ import pytest
 import torch
 from prep_files import AWKWARD, NAMES, awkward_ntu
 
-from agcn.data.clips import normalisation, open_clips, read_labels
+from agcn.data.clips import normalisation, open_clips, open_labels
 from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.score_files import SCORE_FILE
 from agcn.settings import FeederArgs
@@ -127,9 +127,9 @@ def test_labels_of_other_clips_are_refused(ntu: Path, tmp_path: Path):
 
 def test_fusing_with_the_store_alone(ntu: Path, tmp_path: Path):
     label = ntu / "data/xview/val_label.pkl"
-    names, labels = fusion.read_labels(label)
+    names, labels = fusion.read_unique_labels(label)
     assert (names, labels.tolist()) == load_pickle(ntu / "npy/xview/val_label.pkl")
-    np.testing.assert_array_equal(read_labels(label)[0], labels)
+    np.testing.assert_array_equal(open_labels(label)[1], labels)
     scores = {name: np.eye(60, dtype=np.float32)[one] for name, one in zip(names, labels, strict=True)}
     for stream in ("joint", "bone"):
         (tmp_path / "work/xview" / f"agcn_{stream}").mkdir(parents=True)
