@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test,tensorrt-rtx
 BIN := $(VENV)/bin
+TEST ?= $(BIN)/python -m pytest
 
 .PHONY: install test test-lowest lint demo bench clean
 
@@ -21,7 +22,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(TEST) -n auto --dist loadfile
 
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest
