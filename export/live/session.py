@@ -37,7 +37,7 @@ class LiveSettings:
         window: frames that an answer looks at; None for the engine's, see `RawClips.default_window`.
         stride: frames from one answer to the next; None for a sixth of the window.
         fps: frames a second, for times; None for what the stream says, or 30.
-        gone: how many frames a joint, a person or everything may be missing and is filled; after a longer gap in the
+        max_gap: how many frames a joint, a person or everything may be missing and is filled; after a longer gap in the
             frames' numbers the window begins anew.
         top: how many classes an answer names.
         realtime: leaves out answers while frames wait, so that the next one is about the newest.

@@ -40,7 +40,7 @@ class Window:
 
     Args:
         length: frames of the window.
-        gone: how many frames may be missing.
+        max_gap: how many frames may be missing.
         layout: the skeleton.
 
     Attributes:
@@ -151,7 +151,7 @@ def fill(points: np.ndarray, seen: np.ndarray, max_gap: int, straight: bool) -> 
 
     Args:
         points: (T, V, 3); seen: bool (T, V).
-        gone: how many frames in a row may be missing.
+        max_gap: how many frames in a row may be missing.
         straight: whether to go in a straight line from one position to the next, else the last one stays.
 
     Returns:

@@ -232,7 +232,7 @@ def test_without_filling_frames_are_as_they_came() -> None:
         np.testing.assert_array_equal(known, seen)
 
 
-@pytest.mark.parametrize("gone", [1, 2, 4, 30])
+@pytest.mark.parametrize("max_gap", [1, 2, 4, 30])
 def test_fill_as_its_words_say(max_gap: int) -> None:
     points, seen = RNG.normal(size=(30, 1, 3)), RNG.uniform(size=(30, 1)) > 0.6
     filled, known = fill(points * seen[..., None], seen, max_gap, straight=True)

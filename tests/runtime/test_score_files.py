@@ -15,7 +15,7 @@ from agcn.data.clips import hash_clips, open_clips
 from agcn.evaluate import test as score
 from agcn.metrics import top5
 from agcn.score_files import SCORE_FILE, note_path, read_note, stale_reason
-from agcn.training import run
+from agcn.training import train as training
 from agcn.training.train import train
 from export.commands import run_fuse_eval as fuse_eval
 from export.fusion import fuse_arrays, fuse_dataset, fuse_scores
@@ -74,8 +74,8 @@ def test_a_run_leaves_its_best_scores_with_their_hashes(config: Config) -> None:
 
 def test_the_last_checkpoint_is_the_best_to_the_byte_where_it_is_the_best(config: Config, monkeypatch) -> None:
     losses = iter((2.0, 1.0))
-    monkeypatch.setattr(run, "mean_loss", lambda scores, labels: next(losses))
-    monkeypatch.setattr(run, "top_k", lambda scores, labels, k: 0.5)
+    monkeypatch.setattr(training, "mean_loss", lambda scores, labels: next(losses))
+    monkeypatch.setattr(training, "top_k", lambda scores, labels, k: 0.5)
     train(config, device="cpu")
     work = Path(config.work_dir)
     assert (work / "best.pt").read_bytes() == (work / "tiny-1-6.pt").read_bytes()
@@ -84,8 +84,8 @@ def test_the_last_checkpoint_is_the_best_to_the_byte_where_it_is_the_best(config
 @pytest.mark.parametrize(("losses", "best"), [((2.0, 1.0), 1), ((1.0, 2.0), 0), ((1.0, 1.0), 0)])
 def test_of_equals_the_lower_loss_is_best(config: Config, monkeypatch, losses: tuple, best: int) -> None:
     coming = iter(losses)
-    monkeypatch.setattr(run, "mean_loss", lambda scores, labels: next(coming))
-    monkeypatch.setattr(run, "top_k", lambda scores, labels, k: 0.5)
+    monkeypatch.setattr(training, "mean_loss", lambda scores, labels: next(coming))
+    monkeypatch.setattr(training, "top_k", lambda scores, labels, k: 0.5)
     train(replace(config, save_interval=1), device="cpu")
     work = Path(config.work_dir)
     numbered = [torch.load(work / f"tiny-{epoch}-{3 * epoch + 3}.pt", weights_only=True) for epoch in range(2)]
@@ -104,7 +104,7 @@ def test_a_state_of_an_older_version_knows_no_loss(config: Config) -> None:
 
 def test_tables_are_of_the_best_checkpoint(config: Config, monkeypatch) -> None:
     accuracies = iter((0.9, 0.1))
-    monkeypatch.setattr(run, "top_k", lambda scores, labels, k: next(accuracies))
+    monkeypatch.setattr(training, "top_k", lambda scores, labels, k: next(accuracies))
     train(replace(config, show_topk=()), device="cpu")
     work = Path(config.work_dir)
     scores, labels = (

@@ -1,0 +1,51 @@
+"""Scores of a test split, and what is written of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_runs import MODEL
+
+from agcn import evaluate
+from agcn import metrics as outcome
+from agcn.config import Config
+from agcn.data.loader import BatchIndices, BatchLoader
+from agcn.metrics import top_k
+from agcn.model.network import build_model
+
+
+def test_outcome(tmp_path: Path) -> None:
+    scores = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    labels = np.array([0, 1, 1, 1])
+    assert outcome.confusion_of(scores, labels).tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
+    outcome.write_outcome(tmp_path, scores, labels, ["sit", "stand", "wave"])
+    assert (tmp_path / "confusion.csv").read_text().splitlines()[2] == "stand,1,2,0"
+    assert (tmp_path / "per_class.csv").read_text().splitlines()[1:] == [
+        "0,sit,1,1,1.0000",
+        "1,stand,3,2,0.6667",
+        "2,wave,0,0,",
+    ]
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_windows_are_averaged(config: Config) -> None:
+    drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
+    model = build_model("agcn", MODEL).train()
+    feed = BatchLoader(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
+    mean = evaluate.score_clips(model, feed, 4, windows=2, quiet=True)
+    with torch.inference_mode():
+        apart = [model(next(feed.batches([BatchIndices(0, np.arange(7))], epoch)).clips).numpy() for epoch in (None, 1)]
+    np.testing.assert_array_equal(evaluate.score_clips(model, feed, 7, quiet=True), apart[0])
+    assert not np.allclose(*apart)
+    np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
+    # A process that tests only the last clips draws for them what one that tests all does.
+    last = evaluate.score_clips(model, feed, 4, index=np.arange(4, 7), windows=2, quiet=True)
+    np.testing.assert_allclose(last, mean[4:], rtol=1e-4, atol=1e-5)
+
+
+def test_top_k() -> None:
+    scores = np.array([[3, 2, 1, 0], [0, 1, 2, 3], [0, 3, 2, 1]], np.float32)
+    labels = np.array([0, 1, 3])
+    assert [top_k(scores, labels, k) for k in (1, 2, 3, 5)] == pytest.approx([1 / 3, 1 / 3, 1, 1])

@@ -1,0 +1,9 @@
+"""Configurations that the tests of exporting use."""
+
+from pathlib import Path
+
+from agcn.config import load_config
+
+
+def _config(folder: Path):
+    return load_config(folder / "config.yaml", stream="joint")
