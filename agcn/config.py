@@ -15,7 +15,7 @@ from agcn.model.network import model_arguments
 from agcn.settings import Config, FeederArgs
 from agcn.validate import coerce, nearest
 from native_prep.io.yaml_file import dump_yaml, read_yaml, yaml_value
-from native_prep.poses.custom import custom_file, read_about
+from native_prep.poses.custom import custom_file, custom_metadata
 from native_prep.skeletons.layouts import LAYOUTS
 from native_prep.skeletons.streams import STREAMS
 
@@ -74,10 +74,10 @@ def _without_tuples(value: Any) -> Any:
 def _told_by_data(*feeders: FeederArgs) -> dict[str, Any]:
     """The model's arguments that one's own data say themselves; {} for other data and where they are not at hand."""
     for feeder in feeders:
-        if about := read_about(feeder.data_path):
-            name, joints = about["layout"]["name"], len(about["layout"]["joints"])
+        if metadata := custom_metadata(feeder.data_path):
+            name, joints = metadata["layout"]["name"], len(metadata["layout"]["joints"])
             graph = name if name in LAYOUTS else str(custom_file(feeder.data_path))
-            sizes = {"num_class": len(about["classes"]), "num_point": joints, "num_person": about["max_bodies"]}
+            sizes = {"num_class": len(metadata["classes"]), "num_point": joints, "num_person": metadata["max_bodies"]}
             return {**sizes, "graph": graph}
     return {}
 

@@ -22,7 +22,7 @@ from native_prep.datasets.catalog import DATASETS, class_names
 from native_prep.io.atomic import OutputSet
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
-from native_prep.poses.custom import read_about
+from native_prep.poses.custom import custom_metadata
 from native_prep.store.format import sha256
 
 
@@ -112,8 +112,8 @@ def test(
     feed = BatchLoader(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
     with OutputSet() as outputs:
-        about = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
-        put_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), about)
+        metadata = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
+        put_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), metadata)
     write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model, clips))
     if stale := stale_reason(path):
         warnings.append(f"{path}: {stale}: fuse-eval refuses it without --allow-stale")
@@ -170,7 +170,7 @@ def open_test_clips(config: Config) -> Clips:
 
 def names_of(model: Model, clips: Clips) -> list[str]:
     """The names of the classes: those of one's own data, or where skeleton and number of classes tell the data set."""
-    if own := read_about(clips.path).get("classes"):
+    if own := custom_metadata(clips.path).get("classes"):
         return list(own)
     fitting = [one for one in DATASETS.values() if (one.layout, one.num_class) == (model.layout, model.num_class)]
     return class_names(fitting[0].name) if len(fitting) == 1 else []

@@ -28,17 +28,17 @@ def note_path(scores: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(scores)}.json")
 
 
-def put_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+def put_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Writes a score file and its note, to appear with the other files of `outputs`.
 
     Args:
         path: of the score file.
         scores: {sample name: (num_class,)}.
-        about: weights {stream: {file, sha256}}, config_sha256, data {path, clips, sha256}.
+        metadata: weights {stream: {file, sha256}}, config_sha256, data {path, clips, sha256}.
     """
     part = outputs.part(path)
     part.write_bytes(pickle.dumps(dict(scores), protocol=4))
-    note = {"version": _VERSION, "scores_sha256": sha256(part), **about}
+    note = {"version": _VERSION, "scores_sha256": sha256(part), **metadata}
     outputs.part(note_path(path)).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 

@@ -54,7 +54,7 @@ class Manifest:
         engines: the engines beside it.
         parity: what the export measured, see `export.graph.parity`.
         versions: of the packages that wrote it.
-        custom: how clips of one's own are read, see `native_prep.poses.custom.read_about`; empty for other data sets.
+        custom: how clips of one's own are read, see `native_prep.poses.custom.custom_metadata`; else empty.
     """
 
     frames: int

@@ -18,7 +18,7 @@ from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.checks import metre_fault, picture_fault
-from native_prep.poses.custom import custom_clip, read_about, read_custom_clip, settings_from
+from native_prep.poses.custom import custom_clip, custom_metadata, read_custom_clip, settings_from
 from native_prep.poses.files import read_pose_file
 from native_prep.poses.people import read_people
 from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings
@@ -80,11 +80,11 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
         ValueError: the recording does not fit the model, or cannot be read (file and line); streams that are each
             changed in a way of their own.
     """
-    about = read_about(config.test_feeder_args.data_path)
+    metadata = custom_metadata(config.test_feeder_args.data_path)
     form = ClipForm(
-        "custom" if about else dataset_of(model.layout, model.num_class),
+        "custom" if metadata else dataset_of(model.layout, model.num_class),
         model.layout.name,
-        about,
+        metadata,
         {**feeder_settings(config), "make_stream": config.stream},
         input_shape(config, model),
         prepared_frames(config),

@@ -22,7 +22,7 @@ from export.graph.preprocess import preprocess_for
 from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
 from export.manifest import EngineFile, sha256
 from native_prep.datasets.catalog import class_names
-from native_prep.poses.custom import check_layout, read_about
+from native_prep.poses.custom import check_layout, custom_metadata
 from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import STREAMS
 
@@ -182,7 +182,7 @@ def _pick_engines(
 def _check_with_prep(
     config: Config, settings: dict[str, Any], layout: Layout, shape: tuple[int, int, int, int]
 ) -> None:
-    if read_about(config.test_feeder_args.data_path):
+    if custom_metadata(config.test_feeder_args.data_path):
         raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
     check_prepares(config, settings)
     preprocess_for(layout)
@@ -239,11 +239,11 @@ def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
 
 def raw_data(request: Request) -> tuple[str, list[str], dict[str, Any]]:
     """The data set whose raw clips the engine is for, the names of its classes, and what `prep custom` noted of it."""
-    about = read_about(request.config.test_feeder_args.data_path)
+    metadata = custom_metadata(request.config.test_feeder_args.data_path)
     num_class = request.joint.num_class
-    if about:
+    if metadata:
         check_layout(request.config.test_feeder_args.data_path, request.joint.layout)
-        classes = [*about["classes"], *map(str, range(len(about["classes"]), num_class))]
-        return "custom", classes, about
+        classes = [*metadata["classes"], *map(str, range(len(metadata["classes"]), num_class))]
+        return "custom", classes, metadata
     dataset = dataset_of(request.joint.layout, num_class)
     return dataset, class_names(dataset) if dataset else [], {}

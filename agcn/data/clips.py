@@ -14,7 +14,7 @@ from agcn.defaults import prep_command
 from agcn.model.network import Model
 from agcn.settings import FeederArgs
 from native_prep.io.arrays import load_array
-from native_prep.poses.custom import check_layout, read_about
+from native_prep.poses.custom import check_layout, custom_metadata
 from native_prep.store.labels import read_labels
 from native_prep.store.reader import StreamArray, find_part
 
@@ -63,7 +63,7 @@ class Clips:
                 key = {"joints": "num_point and graph", "bodies": "num_person", "channels": "in_channels"}[what]
                 raise ValueError(f"{self.path}: has {theirs} {what}, the model {ours}: set model_args.{key}")
         check_layout(self.path, model.layout)
-        own = read_about(self.path).get("classes", [])
+        own = custom_metadata(self.path).get("classes", [])
         if own and len(own) != model.num_class:
             named = ", ".join(own[:3]) + (", ..." if own[3:] else "")
             raise ValueError(

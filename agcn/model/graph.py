@@ -8,7 +8,7 @@ import numpy as np
 
 from agcn.validate import nearest
 from native_prep.pipeline.outputs import CUSTOM
-from native_prep.poses.custom import read_about
+from native_prep.poses.custom import custom_metadata
 from native_prep.skeletons.layouts import (
     KINETICS,
     LAYOUTS,
@@ -84,10 +84,10 @@ def resolve_graph(graph: str | None, graph_args: Mapping[str, Any] | None = None
     if graph.endswith(SUFFIXES):
         return load_layout(graph)
     if Path(graph).name == CUSTOM:
-        about = read_about(graph)
-        if not about:
+        metadata = custom_metadata(graph)
+        if not metadata:
             raise ValueError(f"{graph}: no such file: run prep custom again, or set model_args.graph")
-        return layout_from_dict(about["layout"])
+        return layout_from_dict(metadata["layout"])
     raise ValueError(f"model_args: graph {graph!r} is not known: {nearest(graph, [*_CLASS_NAMES, *LAYOUTS])}")
 
 

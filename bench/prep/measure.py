@@ -1,6 +1,6 @@
 """Raw files to clips: the plain ways first, since the kernels must give their numbers; then all side by side.
 
-NTU's plain way is the original's data_gen (`prep_original`), Kinetics' the NumPy reference. Files are warm: they were
+NTU's plain way is the original's data_gen (`original`), Kinetics' the NumPy reference. Files are warm: they were
 read just before.
 """
 

@@ -239,7 +239,7 @@ def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Seque
     sources = engine.manifest.sources
     weights = [*({stream: sources[stream]} for stream in engine.manifest.streams), sources]
     stores = sorted({shard.store.folder for shard in shards})
-    about = {
+    metadata = {
         "config_sha256": _hash(engine.manifest.feeder_args),
         "data": {
             "path": ", ".join(map(str, stores)),
@@ -249,5 +249,5 @@ def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Seque
     }
     with OutputSet() as outputs:
         for path, scores, files in zip((*streams, out), table, weights, strict=True):
-            put_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **about})
+            put_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **metadata})
     return [str(path) for path in (out, *streams)]

@@ -61,7 +61,7 @@ def raw_frames(points: np.ndarray, dataset: Dataset, frames: int) -> np.ndarray:
 
 
 def prepare_frames(points: np.ndarray, dataset: Dataset, frames: int | None = None) -> np.ndarray:
-    """People of a data set's skeleton as the joint clip that `clips.read_clip` makes of a file with these frames.
+    """People of a data set's skeleton as the joint clip that `one_file.read_clip` makes of a file with these frames.
 
     NTU keeps the two people of most motion, NW-UCLA the one, Kinetics the two of highest score in each frame.
 

@@ -40,7 +40,7 @@ _CHUNK = 8
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Request:
     """A checked request; see `prepare`."""
 
     dataset: Dataset
@@ -51,7 +51,7 @@ class _Job:
     formats: tuple[str, ...]
     max_frames: int | None
     workers: int
-    skip: bool
+    skip_bad: bool
     share: tuple[int, int] | None
     packed_dtype: str
     device: str
@@ -105,32 +105,31 @@ def prepare(
         OSError: a file or folder cannot be read or written.
     """
     start = time.perf_counter()
-    found = get_dataset(dataset)
-    asked, divisions = check_streams(tuple(streams)), check_benchmarks(dataset, tuple(benchmarks or ()))
-    _check_ways(formats, device, on_bad_file, shard, packed_dtype)
-    job = _Job(
-        found,
-        default_folder(data_path, found.data_path, "--data-path"),
-        default_folder(out_folder, found.out_folder, "--out-folder"),
-        divisions,
-        asked,
-        tuple(formats),
-        max_frames or found.max_frames,
-        workers or os.cpu_count() or 1,
-        on_bad_file == "skip",
-        parse_share(shard),
-        packed_dtype,
-        device,
+    known = get_dataset(dataset)
+    _check_choices(formats, device, on_bad_file, shard, packed_dtype)
+    request = _Request(
+        dataset=known,
+        source=default_folder(data_path, known.data_path, "--data-path"),
+        folder=default_folder(out_folder, known.out_folder, "--out-folder"),
+        benchmarks=check_benchmarks(dataset, tuple(benchmarks or ())),
+        streams=check_streams(tuple(streams)),
+        formats=tuple(formats),
+        max_frames=max_frames or known.max_frames,
+        workers=workers or os.cpu_count() or 1,
+        skip_bad=on_bad_file == "skip",
+        share=parse_share(shard),
+        packed_dtype=packed_dtype,
+        device=device,
     )
-    packs = "packed" in job.formats
-    divided = check_benchmarks(dataset, None) if packs else divisions
-    recordings = find_recordings(found, job.source, divided, ignored_samples)
+    make = _make_store if "packed" in request.formats else _make_arrays
+    needed = check_benchmarks(dataset, None) if make is _make_store else request.benchmarks
+    recordings = find_recordings(known, request.source, needed, ignored_samples)
     statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
-    made = _pack(job, recordings, statistics) if packs else _write_arrays(job, recordings, statistics)
-    return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **made}
+    outcome = make(request, recordings, statistics)
+    return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
-def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
+def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
     check_formats(formats)
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
@@ -150,32 +149,32 @@ def _check_ways(formats: Sequence[str], device: str, on_bad_file: str, shard: st
         raise ValueError("--shard makes shares of the packed store alone: leave npy to the run that merges them")
 
 
-def _write_arrays(job: _Job, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
+def _make_arrays(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """`.npy` files straight from the recordings."""
-    frames = job.max_frames or _longest(job, recordings.found)
-    shape = (3, frames, job.dataset.layout.num_joints, job.dataset.num_person)
-    with Outputs(job.folder, recordings.parts, job.streams, shape) as outputs:
-        workers = affordable(job.workers, 4 * math.prod(shape), _CHUNK * len(job.streams))
-        _run(job, recordings.found, _make_readers(job, shape, workers), workers, outputs, statistics)
-        statistics.raise_if_bad(job.skip, job.source)
+    frames = request.max_frames or _longest_clip(request, recordings.found)
+    shape = (3, frames, request.dataset.layout.num_joints, request.dataset.num_person)
+    with Outputs(request.folder, recordings.parts, request.streams, shape) as outputs:
+        workers = affordable(request.workers, 4 * math.prod(shape), _CHUNK * len(request.streams))
+        _read_and_write(request, recordings.found, _make_readers(request, shape, workers), workers, outputs, statistics)
+        statistics.raise_if_bad(request.skip_bad, request.source)
         outputs.write_labels()
         outputs.replace(CUSTOM)
-        if job.skip:
+        if request.skip_bad:
             outputs.write_bad_files(statistics.bad)
     return {"outputs": [str(path) for path in outputs.paths]}
 
 
-def _make_readers(job: _Job, shape: tuple[int, ...], workers: int) -> list[Any]:
+def _make_readers(request: _Request, shape: tuple[int, ...], workers: int) -> list[Any]:
     """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
-    if job.device == "cpu":
-        return [Reader(job.dataset, job.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+    if request.device == "cpu":
+        return [Reader(request.dataset, request.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
     from native_prep.cuda import reader as cuda_driver
 
-    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(job.streams))
-    return [cuda_driver.Reader(job.dataset, job.streams, shape[1], files) for _ in range(3)]
+    files = cuda_driver.files_at_once(4 * math.prod(shape) * len(request.streams))
+    return [cuda_driver.Reader(request.dataset, request.streams, shape[1], files) for _ in range(3)]
 
 
-def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
+def _longest_clip(request: _Request, recordings: Sequence[Recording]) -> int:
     """T where the data set does not say: the longest clip's, found in a pass of its own that keeps nothing."""
 
     def longest_of(chunk: Sequence[Recording]) -> int:
@@ -187,14 +186,14 @@ def _longest(job: _Job, recordings: Sequence[Recording]) -> int:
         return int(reports[:, FRAMES].max())
 
     free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
-    for _ in range(job.workers):
-        free.put(Reader(job.dataset, (), LONGEST, 0))
-    with ThreadPoolExecutor(job.workers) as pool:
+    for _ in range(request.workers):
+        free.put(Reader(request.dataset, (), LONGEST, 0))
+    with ThreadPoolExecutor(request.workers) as pool:
         return max(1, max(pool.map(longest_of, runs(recordings, _CHUNK)), default=1))
 
 
-def _run(
-    job: _Job,
+def _read_and_write(
+    request: _Request,
     recordings: Sequence[Recording],
     readers: list[Reader],
     workers: int,
@@ -211,33 +210,33 @@ def _run(
         places: list[list[Place]] = [[] for _ in chunk]
         for row, label, _ in statistics.note(chunk, reports):
             # Of motions alone nobody can tell: they are zeros for somebody who stands still, too.
-            statistics.empty += not (job.streams[0].endswith("motion") or reader.rows[row, 0].any())
-            if job.skip or not statistics.bad:
+            statistics.empty += not (request.streams[0].endswith("motion") or reader.rows[row, 0].any())
+            if request.skip_bad or not statistics.bad:
                 places[row] = outputs.place(chunk[row].name, label, chunk[row].parts)
         return places
 
     def write(reader: Reader, places: list[list[Place]]) -> None:
         write_clips(reader.rows, places)
 
-    with Progress(len(recordings), f"prep {job.dataset.name}", "clip") as progress:
+    with Progress(len(recordings), f"prep {request.dataset.name}", "clip") as progress:
         in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
 
 
-def _pack(job: _Job, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
+def _make_store(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
-    found = job.dataset
+    found = request.dataset
     padding = "repeat" if found.layout.name == "ntu" else "zero"
     head = StoreHead(
-        found.name, found.layout, found.num_person, job.max_frames, recordings.parts, padding, job.packed_dtype
+        found.name, found.layout, found.num_person, request.max_frames, recordings.parts, padding, request.packed_dtype
     )
     plan = plan_shards(head, recordings.found)
-    first, step = job.share or (1, 1)
+    first, step = request.share or (1, 1)
     ours = plan[first - 1 :: step]
-    with ShardDirectory(job.folder / FOLDER, fingerprint_of(plan)) as directory:
-        resumed = _make(job, head, directory, ours, statistics)
+    with ShardDirectory(request.folder / FOLDER, fingerprint_of(plan)) as directory:
+        resumed = _pack_missing(request, head, directory, ours, statistics)
         missing, outputs = 0, []
-        if job.share is None:
-            outputs = _publish(job, head, directory, plan, statistics)
+        if request.share is None:
+            outputs = _merge_and_publish(request, head, directory, plan, statistics)
         elif directory.is_published():  # another process has made this share too
             directory.discard()
         else:
@@ -245,11 +244,11 @@ def _pack(job: _Job, recordings: Recordings, statistics: Statistics) -> dict[str
     return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": missing}
 
 
-def _make(
-    job: _Job, head: StoreHead, directory: ShardDirectory, shards: Sequence[Shard], statistics: Statistics
+def _pack_missing(
+    request: _Request, head: StoreHead, directory: ShardDirectory, shards: Sequence[Shard], statistics: Statistics
 ) -> int:
     """Makes the shards that are not there yet; how many were."""
-    room = job.max_frames or LONGEST
+    room = request.max_frames or LONGEST
     size = 4 * head.bodies * room * head.layout.num_joints * 3
     missing = []
     for shard in shards:
@@ -259,10 +258,12 @@ def _make(
         else:
             _count_finished(metadata, statistics)
     if missing:
-        workers = affordable(job.workers, size, 4)  # most clips fill a small part of their room
-        Packer(job.dataset, head, room, directory, workers, job.skip, statistics).make(missing, job.dataset.name)
+        workers = affordable(request.workers, size, 4)  # most clips fill a small part of their room
+        Packer(request.dataset, head, room, directory, workers, request.skip_bad, statistics).make(
+            missing, request.dataset.name
+        )
     try:
-        statistics.raise_if_bad(job.skip, job.source)
+        statistics.raise_if_bad(request.skip_bad, request.source)
     except ValueError:
         directory.discard()
         raise
@@ -276,28 +277,30 @@ def _count_finished(metadata: dict[str, Any], statistics: Statistics) -> None:
     statistics.bad += [BadFile(*one) for one in metadata["bad"]]
 
 
-def _publish(
-    job: _Job, head: StoreHead, directory: ShardDirectory, plan: Sequence[Shard], statistics: Statistics
+def _merge_and_publish(
+    request: _Request, head: StoreHead, directory: ShardDirectory, plan: Sequence[Shard], statistics: Statistics
 ) -> list[str]:
     """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
     try:
         directory.merge(head, [shard.name for shard in plan])
-        return _write_rest(job, Store(directory.finished), directory, statistics)
+        return _write_beside_store(request, Store(directory.finished), directory, statistics)
     except (FileNotFoundError, ValueError):
         if not directory.is_published():
             raise
         # Another process has published the very same store meanwhile.
         directory.discard()
-        return _write_rest(job, directory.open_published(), directory, statistics)
+        return _write_beside_store(request, directory.open_published(), directory, statistics)
 
 
-def _write_rest(job: _Job, store: Store, directory: ShardDirectory, statistics: Statistics) -> list[str]:
+def _write_beside_store(
+    request: _Request, store: Store, directory: ShardDirectory, statistics: Statistics
+) -> list[str]:
     """What is asked for beside the store; all names are given together at the end."""
-    parts = job.npy_parts(store.head.parts) if "npy" in job.formats else ()
-    with Outputs(job.folder, parts, job.streams if parts else (), store.clip_shape) as outputs:
+    parts = request.npy_parts(store.head.parts) if "npy" in request.formats else ()
+    with Outputs(request.folder, parts, request.streams if parts else (), store.clip_shape) as outputs:
         if parts:
-            write_npy(store, outputs, parts, job.streams, job.workers)
-        if job.skip:
+            write_npy(store, outputs, parts, request.streams, request.workers)
+        if request.skip_bad:
             outputs.write_bad_files(statistics.bad)
         outputs.warn_of_foreign_files(store)
         if store.folder == directory.finished:

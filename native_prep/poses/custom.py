@@ -52,19 +52,19 @@ def prepare_custom(
     Args:
         data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
         layout: a name, or a YAML file; None where the source has one of its own.
-        source: one of `pose_sources.SOURCES`, or auto.
+        source: one of `sources.SOURCES`, or auto.
         label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
         split: which of a pickle's splits; or the side of all clips where the label file names none.
         class_list: file of the names of the classes, one a line.
-        streams, formats: as `preparation.prepare`'s.
+        streams, formats: as `prepare`'s.
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
         max_bodies: M, 2 by default.
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
         align, track, unit, keep_empty: see `poses.PoseSettings`.
-        on_bad_file: as `preparation.prepare`'s.
+        on_bad_file: as `prepare`'s.
 
     Returns:
-        What `preparation.prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
+        What `prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
 
     Raises:
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
@@ -141,7 +141,7 @@ def _classes_beside(metadata: dict[str, Any], folder: Path, sides: set[str]) -> 
     """
     ours: list[str] = metadata["classes"]
     others = [side for side in SPLITS if side not in sides and (folder / f"{side}_label.pkl").is_file()]
-    before = read_about(folder / "of_any_array.npy") if others else {}
+    before = custom_metadata(folder / "of_any_array.npy") if others else {}
     if not before:
         return ours
     before = {"unit": "m", **before}  # an older version knew metres only
@@ -208,7 +208,7 @@ def custom_file(data_path: str | os.PathLike[str]) -> Path:
     return (folder.parent if folder.name == FOLDER else folder) / CUSTOM
 
 
-def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
+def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
     """What `prep custom` noted beside an array that it wrote; {} beside other arrays.
 
     Raises:
@@ -230,7 +230,7 @@ def read_about(data_path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def check_layout(data_path: str | os.PathLike[str], layout: Layout) -> None:
     """Raises ValueError where an array that `prep custom` wrote is of another skeleton than `layout`."""
-    metadata = read_about(data_path)
+    metadata = custom_metadata(data_path)
     if not metadata:
         return
     ours = layout_from_dict(metadata["layout"])
@@ -266,7 +266,7 @@ def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = N
 
     Args:
         path: a folder of OpenPose files, or one .json, .csv or .npy file.
-        about: what `read_about` gave.
+        metadata: what `custom_metadata` gave.
         frames: T, filled with zeros; None for the clip's own length.
 
     Returns:

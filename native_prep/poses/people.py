@@ -16,7 +16,7 @@ from native_prep.poses.tracking import present, tells_apart
 def read_people(path: str, dataset: Dataset) -> Poses:
     """The people of a raw file: NTU's by their ids where those tell them apart, else by their place in a frame.
 
-    Unlike `clips.read_clip`, it takes recordings of any length; it is plain Python.
+    Unlike `one_file.read_clip`, it takes recordings of any length; it is plain Python.
 
     Raises:
         BadClip: the file is damaged, or of another form.

@@ -45,7 +45,7 @@ class PoseSettings:
         max_bodies: M.
         image_size: width and height in pixels of all pictures whose files do not say; None: coordinates are shares.
         align: none: as recorded; centre: the centre joint of body 0 is the origin in every frame; turn: that, z points
-            up along body 0's first spine, and its shoulders lie along x, see `pose_align`.
+            up along body 0's first spine, and its shoulders lie along x, see `align`.
         track: people are followed from frame to frame and noise is left out, see `tracking`.
         unit: of x y z as they come, m, cm or mm; they become metres. none: no metres at all, they are not checked.
         keep_empty: clips in which nobody is seen stay.
@@ -156,7 +156,7 @@ def keep_bodies(
 
     Raises:
         EmptyClip: nobody is in it, and such clips are not to stay.
-        BadClip: its numbers cannot be meant, see `pose_checks`.
+        BadClip: its numbers cannot be meant, see `checks`.
     """
     fault: Fault | None = None
     if layout.coordinates == "image":

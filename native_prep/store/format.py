@@ -78,9 +78,9 @@ def read_store(path: Path) -> tuple[StoreHead, list[dict[str, Any]]]:
     """The head of a store, and what `store.json` says of each shard.
 
     Raises:
-        ValueError: see `read_about`, or something in it makes no sense.
+        ValueError: see `read_metadata`, or something in it makes no sense.
     """
-    metadata = read_about(path)
+    metadata = read_metadata(path)
     try:
         layout = Layout(**{key: _tuples(value) for key, value in metadata["layout"].items()})
         head = StoreHead(layout=layout, **{key: _tuples(metadata[key]) for key in _head_keys()})
@@ -95,23 +95,23 @@ def read_store(path: Path) -> tuple[StoreHead, list[dict[str, Any]]]:
 
 def _check_head(head: StoreHead) -> None:
     """Raises ValueError or TypeError where compiled code, which looks at nothing, could not rely on a head."""
-    _whole(head.bodies, 1, _MOST_BODIES)
-    _whole(head.frames, 1, _MOST_FRAMES)
+    _integer(head.bodies, 1, _MOST_BODIES)
+    _integer(head.frames, 1, _MOST_FRAMES)
     for child, parent in head.layout.edges + head.layout.bones:
-        _whole(child, 0, head.layout.num_joints)
-        _whole(parent, 0, head.layout.num_joints)
+        _integer(child, 0, head.layout.num_joints)
+        _integer(parent, 0, head.layout.num_joints)
     if not all(isinstance(text, str) for text in (head.dataset, head.layout.name, *head.parts)):
         raise ValueError("a name is not text")
 
 
-def _whole(value: Any, least: int, most: int) -> int:
+def _integer(value: Any, least: int, most: int) -> int:
     """A whole number; `true`, 5.0 and "5" are none."""
     if type(value) is not int or not least <= value <= most:
         raise ValueError(f"{value!r} is not a whole number from {least} to {most}")
     return value
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, Any]:
     """What `store.json` says.
 
     Raises:
@@ -133,12 +133,12 @@ def shard_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """What is said of a shard's files, or KeyError, TypeError or ValueError where that makes no sense."""
     files = {
         name: {
-            "bytes": _whole(metadata["files"][name]["bytes"], 0, _MOST_BYTES),
+            "bytes": _integer(metadata["files"][name]["bytes"], 0, _MOST_BYTES),
             "sha256": str(metadata["files"][name]["sha256"]),
         }
         for name in (FRAMES, CLIPS)
     }
-    clips, frames = (_whole(metadata[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
+    clips, frames = (_integer(metadata[key], 0, _MOST_BYTES) for key in ("clips", "frames"))
     return {"clips": clips, "frames": frames, "files": files}
 
 

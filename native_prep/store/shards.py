@@ -31,7 +31,7 @@ from native_prep.store.format import (
     check_sizes,
     clip_type,
     describe,
-    read_about,
+    read_metadata,
     sha256,
     shard_metadata,
     verify_shard,
@@ -219,7 +219,7 @@ class ShardDirectory:
         """Whether the store is there, made of the very same files and settings."""
         try:
             with locked(self._lock):  # while an older store is exchanged for a new one, neither has the name
-                return bool(read_about(self.final / STORE).get("fingerprint") == self._fingerprint)
+                return bool(read_metadata(self.final / STORE).get("fingerprint") == self._fingerprint)
         except (ValueError, OSError):
             return False
 
@@ -257,7 +257,7 @@ class ShardDirectory:
             ValueError: it is not, or not any more, what was merged, since another process published it or made others.
         """
         with locked(self._lock):
-            metadata = read_about(self.finished / STORE)
+            metadata = read_metadata(self.finished / STORE)
             if metadata["fingerprint"] != self._fingerprint:
                 raise ValueError(
                     f"{self.final}: another run, of other files or settings, works there: run again when it has ended"

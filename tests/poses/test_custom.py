@@ -19,7 +19,7 @@ from agcn.training.train import train
 from export import build
 from export.runtime.predict import predict
 from native_prep.command import prep
-from native_prep.poses.custom import check_layout, prepare_custom, read_about, read_custom_clip
+from native_prep.poses.custom import check_layout, custom_metadata, prepare_custom, read_custom_clip
 from native_prep.skeletons.layouts import COCO17
 from native_prep.skeletons.streams import STREAMS, stream_of
 
@@ -55,7 +55,7 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
     for stream in ("bone", "bone_motion"):
         expected = stream_of(joint, stream, COCO17)
         np.testing.assert_array_equal(np.load(tmp_path / f"out/train_data_{stream}.npy"), expected)
-    about = read_about(tmp_path / "out/train_data_joint.npy")
+    about = custom_metadata(tmp_path / "out/train_data_joint.npy")
     assert about["classes"] == ["fall", "wave"] and about["layout"]["name"] == "coco17"
     clip = read_custom_clip(str(folder / "clip4.npy"), about, 27)
     np.testing.assert_array_equal(clip, joint[2])
@@ -198,7 +198,7 @@ def test_the_store_holds_the_same(tmp_path: Path) -> None:
             assert clips.data[:].tobytes() == expected.tobytes() and expected.any()
             names, labels = labels_of(tmp_path / f"out/{side}_label.pkl")
             assert clips.names == names and clips.labels.tolist() == labels
-    assert read_about(args.data_path)["layout"]["name"] == "coco17"
+    assert custom_metadata(args.data_path)["layout"]["name"] == "coco17"
 
 
 def test_places_and_sizes_that_cannot_be_meant(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from agcn.model.network import build_model
 from agcn.training.train import train
 from export.raw_clips import ClipForm, RawClips
 from native_prep.datasets.catalog import class_names
-from native_prep.poses.custom import prepare_custom, read_about
+from native_prep.poses.custom import custom_metadata, prepare_custom
 from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import NTU, layout_as_dict
 
@@ -75,7 +75,7 @@ def test_a_skeleton_of_ones_own_is_read_from_there(tmp_path: Path, monkeypatch: 
     assert config.model_args["graph"] == "data/custom/custom.json"
     Path("stick.yaml").unlink()
     model = build_model(config.model, config.model_args)
-    assert layout_as_dict(model.layout) == read_about("data/custom/custom.json")["layout"]
+    assert layout_as_dict(model.layout) == custom_metadata("data/custom/custom.json")["layout"]
     assert model.layout.bone_parents == (0, 1, 0) and model.num_class == 3
 
 
@@ -117,10 +117,10 @@ def test_clips_that_an_older_version_turned_are_refused(tmp_path: Path) -> None:
         older = {**now, "version": 1, "align": align}
         path.write_text(json.dumps(older))
         if good:
-            assert read_about(tmp_path / "out/train_data_joint.npy")["align"] == align
+            assert custom_metadata(tmp_path / "out/train_data_joint.npy")["align"] == align
             continue
         with pytest.raises(ValueError, match=r"custom\.json: not what prep custom wrote .an older version turned"):
-            read_about(tmp_path / "out/train_data_joint.npy")
+            custom_metadata(tmp_path / "out/train_data_joint.npy")
         form = ClipForm("custom", "ntu", older, {}, (3, 4, 25, 2), 0)
         with pytest.raises(ValueError, match="engine: an older version turned these clips, some over their heads"):
             RawClips(form, "engine")

@@ -21,7 +21,7 @@ from pose_faults import (
 from pose_files import annotation, make_clip, walker, write_array_folder, write_labels, write_pyskl
 
 from native_prep.datasets.recordings import BadClip, EmptyClip
-from native_prep.poses.custom import prepare_custom, read_about, read_custom_clip
+from native_prep.poses.custom import custom_metadata, prepare_custom, read_custom_clip
 from native_prep.poses.to_clip import Poses, PoseSettings
 from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
@@ -79,7 +79,7 @@ def test_the_same_in_folders_in_single_clips_and_from_python(tmp_path: Path) -> 
     with pytest.raises(
         ValueError, match=rf"clip2\.npy: {words}: give it as the clips were that the network was trained on"
     ):
-        read_custom_clip(str(raw / "clip2.npy"), read_about(tmp_path / "out/train_data_joint.npy"))
+        read_custom_clip(str(raw / "clip2.npy"), custom_metadata(tmp_path / "out/train_data_joint.npy"))
     with pytest.raises(ValueError, match=rf"clip wave1: {words}"):
         write_clips([Clip("wave1", wrong, 0, "train")], tmp_path / "other", image_size="640x480")
     assert not (tmp_path / "other").exists()
@@ -99,7 +99,7 @@ def test_clips_that_nobody_is_in(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "nobody is seen in 1 of the clips: they stay, all zeros" in capsys.readouterr().err
     assert not np.load(tmp_path / "out/train_data_joint.npy")[1].any()
     with pytest.raises(EmptyClip):  # predict says so, whatever prep was told
-        read_custom_clip(str(raw / "clip1.npy"), read_about(tmp_path / "out/train_data_joint.npy"))
+        read_custom_clip(str(raw / "clip1.npy"), custom_metadata(tmp_path / "out/train_data_joint.npy"))
 
 
 def test_one_cause_is_told_three_times(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,7 +129,7 @@ def test_custom_json_keeps_the_unit(tmp_path: Path) -> None:
     np.save(raw / "a.npy", points * 1000)
     write_labels(raw / "labels.csv", [("a", 0, "train")])
     prepare_custom(raw, tmp_path / "out", layout="nw-ucla", unit="mm")
-    about = read_about(tmp_path / "out/train_data_joint.npy")
+    about = custom_metadata(tmp_path / "out/train_data_joint.npy")
     assert about["unit"] == "mm"
     clip = read_custom_clip(str(raw / "a.npy"), about)
     np.testing.assert_allclose(clip[..., 0].transpose(1, 2, 0), points, rtol=1e-5)
@@ -138,7 +138,7 @@ def test_custom_json_keeps_the_unit(tmp_path: Path) -> None:
     del older["unit"]
     path.write_text(json.dumps(older))
     np.save(raw / "a.npy", points)
-    assert read_custom_clip(str(raw / "a.npy"), read_about(path)).shape == clip.shape
+    assert read_custom_clip(str(raw / "a.npy"), custom_metadata(path)).shape == clip.shape
 
 
 def test_what_looks_wrong_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

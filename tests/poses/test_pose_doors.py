@@ -9,7 +9,7 @@ import yaml
 from pose_faults import IN_METRES, IN_PICTURES, MADE_WORLD, metres, pixels
 from pose_files import write_labels
 
-from native_prep.poses.custom import prepare_custom, read_about, read_custom_clip
+from native_prep.poses.custom import custom_metadata, prepare_custom, read_custom_clip
 from native_prep.poses.to_clip import NO_UNIT
 from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import layout_as_dict
@@ -58,7 +58,7 @@ def test_every_door_refuses(tmp_path: Path, door: str, points, given: dict, name
             write_clips([Clip("wave", points, 0, "train")], tmp_path / "out", layout, **given)
         else:
             write_clips([Clip("ok", good(name, given), 0, "train")], tmp_path / "out", layout, **given)
-            read_custom_clip(str(raw / "wave.npy"), read_about(tmp_path / "out/train_data_joint.npy"))
+            read_custom_clip(str(raw / "wave.npy"), custom_metadata(tmp_path / "out/train_data_joint.npy"))
     where = "clip wave: " if door == "write_clips" else f"{raw / 'wave.npy'}: "
     assert str(told.value).startswith(where) and "\n" not in str(told.value)
     if door == "read_custom_clip":
