@@ -78,7 +78,7 @@ def predict_stream(
 
     Args:
         folder: what `export-trt` wrote.
-        source: a raw recording, or a file of lines (`.jsonl`, see `export.live.frames`); None or "-" for standard input.
+        source: a raw recording, or a file of lines (`.jsonl`, see `frames`); None or "-" for standard input.
         follow: a file of lines that grows, instead of a source.
         idle: ends where `follow` did not grow for so many seconds.
         timeline: CSV file to write at the end, see `timeline`.

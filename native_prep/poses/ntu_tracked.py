@@ -38,7 +38,7 @@ def prepare_tracked(
 ) -> dict[str, Any]:
     """Writes NTU clips whose bodies are followed and cleaned (see `tracking`), then padded, centred, turned as usual.
 
-    The arguments, the result and the errors are those of `native_prep.pipeline.prepare.prepare`; `name` is ntu60 or ntu120.
+    Arguments, result and errors are those of `pipeline.prepare.prepare`; `name` is ntu60 or ntu120.
     """
     dataset = get_dataset(name)
     if dataset.layout is not NTU:
