@@ -293,7 +293,7 @@ def predict(**options: Any) -> dict[str, Any]:
 @click.option("--only", multiple=True, metavar="PART", help="gpu: Some of its parts.")
 @reports
 def bench(what: str, out: str, ntu_data: str | None, kinetics_data: str | None, **gpu: Any) -> dict[str, Any]:
-    """Check parity, then measure speed. The fast ways must give the plain ways' answers before any is timed."""
+    """Check parity, then measure speed. Fast variants must give the baseline's answers before any is timed."""
     given = {name: value for name, value in gpu.items() if value}
     if what == "gpu":
         from bench.gpu.run import run_gpu

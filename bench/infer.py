@@ -1,4 +1,4 @@
-"""Two-stream inference: two eager models and a sum are the plain way; all others must give its answers."""
+"""Two-stream inference: two eager models and a sum are the baseline; all others must give its answers."""
 
 import math
 import tempfile
@@ -45,7 +45,7 @@ Network = Callable[[np.ndarray], Logits]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to run both streams: joints (N, 3, T, V, M) -> their answers, and what is said of it.
+    """One variant of running both streams: joints (N, 3, T, V, M) -> their answers, and what is said of it.
 
     `reference`, where given, is what its answers are held to instead of the models in float64.
     """
@@ -81,16 +81,16 @@ def run_infer(
     bone_weights: str | Path | None = None,
     without: tuple[str, ...] = (),
 ) -> Part:
-    """Compare, then time, the ways to run both streams on NTU-like clips.
+    """Compare, then time, the variants to run both streams on NTU-like clips.
 
-    A batch of which 80 % have one body, then one clip of one body at a time, each against the plain way on the same.
+    A batch of which 80 % have one body, then one clip of one body at a time, each against the baseline on the same.
 
     Args:
         frames, batch: T and N; by default 300, and 64 on a GPU, 8 on a CPU.
         runs, seconds: rounds with the batch, and after how long no further round begins; one clip has ten times the
             rounds in as much time.
         joint_weights, bone_weights: checkpoints of AGCN for NTU; made weights where not given.
-        without: names of ways to leave out; the report says so.
+        without: names of variants to leave out; the report says so.
     """
     device = pick_device("auto")
     frames, batch = frames or 300, batch or (64 if device.type == "cuda" else 8)
@@ -124,7 +124,7 @@ def _time(
     runs: int,
     seconds: float,
 ) -> None:
-    """Compares all ways on `clips`, and times those that agree."""
+    """Compares all variants on `clips`, and times those that agree."""
     exact = eager_logits(pair, (1.0, 1.0), clips)
     for name, variant in variants.items():
         part.checks.append(_check(name + suffix, variant, pair, clips, exact))
@@ -170,7 +170,7 @@ def _models(
 def _variants(
     part: Part, pair: tuple[Model, Model], clips: np.ndarray, device: torch.device, folder: Path
 ) -> dict[str, Variant]:
-    """All ways that can run here; those that cannot are in `part.left_out`."""
+    """All variants that can run here; those that cannot are in `part.left_out`."""
     shape = (clips.shape[1], clips.shape[2], clips.shape[3], clips.shape[4])
     folded = TwoStream(*pair, NTU.bone_parents, frames=shape[1])
     export_graph(folded, shape, folder / "two_stream.onnx", {})
@@ -185,7 +185,7 @@ def _variants(
     if INT8 not in part.left_out:
         graph = folder / "int8.onnx"
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
-        # Weights that are made amplify rounding beyond what trained ones do, so the way is held to its own graph.
+        # Weights that are made amplify rounding beyond what trained ones do, so it is held to its own graph.
         variants[INT8] = _in_onnxruntime(graph, "int8", partial(logits_in_float32, graph))
     export = _exporter(pair, clips, folder)
     if PACKAGE not in part.left_out:

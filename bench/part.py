@@ -9,7 +9,7 @@ from bench.timer import Timing
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison with the plain way; `error` must be at most `tolerance`."""
+    """One comparison with the baseline; `error` must be at most `tolerance`."""
 
     name: str
     error: float
@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast one way is; `ratio` is against the part's plain way, of the same run."""
+    """How fast one variant is; `ratio` is against the part's plain way, of the same run."""
 
     name: str
     rate: float

@@ -48,7 +48,7 @@ def write_report(out: str | Path, parts: dict[str, Any], pictures: bool = True) 
 
 def as_markdown(parts: dict[str, Any]) -> str:
     """The report as text with tables."""
-    lines = ["# Measurements", "", "Each part first shows that the fast ways give the plain way's answers."]
+    lines = ["# Measurements", "", "Each part first shows that the fast variants give the baseline's answers."]
     for name, part in parts.items():
         lines += ["", f"## {name}: {'passed' if part['passed'] else 'NOT PASSED'}", ""]
         lines += [f"On {_machine_line(part['machine'])}.", ""]
@@ -91,7 +91,7 @@ def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
             f"| {rate['name']} | {rate['rate']:.4g} {rate['unit']} | {ratio} | {rate['seconds']:.4g} s | "
             f"{rate['runs']} | {rate['spread']:.0%} | {rate['note']} |"
         )
-    head = "| way | rate | times the plain way | median | runs | spread | |"
+    head = "| variant | rate | times the baseline | median | runs | spread | |"
     return ["", head, "|---|---|---|---|---|---|---|", *rows, ""]
 
 

@@ -27,8 +27,8 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
         sizes: part -> arguments of `run_prep`, `run_train` or `run_infer`.
 
     Returns:
-        passed, failed (names of what was not met), rates (part -> way -> rate), ratios (likewise, against the plain
-        way), outputs, seconds.
+        passed, failed (names of what was not met), rates (part -> variant -> rate), ratios (likewise, against
+        the baseline), outputs, seconds.
 
     Raises:
         ValueError: no such part, or a folder with another program's results.
@@ -49,8 +49,10 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
     return {
         "passed": all(part["passed"] for part in found.values()),
         "failed": [line for name, part in found.items() for line in failures(name, part)],
-        "rates": {name: {_way(rate): rate["rate"] for rate in part["rates"]} for name, part in found.items()},
-        "ratios": {name: {_way(rate): rate["ratio"] for rate in part["rates"]} for name, part in found.items()},
+        "rates": {name: {_variant_name(rate): rate["rate"] for rate in part["rates"]} for name, part in found.items()},
+        "ratios": {
+            name: {_variant_name(rate): rate["ratio"] for rate in part["rates"]} for name, part in found.items()
+        },
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
         "outputs": outputs,
         "seconds": time.monotonic() - start,
@@ -67,6 +69,6 @@ def _run_part(name: str, sizes: Mapping[str, Any]) -> Part:
         return Part(name, dict(sizes), error=message)
 
 
-def _way(rate: dict[str, Any]) -> str:
-    """A way may be told in clips and in text; only the second needs its unit beside it."""
+def _variant_name(rate: dict[str, Any]) -> str:
+    """A variant may have a rate in clips and one in text; only the second needs its unit beside it."""
     return rate["name"] if rate["unit"] == "clips/s" else f"{rate['name']}, {rate['unit']}"

@@ -169,7 +169,7 @@ def _bench(result: Result) -> tuple[list[Row], str]:
     for part, ratios in result["ratios"].items():
         for name, ratio in ratios.items():
             rate = result["rates"][part][name]
-            rows.append((f"{part}: {name}", f"{rate:.4g}" + (f" ({ratio:.3g} times the plain way)" if ratio else "")))
+            rows.append((f"{part}: {name}", f"{rate:.4g}" + (f" ({ratio:.3g} times the baseline)" if ratio else "")))
     rows += [("written", path) for path in result["outputs"] if path.endswith(".md")]
     return [*rows, ("time", duration(result["seconds"]))], ""
 

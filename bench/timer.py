@@ -1,4 +1,4 @@
-"""Times several ways of doing one thing, in turn, so that a slow minute of the machine hurts them all alike."""
+"""Times several variants of doing one thing, in turn, so that a slow minute of the machine hurts them all alike."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one way took.
+    """How long one variant took.
 
     Attributes:
         runs: seconds of each timed run, in order.
@@ -46,16 +46,16 @@ def measure(
     """Time each of `variants`: one warm-up each, then rounds in which each runs once.
 
     Args:
-        ways: name -> work without arguments.
+        variants: name -> work without arguments.
         runs: rounds, if time allows.
         seconds: no further round begins after that much time; there is always one.
         synchronise: waits until the device is done (`torch.cuda.synchronize`).
 
     Raises:
-        ValueError: no way, or no run.
+        ValueError: no variant, or no run.
     """
     if not variants or runs < 1:
-        raise ValueError(f"measure: {len(variants)} ways, {runs} runs: give at least one of each")
+        raise ValueError(f"measure: {len(variants)} variants, {runs} runs: give at least one of each")
     warm_ups = {name: _once(work, synchronise) for name, work in variants.items()}
     taken: dict[str, list[float]] = {name: [] for name in variants}
     start = time.perf_counter()

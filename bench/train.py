@@ -1,4 +1,4 @@
-"""Training steps: the original's, eager in float32, is the plain way; ours must agree with it, and then is timed."""
+"""Training steps: the original's, eager in float32, is the baseline; ours must agree with it, and then is timed."""
 
 import copy
 import statistics
@@ -34,7 +34,7 @@ COMPILE_ERRORS = (RuntimeError, ImportError, OSError)
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to take a step."""
+    """One variant of a step."""
 
     name: str
     amp_dtype: str | None = None
@@ -42,7 +42,7 @@ class Variant:
     plain: bool = False
 
 
-WAYS = (
+VARIANTS = (
     Variant(BASELINE, plain=True),
     Variant(OURS),
     Variant("amp bf16", "bf16"),
@@ -53,7 +53,7 @@ WAYS = (
 
 
 class Step:
-    """A training step on one batch, the same for every way: forward, loss, backward, SGD."""
+    """A training step on one batch, the same for every variant: forward, loss, backward, SGD."""
 
     def __init__(self, model: Model, variant: Variant, clips: Tensor, labels: Tensor) -> None:
         self.model, self.variant, self.labels = model.train(), variant, labels
@@ -100,12 +100,12 @@ def run_train(
     seed: int = 0,
     without: tuple[str, ...] = (),
 ) -> Part:
-    """Compare, then time, the ways to train AGCN on NTU-like clips, 80 % of them with one body.
+    """Compare, then time, the variants to train AGCN on NTU-like clips, 80 % of them with one body.
 
     Args:
         frames, batch: T and N; by default 300 and 64 on a GPU, 300 and 16 on a CPU, or less where memory is short.
         runs, seconds: rounds of steps, and after how long no further round begins.
-        without: names of ways to leave out; the report says so.
+        without: names of variants to leave out; the report says so.
     """
     device = pick_device("auto")
     if device.type == "cpu":
@@ -118,7 +118,7 @@ def run_train(
     labels = torch.arange(batch, device=device) % CLASSES
     model = random_model(seed, clips.cpu()).to(device)
     part.left_out.update(dict.fromkeys(without, "left out on request"))
-    for variant in WAYS:
+    for variant in VARIANTS:
         if variant.amp_dtype and not has_half(device, variant.amp_dtype):
             part.left_out.setdefault(variant.name, f"this device has no {variant.amp_dtype} instructions")
         elif not on_gpu and (variant.compiled or variant.amp_dtype == "fp16"):
@@ -166,11 +166,11 @@ def seconds_of_feeding(clips: Tensor, labels: Tensor, resident: bool, batches: i
 
 
 def _agreeing_steps(part: Part, model: Model, clips: Tensor, labels: Tensor) -> tuple[dict[str, Step], dict[str, str]]:
-    """The steps of every way that runs here, each compared with the plain one; notes on compilation."""
+    """The steps of every variant that runs here, each compared with the plain one; notes on compilation."""
     steps: dict[str, Step] = {}
     notes: dict[str, str] = {}
     loss, gradients = torch.zeros(()), torch.zeros(1)
-    for variant in WAYS:
+    for variant in VARIANTS:
         if variant.name in part.left_out:
             continue
         step = Step(copy.deepcopy(model), variant, clips, labels)

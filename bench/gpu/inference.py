@@ -100,7 +100,7 @@ def _clips(bench: Bench, batch: int, alone: bool = False) -> Tensor:
 
 @torch.inference_mode()
 def infer(bench: Bench) -> None:
-    """Both streams at several batch sizes, each way after its answers were compared with float64's."""
+    """Both streams at several batch sizes, each variant after its answers were compared with float64's."""
     bench.part.sizes |= {"frames": bench.frames, "one_body": 0.8}
     pair, half = _pair(bench), _precision(bench)
     folded = {
@@ -175,7 +175,7 @@ class CudaGraph:
 
 
 class Trial:
-    """Variants to answer for one batch: each is compared with float64, then timed. The first is the plain way."""
+    """Variants to answer for one batch: each is compared with float64, then timed. The first is the baseline."""
 
     def __init__(self, bench: Bench, pair: tuple[Model, Model], batch: int) -> None:
         self.bench, self.clips = bench, _clips(bench, batch)

@@ -71,7 +71,7 @@ def run_gpu(
         only: names of `SECTIONS`; all where none is given.
 
     Returns:
-        passed, failed, device, rates and ratios (part -> way -> number), left_out, outputs, seconds.
+        passed, failed, device, rates and ratios (part -> variant -> number), left_out, outputs, seconds.
 
     Raises:
         ValueError: no such part, or too little time.
@@ -105,15 +105,15 @@ def run_gpu(
         "passed": all(part["passed"] for part in found.values()),
         "failed": [line for name, part in found.items() for line in failures(name, part)],
         "device": options["device"],
-        "rates": _by_way(found, "rate"),
-        "ratios": _by_way(found, "ratio"),
+        "rates": _by_variant(found, "rate"),
+        "ratios": _by_variant(found, "ratio"),
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
         "outputs": outputs,
         "seconds": time.monotonic() - start,
     }
 
 
-def _by_way(found: dict[str, Any], key: str) -> dict[str, dict[str, float | None]]:
+def _by_variant(found: dict[str, Any], key: str) -> dict[str, dict[str, float | None]]:
     return {
         name: {f"{rate['name']}, {rate['unit']}": rate[key] for rate in part["rates"]}
         for name, part in found.items()

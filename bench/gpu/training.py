@@ -36,7 +36,7 @@ def compile_train(bench: Bench) -> None:
 
 
 def train(bench: Bench) -> None:
-    """A step of every way, after its loss and gradients were compared with the original's in float32."""
+    """A step of every variant, after its loss and gradients were compared with the original's in float32."""
     part = bench.part
     part.sizes |= {"frames": bench.frames, "one_body": 0.8}
     variants = [

@@ -1,1 +1,1 @@
-"""`bench prep`: the plain ways first, then the kernels and whole commands side by side."""
+"""`bench prep`: the baselines first, then the kernels and whole commands side by side."""

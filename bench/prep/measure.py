@@ -1,4 +1,4 @@
-"""Raw files to clips: the plain ways first, since the kernels must give their numbers; then all side by side.
+"""Raw files to clips: the baselines first, since the kernels must give their numbers; then all side by side.
 
 NTU's plain way is the original's data_gen (`original`), Kinetics' the NumPy reference. Files are warm: they were
 read just before.
@@ -48,7 +48,7 @@ _CLI = Path(__file__).resolve().parent.parent.parent / "cli.py"
 
 @dataclass(frozen=True)
 class _Source:
-    """Raw files of one data set, and the plain way to prepare one of them."""
+    """Raw files of one data set, and the baseline to prepare one of them."""
 
     dataset: str
     folder: Path
@@ -76,7 +76,7 @@ def run_prep(
 
     Args:
         ntu_clips, kinetics_clips: files to make; frames: mean length of the NTU ones.
-        sample: how many of them the slow plain ways read.
+        sample: how many of them the slow baselines read.
         ntu_megabytes: NTU's files are copied until they have that size.
         npy_clips: how many NTU clips are written as arrays.
         runs, seconds: rounds, and after how long no further round begins, for each data set.
@@ -201,7 +201,7 @@ def _time_kinetics(
 def _add(
     part: Part, dataset: str, timings: Mapping[str, Timing], amounts: Mapping[str, float], unit: str, plain: str
 ) -> None:
-    """Adds rates of the ways that have an amount in this unit, under the data set's name."""
+    """Adds rates of the variants that have an amount in this unit, under the data set's name."""
     named = {name: f"{dataset} {name}" for name in timings if name in amounts}
     part.add_rates(
         {new: timings[name] for name, new in named.items()},

@@ -1,4 +1,4 @@
-"""NTU preparation the way the original's data_gen goes about it: the plain way that whole commands are timed against.
+"""NTU preparation the way the original's data_gen goes about it: the baseline that whole commands are timed against.
 
 Each benchmark reads every file anew, every number of a line becomes an entry of a dictionary, every joint is turned by
 a product of its own, and bones are made from the finished joints. `native_prep.reference` gives the same numbers with

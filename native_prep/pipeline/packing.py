@@ -90,31 +90,31 @@ class Packer:
 
     Args:
         dataset, head: of what.
-        room: frames that a clip may have.
-        shop: where shards wait.
+        max_frames: of a clip.
+        directory: where finished shards wait for the others.
         workers: threads.
         skip: whether bad files are left out; else nothing is written after the first, but all are still looked for.
-        tally: counts along.
+        statistics: counts along.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         head: StoreHead,
-        room: int,
+        max_frames: int,
         directory: ShardDirectory,
         workers: int,
         skip: bool,
         statistics: Statistics,
     ) -> None:
-        self._head, self._shop, self._skip, self._statistics = head, directory, skip, statistics
-        self._readers = [Reader(dataset, (), room, _CHUNK, packs=True) for _ in range(workers + 2)]
+        self._head, self._directory, self._skip, self._statistics = head, directory, skip, statistics
+        self._readers = [Reader(dataset, (), max_frames, _CHUNK, packs=True) for _ in range(workers + 2)]
         self._workers = workers
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
 
     def make(self, shards: Sequence[Shard], what: str) -> None:
-        """Packs shards and keeps them in the shop.
+        """Packs shards and keeps them in the directory.
 
         Raises:
             OSError: the disk is full or cannot be written; finished shards stay.
@@ -140,7 +140,7 @@ class Packer:
             return None
         if shard.name not in self._open:
             chunks = -(-len(shard.recordings) // _CHUNK)
-            self._open[shard.name] = _Open(self._shop.writer(shard.name, self._head), chunks, [])
+            self._open[shard.name] = _Open(self._directory.writer(shard.name, self._head), chunks, [])
         one = self._open[shard.name]
         one.bad += self._statistics.bad[known:]
         one.recorded += sum(frames for _, _, frames in good)
@@ -165,7 +165,7 @@ class Packer:
         if last:
             bad = [(bad.path, bad.line, bad.reason) for bad in one.bad]
             one.writer.finish({"recorded": one.recorded, "longest": one.longest, "empty": one.empty, "bad": bad})
-            self._shop.keep(name)
+            self._directory.keep(name)
             del self._open[name]
 
 

@@ -248,8 +248,8 @@ def _pack_missing(
     request: _Request, head: StoreHead, directory: ShardDirectory, shards: Sequence[Shard], statistics: Statistics
 ) -> int:
     """Makes the shards that are not there yet; how many were."""
-    room = request.max_frames or LONGEST
-    size = 4 * head.bodies * room * head.layout.num_joints * 3
+    max_frames = request.max_frames or LONGEST
+    size = 4 * head.bodies * max_frames * head.layout.num_joints * 3
     missing = []
     for shard in shards:
         metadata = directory.metadata(shard.name)
@@ -259,7 +259,7 @@ def _pack_missing(
             _count_finished(metadata, statistics)
     if missing:
         workers = affordable(request.workers, size, 4)  # most clips fill a small part of their room
-        Packer(request.dataset, head, room, directory, workers, request.skip_bad, statistics).make(
+        Packer(request.dataset, head, max_frames, directory, workers, request.skip_bad, statistics).make(
             missing, request.dataset.name
         )
     try:

@@ -20,13 +20,12 @@ def in_order(
     place: Callable[[Task, Buffer, Found], Place],
     write: Callable[[Buffer, Place], None],
 ) -> None:
-    """Reads each task into a room in one of `workers` threads, places it here, in order, and has a thread write it.
+    """Reads each task into a buffer in one of `workers` threads, places it here, in order, and has a thread write it.
 
     Args:
-        tasks: taken as rooms get free.
-        rooms: what a task needs while it is under way; more than workers, so that some are read while others are
-            written.
-        read, place, write: called with the room; what one returns goes to the next.
+        tasks: taken as buffers get free.
+        buffers: one for each task under way; more than workers, so that some are read while others are written.
+        read, place, write: called with the buffer; what one returns goes to the next.
 
     Raises:
         Whatever the three raise; tasks not begun by then are not begun any more.
@@ -43,7 +42,7 @@ def in_order(
 
     with ThreadPoolExecutor(workers) as pool:
 
-        def settle() -> None:
+        def place_oldest() -> None:
             found, buffer, task = reading.popleft()
             writing.append(pool.submit(write_and_free, buffer, place(task, buffer, found.result())))
             while writing and (writing[0].done() or len(writing) > len(buffers)):
@@ -52,11 +51,11 @@ def in_order(
         try:
             for task in tasks:
                 while reading and (reading[0][0].done() or len(reading) == len(buffers)):
-                    settle()
+                    place_oldest()
                 buffer = free.get()
                 reading.append((pool.submit(read, buffer, task), buffer, task))
             while reading:
-                settle()
+                place_oldest()
             for future in writing:
                 future.result()
         except BaseException:  # an interruption too: what waits is not begun

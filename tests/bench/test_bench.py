@@ -40,7 +40,7 @@ def small_part(name: str = "train", error: float = 0.0) -> Part:
     return part
 
 
-def test_ways_take_turns_after_a_warm_up() -> None:
+def test_variants_take_turns_after_a_warm_up() -> None:
     calls: list[str] = []
     timings = measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, runs=2)
     assert calls == ["a", "b", "a", "b", "a", "b"]
@@ -119,7 +119,7 @@ def test_lively_model_lets_every_path_speak() -> None:
                 parameter.copy_(kept)
 
 
-def test_training_ways_agree_and_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_variants_agree_and_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_train, "has_half", lambda device, amp_dtype: amp_dtype == "bf16")
     part = run_train(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks
@@ -138,7 +138,7 @@ def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     assert not part.passed and part.rates == []
 
 
-def test_inference_ways_agree_and_are_timed() -> None:
+def test_inference_variants_agree_and_are_timed() -> None:
     with three_blocks():
         part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
     assert part.passed, part.checks

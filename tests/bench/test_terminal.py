@@ -69,7 +69,7 @@ WORDS = {
     "export-trt": (EXPORT, ["met: 1.8e-07 of the largest score", "onnx, is gone", "fuse-eval --engine gone"]),
     "predict": (PREDICTED, [" 98.77 %  drink water", "  1.00 %  eat meal/snack", "nobody is in it", "onnxruntime on"]),
     "predict live": (LIVE, ["frames         9", "dropped: late  1", "0.1235"]),
-    "bench": (BENCH, ["prep: packed  1.2e+09 (750 times the plain way)", "o/report.md", "1 h 1 min"]),
+    "bench": (BENCH, ["prep: packed  1.2e+09 (750 times the baseline)", "o/report.md", "1 h 1 min"]),
     "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
 }
 
