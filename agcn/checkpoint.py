@@ -182,9 +182,9 @@ def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: s
     missing = [name for name in own if name not in state]
     extra = [name for name in state if name not in own]
     if missing or extra:
-        told = [_count("misses", missing), _count("has unknown", extra)]
+        faults = [_count("misses", missing), _count("has unknown", extra)]
         raise ValueError(
-            f"{path}: is for another model, {' and '.join(filter(None, told))}: "
+            f"{path}: is for another model, {' and '.join(filter(None, faults))}: "
             "set model and model_args as it was trained, or ignore_weights"
         )
 

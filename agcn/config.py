@@ -54,8 +54,8 @@ def load_config(path: str | Path, stream: str | None = None, overrides: Sequence
     for key in ("train_feeder_args", "test_feeder_args"):
         values[key] = _feeder(raw.pop(key, None), key, name, where)
     values |= _known(Config, raw, "", where)
-    told = _told_by_data(values["train_feeder_args"], values["test_feeder_args"])
-    model_args = {**told, **values.get("model_args", {})}
+    from_data = _args_from_data(values["train_feeder_args"], values["test_feeder_args"])
+    model_args = {**from_data, **values.get("model_args", {})}
     values["model_args"] = model_arguments(model_args, lambda key: where(key) + ": ")
     return _build(Config, values, "", where)
 
@@ -71,7 +71,7 @@ def _without_tuples(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _told_by_data(*feeders: FeederArgs) -> dict[str, Any]:
+def _args_from_data(*feeders: FeederArgs) -> dict[str, Any]:
     """The model's arguments that one's own data say themselves; {} for other data and where they are not at hand."""
     for feeder in feeders:
         if metadata := custom_metadata(feeder.data_path):
@@ -208,7 +208,7 @@ def _known(kind: type, raw: Mapping[str, Any], prefix: str, where: _Where) -> di
 
 
 def _build(kind: type[Settings], values: dict[str, Any], prefix: str, where: _Where) -> Settings:
-    """`kind(**values)`; a contradiction is told with the place of the key that its text starts with."""
+    """`kind(**values)`; a contradiction is from_data with the place of the key that its text starts with."""
     try:
         return kind(**values)
     except ValueError as error:

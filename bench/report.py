@@ -26,13 +26,13 @@ def read_results(out: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not results of bench: give --out another folder") from error
 
 
-def write_report(out: str | Path, parts: dict[str, Any], pictures: bool = True) -> list[str]:
+def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> list[str]:
     """Write what was found so far; returns the paths.
 
     Args:
         out: folder, made if missing.
         parts: name -> `Part.as_dict()` with the `machine` that it ran on.
-        pictures: with a plot of each part's rates.
+        plots: with a plot of each part's rates.
     """
     out = Path(out)
     written = [out / RESULTS, out / "report.md"]
@@ -40,7 +40,7 @@ def write_report(out: str | Path, parts: dict[str, Any], pictures: bool = True) 
         outputs.part(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
         outputs.part(out / "report.md").write_text(as_markdown(parts))
         for name, part in parts.items():
-            if pictures and part["rates"]:
+            if plots and part["rates"]:
                 written.append(out / f"{name}.png")
                 draw_rates(outputs.part(written[-1]), name, part["rates"])
     return [str(path) for path in written]

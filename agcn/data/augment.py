@@ -43,7 +43,7 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     Raises:
         ValueError: the layout names no joints that `args.align` or `args.random_flip` needs.
     """
-    draws, image = AugmentRng(uniform), layout.coordinates == "image"
+    rng, image = AugmentRng(uniform), layout.coordinates == "image"
     if args.reorder:
         x = reorder_clips(x)
     if args.centre:
@@ -51,38 +51,38 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
     if args.align:
         x = align_clips(x, layout)
     if args.random_shift:
-        x = random_shift(x, draws)
+        x = random_shift(x, rng)
     if args.random_choose:
-        x = random_choose(x, args.window_size, draws)
+        x = random_choose(x, args.window_size, rng)
     elif args.sample:
-        x = resample(x, args, draws)
+        x = resample(x, args, rng)
     elif args.window_size > x.shape[2]:
         x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, args.window_size - x.shape[2]))
     if args.random_flip:
-        x = random_flip(x, args.random_flip, layout, draws)
+        x = random_flip(x, args.random_flip, layout, rng)
     if args.random_move:
-        x = random_move(x, draws)
+        x = random_move(x, rng)
     if any(args.random_rotate):
-        x = random_rotate(x, args.random_rotate, draws, image)
+        x = random_rotate(x, args.random_rotate, rng, image)
     if args.random_scale != (1.0, 1.0):
         low, high = args.random_scale
-        factor = (low + (high - low) * draws.take(1))[:, :, None, None, None]
+        factor = (low + (high - low) * rng.uniform(1))[:, :, None, None, None]
         x = torch.cat([x[:, :2] * factor, x[:, 2:]], dim=1) if image else x * factor
     if args.fit:
         x = fit_clips(x, args.fit, image)
     x = make_stream(x, args.make_stream, layout)
     if args.random_drop:
-        x = random_drop(x, args.random_drop, layout, draws)
-    assert draws.used == uniform.shape[1], "every number drawn has its use"
+        x = random_drop(x, args.random_drop, layout, rng)
+    assert rng.used == uniform.shape[1], "every number drawn has its use"
     return x
 
 
-def random_move(x: Tensor, draws: AugmentRng) -> Tensor:
+def random_move(x: Tensor, rng: AugmentRng) -> Tensor:
     """Turns, scales and moves the first two channels, drifting over time between two random settings."""
     time = torch.linspace(0.0, 1.0, x.shape[2], device=x.device)[None]  # (1, T)
 
     def drift(values: tuple[float, ...]) -> Tensor:
-        ends = draws.choose(values, 2)
+        ends = rng.choose(values, 2)
         return (ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * time)[:, :, None, None]  # (B, T, 1, 1)
 
     angle, scale = drift(ANGLES) * (math.pi / 180.0), drift(SCALES)
@@ -156,7 +156,7 @@ def align_clips(x: Tensor, layout: Layout) -> Tensor:
     return torch.einsum("bij,bjtvm->bitvm", turn, x)
 
 
-def random_flip(x: Tensor, share: float, layout: Layout, draws: AugmentRng) -> Tensor:
+def random_flip(x: Tensor, share: float, layout: Layout, rng: AugmentRng) -> Tensor:
     """Mirrors a `share` of the clips, x to -x: left joints take the places of right ones.
 
     Raises:
@@ -168,16 +168,16 @@ def random_flip(x: Tensor, share: float, layout: Layout, draws: AugmentRng) -> T
         )
     flipped = x[:, :, :, constant(layout.mirrored, x.device, torch.int64)]
     flipped = torch.cat([-flipped[:, :1], flipped[:, 1:]], dim=1)
-    return torch.where((draws.take(1) < share)[:, :, None, None, None], flipped, x)
+    return torch.where((rng.uniform(1) < share)[:, :, None, None, None], flipped, x)
 
 
-def random_drop(x: Tensor, share: float, layout: Layout, draws: AugmentRng) -> Tensor:
+def random_drop(x: Tensor, share: float, layout: Layout, rng: AugmentRng) -> Tensor:
     """Sets a random joint and its neighbours to zero throughout a `share` of the clips.
 
     Source: Cheng et al., Decoupling GCN with DropGraph Module, ECCV 2020, which does so to the features of every layer.
     """
     near = _neighbours(layout, x.device)  # (V, V)
-    asked, where = draws.take(2).unbind(1)
+    asked, where = rng.uniform(2).unbind(1)
     hidden = near[(where * layout.num_joints).long()] & (asked < share)[:, None]  # (B, V)
     return x.masked_fill(hidden[:, None, None, :, None], 0.0)
 
@@ -188,10 +188,10 @@ def _neighbours(layout: Layout, device: torch.device) -> Tensor:
     return torch.from_numpy(adjacency(layout.edges, layout.num_joints).any(axis=0)).to(device)
 
 
-def random_rotate(x: Tensor, largest: tuple[float, ...], draws: AugmentRng, image: bool = False) -> Tensor:
+def random_rotate(x: Tensor, largest: tuple[float, ...], rng: AugmentRng, image: bool = False) -> Tensor:
     """Turns each clip about x, then y, then z, by angles within +- `largest` degrees."""
     limits = constant(largest, x.device) * (math.pi / 180.0)
-    angles = (2.0 * draws.take(3) - 1.0) * limits  # (B, 3)
+    angles = (2.0 * rng.uniform(3) - 1.0) * limits  # (B, 3)
     turn = torch.eye(3, device=x.device).expand(len(x), 3, 3)
     for axis in range(3):
         turn = _about(axis, angles[:, axis]) @ turn

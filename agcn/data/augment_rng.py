@@ -39,18 +39,18 @@ def middle(count: int, per_clip: int) -> np.ndarray:
 class AugmentRng:
     """Hands out columns of uniform numbers (B, K), each once."""
 
-    def __init__(self, uniform: Tensor) -> None:
-        self.uniform, self.used = uniform, 0
+    def __init__(self, numbers: Tensor) -> None:
+        self.numbers, self.used = numbers, 0
 
-    def take(self, count: int) -> Tensor:
+    def uniform(self, count: int) -> Tensor:
         """The next `count` columns, (B, count)."""
         self.used += count
-        return self.uniform[:, self.used - count : self.used]
+        return self.numbers[:, self.used - count : self.used]
 
     def below(self, limit: Tensor) -> Tensor:
         """One whole number in 0 .. limit - 1 for each clip: (B,) -> (B,)."""
-        return (self.take(1)[:, 0] * limit).long()
+        return (self.uniform(1)[:, 0] * limit).long()
 
     def choose(self, values: tuple[float, ...], count: int) -> Tensor:
         """Some of `values`: (B, count)."""
-        return constant(values, self.uniform.device)[(self.take(count) * len(values)).long()]
+        return constant(values, self.numbers.device)[(self.uniform(count) * len(values)).long()]

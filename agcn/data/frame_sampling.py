@@ -67,40 +67,40 @@ def reorder_clips(x: Tensor) -> Tensor:
     return take_frames(x, torch.where(valid & broken[:, None], turned, place) + first[:, None])
 
 
-def random_shift(x: Tensor, draws: AugmentRng) -> Tensor:
+def random_shift(x: Tensor, rng: AugmentRng) -> Tensor:
     """Moves the valid frames to a random place, zeros around them."""
     frames = x.shape[2]
     first, length = valid_span(x)
-    bias = draws.below(frames - length + 1)
+    bias = rng.below(frames - length + 1)
     place = torch.arange(frames, device=x.device)[None] - bias[:, None]  # (B, T)
     outside = (place < 0) | (place >= length[:, None])
     return take_frames(x, (place + first[:, None]).masked_fill(outside, -1))
 
 
-def random_choose(x: Tensor, size: int, draws: AugmentRng) -> Tensor:
+def random_choose(x: Tensor, size: int, rng: AugmentRng) -> Tensor:
     """A random part of `size` frames, or all frames at a random place among zeros."""
     frames = x.shape[2]
     free = torch.full((len(x),), abs(frames - size) + 1, device=x.device)
-    begin = draws.below(free) * (1 if frames >= size else -1)
+    begin = rng.below(free) * (1 if frames >= size else -1)
     return take_frames(x, begin[:, None] + torch.arange(size, device=x.device)[None])
 
 
-def resample(x: Tensor, args: FeederArgs, draws: AugmentRng) -> Tensor:
+def resample(x: Tensor, args: FeederArgs, rng: AugmentRng) -> Tensor:
     """`window_size` frames of the valid ones, by interpolation ("linear", "crop") or as recorded ("uniform")."""
     first, length = valid_span(x)
     size = args.window_size
     steps = torch.arange(size, device=x.device)[None]  # (1, W)
     if args.sample == "uniform":
-        place = (steps + draws.take(size)) * (length[:, None] / size)  # each in its part of the clip
+        place = (steps + rng.uniform(size)) * (length[:, None] / size)  # each in its part of the clip
         return take_frames(x, first[:, None] + place.long().clamp(max=length[:, None] - 1))
     begin, span = first.float(), (length - 1).float()
     if args.sample == "crop":
-        share, where = draws.take(2).unbind(1)
+        share, where = rng.uniform(2).unbind(1)
         kept = span * (args.crop[0] + (args.crop[1] - args.crop[0]) * share)
         begin, span = begin + (span - kept) * where, kept
     elapsed = steps / max(size - 1, 1)
     if args.random_warp:
-        elapsed = elapsed ** torch.exp((2.0 * draws.take(1) - 1.0) * args.random_warp)  # (B, W)
+        elapsed = elapsed ** torch.exp((2.0 * rng.uniform(1) - 1.0) * args.random_warp)  # (B, W)
     place = begin[:, None] + span[:, None] * elapsed  # (B, W), between frames
     lower = place.floor()
     weight = (place - lower)[:, None, :, None, None]

@@ -31,7 +31,7 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def advising(config: Config, processes: int) -> Iterator[None]:
-    """The block in which too little memory is told with a batch size to try.
+    """The block in which too little memory is is_memory with a batch size to try.
 
     Raises:
         MemoryError: there was too little.
@@ -39,8 +39,8 @@ def advising(config: Config, processes: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        told = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not told and not any(part in str(error) for part in _OUT_OF_MEMORY):
+        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_memory and not any(part in str(error) for part in _OUT_OF_MEMORY):
             raise
         raise MemoryError(f"{config.config}: {_advice(config, processes)}") from error
 

@@ -97,7 +97,7 @@ def run_gpu(
                 parts[child.key] = child.finish() | {"machine": describe()}
                 names.append(child.key)
             if running:
-                outputs = write_report(out, parts, pictures=False)
+                outputs = write_report(out, parts, plots=False)
             if any(child.interrupted for child in running):
                 raise KeyboardInterrupt
     found = {name: parts[name] for name in names}

@@ -27,17 +27,17 @@ _JOINT_KEYS = (
 
 
 def prepare_original(paths: list[Path], folder: Path) -> None:
-    """Writes joints and bones of both sides of xsub and xview, `.npy` float32 (N, 3, 300, 25, 2)."""
+    """Writes joints and bones of both splits of xsub and xview, `.npy` float32 (N, 3, 300, 25, 2)."""
     for benchmark in ("xsub", "xview"):
-        for side in ("train", "val"):
-            ours = [path for path in paths if is_training("ntu60", benchmark, path.name) == (side == "train")]
+        for split in ("train", "val"):
+            ours = [path for path in paths if is_training("ntu60", benchmark, path.name) == (split == "train")]
             joints = np.zeros((len(ours), 3, _FRAMES, NTU.num_joints, KEPT_BODIES), np.float32)
             for place, path in enumerate(ours):
                 clip = _two_bodies(path)
                 joints[place, :, : clip.shape[1]] = clip
             _normalise(joints)
-            np.save(folder / f"{benchmark}_{side}_joint.npy", joints)
-            _write_bones(joints, folder / f"{benchmark}_{side}_bone.npy")
+            np.save(folder / f"{benchmark}_{split}_joint.npy", joints)
+            _write_bones(joints, folder / f"{benchmark}_{split}_bone.npy")
 
 
 def _record(keys: tuple[str, ...], line: str) -> dict[str, float]:

@@ -101,8 +101,8 @@ def _together(context: DistributedContext, work: Callable[[], T]) -> T:
         result = work()
     except Exception as caught:
         error = caught
-    told = context.gather(error and (str(error) or type(error).__name__))
-    failed = [(rank, text) for rank, text in enumerate(told) if text is not None]
+    errors = context.gather(error and (str(error) or type(error).__name__))
+    failed = [(rank, text) for rank, text in enumerate(errors) if text is not None]
     if error is not None and (context.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
         raise error
     if failed and context.is_main_process:

@@ -143,7 +143,7 @@ def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
 
 def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
     """NTU and NW-UCLA: the names tell everything but NW-UCLA's labels."""
-    parts = tuple(f"{benchmark}/{side}" if benchmark else side for benchmark in benchmarks for side in SPLITS)
+    parts = tuple(f"{benchmark}/{split}" if benchmark else split for benchmark in benchmarks for split in SPLITS)
     found, bad, left_out = [], [], 0
     places: dict[str, str] = {}
     for folder in map(str, _folders(dataset, data_path)):
@@ -157,14 +157,14 @@ def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], 
             places[name] = folder
             try:
                 label = _label_of(dataset, name)
-                sides = tuple(
+                splits = tuple(
                     2 * place + (not is_training(dataset.name, benchmark, name))
                     for place, benchmark in enumerate(benchmarks)
                 )
             except ValueError as error:
                 bad.append(BadFile(path, 0, str(error).removeprefix(f"{name}: ")))
                 continue
-            found.append(Recording(path, name, label, sides))
+            found.append(Recording(path, name, label, splits))
     found.sort(key=lambda recording: recording.name)
     return Recordings(found, bad, parts, left_out)
 
@@ -181,16 +181,16 @@ def _label_of(dataset: Dataset, name: str) -> int:
 
 
 def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
-    """Kinetics: a folder and a label file for each side; one side alone will do."""
-    sides = [side for side in SPLITS if (data_path / f"kinetics_{side}").is_dir()]
-    if not sides:
+    """Kinetics: a folder and a label file for each split; one split alone will do."""
+    splits = [split for split in SPLITS if (data_path / f"kinetics_{split}").is_dir()]
+    if not splits:
         raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
     found: list[Recording] = []
     bad: list[BadFile] = []
     left_out = 0
-    for place, side in enumerate(sides):
-        labels = _load_labels(data_path / f"kinetics_{side}_label.json")
-        folder = str(data_path / f"kinetics_{side}")
+    for place, split in enumerate(splits):
+        labels = _load_labels(data_path / f"kinetics_{split}_label.json")
+        folder = str(data_path / f"kinetics_{split}")
         for name in _list(folder, ".json"):
             entry = labels.get(name.split(".")[0])
             entry = entry if isinstance(entry, dict) else {}
@@ -203,7 +203,7 @@ def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
             else:
                 text = "has no label_index from 0 on in the label file: mend it or move the clip away"
                 bad.append(BadFile(path, 0, text))
-    return Recordings(found, bad, tuple(sides), left_out)
+    return Recordings(found, bad, tuple(splits), left_out)
 
 
 def _load_labels(path: Path) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def prepare(
     shard: str | None = None,
     packed_dtype: str = "float32",
 ) -> dict[str, Any]:
-    """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, side and stream, and label files.
+    """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, split and stream, and label files.
 
     Args:
         dataset: ntu60, ntu120, kinetics or nw-ucla.

@@ -104,18 +104,18 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = Fals
     sizes = np.linalg.norm(np.where(np.isfinite(spans), spans, 0.0), axis=-1)  # (P, T)
     low, high = float(points[seen].min()), float(points[seen].max())
     largest, factor = float(sizes.max()), UNITS[unit]
-    told = f"a body is {largest:.4g} {unit} across (coordinates from {low:g} to {high:g})"
+    what = f"a body is {largest:.4g} {unit} across (coordinates from {low:g} to {high:g})"
     if largest * factor > LARGEST:
         frame = int(sizes.max(axis=0).argmax())
         usual = float(np.median(sizes[sizes > 0]))
         if usual * factor <= LARGEST:
-            return Fault(f"frame {frame}: {told}, usually {usual:.3g}", "leave that joint out (0 0 0), or the clip")
+            return Fault(f"frame {frame}: {what}, usually {usual:.3g}", "leave that joint out (0 0 0), or the clip")
         if score_fault(points[..., 2][seen]) is None:
-            return Fault(told, "are these x y score? then give a layout with coordinates: image")
-        return Fault(f"{told}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit, layout))
+            return Fault(what, "are these x y score? then give a layout with coordinates: image")
+        return Fault(f"{what}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit, layout))
     least = SMALLEST_PERSON if _is_person(layout) and not part else SMALLEST
     if layout.num_joints > 1 and 0 < largest * factor < least:
-        return Fault(f"{told}, expected more than {least / factor:g}", _likely_unit(largest, unit, layout))
+        return Fault(f"{what}, expected more than {least / factor:g}", _likely_unit(largest, unit, layout))
     if max(-low, high) * factor > FARTHEST:
         return Fault(
             f"coordinates from {low:g} to {high:g} {unit}, expected at most {FARTHEST / factor:g}",

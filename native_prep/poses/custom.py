@@ -47,14 +47,14 @@ def prepare_custom(
     keep_empty: bool = False,
     on_bad_file: str = "error",
 ) -> dict[str, Any]:
-    """Prepares one's own poses: float32 (N, 3, T, V, M) for each side and stream, label files and `custom.json`.
+    """Prepares one's own poses: float32 (N, 3, T, V, M) for each split and stream, label files and `custom.json`.
 
     Args:
         data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
         layout: a name, or a YAML file; None where the source has one of its own.
         source: one of `sources.SOURCES`, or auto.
         label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
-        split: which of a pickle's splits; or the side of all clips where the label file names none.
+        split: which of a pickle's splits; or the split of all clips where the label file names none.
         class_list: file of the names of the classes, one a line.
         streams, formats: as `prepare`'s.
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
@@ -107,15 +107,15 @@ def write_source(
         return bodies, bodies.shape[1]
 
     metadata = _about(layout, settings, found.classes)
-    metadata["classes"] = _classes_beside(metadata, folder, {clip.side for clip in found.clips})
+    metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
     files = {CUSTOM: json.dumps(metadata, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
         folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(metadata),
     )  # fmt: skip
     result = write_job(job)
-    sides = [{clip.name for clip in found.clips if clip.side == side} for side in SPLITS]
-    if both := sorted(sides[0] & sides[1]):
+    splits = [{clip.name for clip in found.clips if clip.split == split} for split in SPLITS]
+    if both := sorted(splits[0] & splits[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
         f"{len(names)} of {result['clips']} clips {text} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
@@ -133,14 +133,14 @@ def _warnings(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[
     return orientation_warnings(kept, layout) if settings.align == "turn" else []
 
 
-def _classes_beside(metadata: dict[str, Any], folder: Path, sides: set[str]) -> list[str]:
-    """The names of the classes, with those of the other side, which an earlier run into the same folder has made.
+def _classes_beside(metadata: dict[str, Any], folder: Path, splits: set[str]) -> list[str]:
+    """The names of the classes, with those of the other split, which an earlier run into the same folder has made.
 
     Raises:
-        ValueError: the other side was made with other settings, or has other classes.
+        ValueError: the other split was made with other settings, or has other classes.
     """
     ours: list[str] = metadata["classes"]
-    others = [side for side in SPLITS if side not in sides and (folder / f"{side}_label.pkl").is_file()]
+    others = [split for split in SPLITS if split not in splits and (folder / f"{split}_label.pkl").is_file()]
     before = custom_metadata(folder / "of_any_array.npy") if others else {}
     if not before:
         return ours
@@ -149,7 +149,7 @@ def _classes_beside(metadata: dict[str, Any], folder: Path, sides: set[str]) -> 
     if differ:
         raise ValueError(
             f"{folder}: its {others[0]} clips were prepared with another {differ[0].replace('_', ' ')}: prepare both "
-            "sides alike, or name another --out-folder"
+            "splits alike, or name another --out-folder"
         )
     theirs: list[str] = before["classes"]
     if all(names == number_classes(len(names)) for names in (ours, theirs)):
@@ -183,9 +183,9 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
-    sides = tuple(side for side in SPLITS if any(clip.side == side for clip in clips)) or SPLITS[:1]
-    found = [Recording(clip.path, clip.name, clip.label, (sides.index(clip.side),)) for clip in clips]
-    return Recordings(found, list(bad), sides)
+    splits = tuple(split for split in SPLITS if any(clip.split == split for clip in clips)) or SPLITS[:1]
+    found = [Recording(clip.path, clip.name, clip.label, (splits.index(clip.split),)) for clip in clips]
+    return Recordings(found, list(bad), splits)
 
 
 def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[str, Any]:

@@ -14,16 +14,16 @@ from native_prep.io.pickles import load_pickle
 
 # Labels that no list of classes bounds end here: every class gets a name.
 MOST_CLASSES = 1_000_000
-# What the other side is called elsewhere.
-_SIDES = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val", "testing": "val"}
+# What val is called elsewhere.
+_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val", "testing": "val"}
 
 
 @dataclass(frozen=True)
 class Label:
-    """What a label file says of a clip: class counted from 0, side ("" where it does not say), line."""
+    """What a label file says of a clip: class counted from 0, split ("" where it does not say), line."""
 
     label: int
-    side: str
+    split: str
     line: int
 
 
@@ -72,7 +72,7 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
         classes: the names of the classes.
 
     Raises:
-        ValueError: the file is something else, a clip is there twice, a label or a side is not known.
+        ValueError: the file is something else, a clip is there twice, a label or a split is not known.
         OSError: it cannot be read.
     """
     rows = _read_pickle(path) if str(path).endswith((".pkl", ".pickle")) else _read_csv(Path(path))
@@ -80,16 +80,16 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
 
 
 def number_labels(rows: Sequence[tuple[str, str, str, int]], path: str, classes: list[str] | None = None) -> Labels:
-    """What name, label, side and line (0 for none) of clips say; see `read_label_file`."""
+    """What name, label, split and line (0 for none) of clips say; see `read_label_file`."""
     texts = {text for _, text, _, _ in rows}
     if classes is None and not any(_is_like_number(text) for text in texts):
         classes = sorted(texts)
     clips: dict[str, Label] = {}
-    for name, text, side, line in rows:
+    for name, text, split, line in rows:
         where = f"{path}:{line}" if line else f"{path}"
         if name in clips:
             raise ValueError(f"{where}: clip {name!r} is there twice: keep one of them")
-        clips[name] = Label(_label_of(text, classes, where), side, line)
+        clips[name] = Label(_label_of(text, classes, where), split, line)
     return Labels(path, clips, classes or number_classes(1 + max(one.label for one in clips.values())))
 
 
@@ -135,10 +135,10 @@ def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
             line = reader.line_num
             if len(row) != len(columns) or not row[0].strip():
                 raise ValueError(f"{path}:{line}: has {len(row)} columns instead of {len(columns)}: mend the line")
-            name, label, side = (*(cell.strip() for cell in row), "")[:3]
-            if side and side.lower() not in _SIDES:
-                raise ValueError(f"{path}:{line}: split {side!r} is not known: use train or val")
-            rows.append((name, label, _SIDES.get(side.lower(), ""), line))
+            name, label, split = (*(cell.strip() for cell in row), "")[:3]
+            if split and split.lower() not in _SPLITS:
+                raise ValueError(f"{path}:{line}: split {split!r} is not known: use train or val")
+            rows.append((name, label, _SPLITS.get(split.lower(), ""), line))
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num}: not CSV ({error}): {advice}") from error
     if not rows:
@@ -162,7 +162,7 @@ def is_row(value: Any) -> bool:
 
 
 def split_of(given: str, asked: str | None, what: str) -> str:
-    """The side of a clip: what its file says, or what is asked for where no file says.
+    """The split of a clip: what its file says, or what is asked for where no file says.
 
     Raises:
         ValueError: nobody says.

@@ -44,7 +44,7 @@ class PysklFile:
         self.lost: list[str] = []
 
     def clips(self, split: str | None) -> Iterator[tuple[int, str, int, str]]:
-        """Place, name, label (-1 for none) and side of each clip of the split.
+        """Place, name, label (-1 for none) and train or val of each clip of the split.
 
         Raises:
             ValueError: no such split, or several and none is named; a clip without a name.

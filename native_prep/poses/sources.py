@@ -23,13 +23,13 @@ _SUFFIXES = {"numpy": (".npy",), "alphapose": (".json",), "mediapipe": (".json",
 
 @dataclass(frozen=True, slots=True)
 class PoseClip:
-    """A clip that was found: its name, where it lies, its place there, its label from 0 and its side."""
+    """A clip that was found: its name, where it lies, its place there, its label from 0 and its split."""
 
     name: str
     path: str
     place: int
     label: int
-    side: str
+    split: str
 
     @property
     def what(self) -> str:
@@ -101,7 +101,7 @@ def open_source(
         source: one of `SOURCES`.
         path, layout: the data and its skeleton.
         label_path: the label file; None where the data carries labels, or for `labels.csv` in its folder.
-        split: of several splits in a pickle which one; without splits, the side of all clips.
+        split: of several splits in a pickle which one; without splits, that of all clips.
         classes: the names of the classes, None for those of the labels.
 
     Raises:
@@ -116,7 +116,7 @@ def open_source(
         found = _open_folder(source, path, layout, label_path, split, classes)
     clips = sorted(found.clips, key=lambda clip: clip.name)
     for one, other in pairwise(clips):
-        if one.name == other.name and one.side == other.side:
+        if one.name == other.name and one.split == other.split:
             raise ValueError(f"{other.path}: clip {one.name!r} is there twice: give every clip a name of its own")
     if not clips and not found.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path and --label")
@@ -131,14 +131,14 @@ def _open_pyskl(
     file = PysklFile(path)
     clips, bad = [], []
     most = 0
-    for place, name, label, side in file.clips(split):
+    for place, name, label, assigned in file.clips(split):
         count = len(classes) if classes is not None else MOST_CLASSES
         if not 0 <= label < count:
             text = f"clip {name}: its label is not a whole number from 0 to {count - 1}: mend it or --class-list"
             bad.append(BadFile(str(path), 0, text))
             continue
         most = max(most, label)
-        clips.append(PoseClip(name, str(path), place, label, side))
+        clips.append(PoseClip(name, str(path), place, label, assigned))
     bad += [BadFile(str(path), 0, f"clip {name}: is in a split, but has no annotation: mend it") for name in file.lost]
     return PoseSource(clips, bad, classes or number_classes(most + 1), lambda clip: file.read(clip.place, layout))
 
@@ -154,8 +154,8 @@ def _open_array(
         raise ValueError(f"{labels.path}: names {len(labels.clips)} clips, {path} holds {len(array)}: give its labels")
     clips = []
     for place, (name, label) in enumerate(labels.clips.items()):
-        side = split_of(label.side, split, f"{labels.path}:{label.line}")
-        clips.append(PoseClip(name, str(path), place, label.label, side))
+        assigned = split_of(label.split, split, f"{labels.path}:{label.line}")
+        clips.append(PoseClip(name, str(path), place, label.label, assigned))
 
     def read(clip: PoseClip) -> Poses:
         points = np.asarray(array[clip.place])
@@ -191,10 +191,10 @@ def _read_labels(given: str | None, folder: Path, classes: list[str] | None) -> 
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give --label a CSV file of name,label,split")
     labels = read_label_file(path, classes)
-    sides = {label.side for label in labels.clips.values()}
-    if classes is None and "" in sides and not all(name.isdigit() for name in labels.classes):
+    splits = {label.split for label in labels.clips.values()}
+    if classes is None and "" in splits and not all(name.isdigit() for name in labels.classes):
         raise ValueError(
-            f"{path}: has names of classes and no column split: the file of the other side may name others, "
+            f"{path}: has names of classes and no column split: the file of the other split may name others, "
             "give both runs the same --class-list"
         )
     return labels
@@ -214,8 +214,8 @@ def _open_folder(
         if name not in by_name:
             bad.append(BadFile(str(file), 0, f"has no line in {labels.path}: add one or move the clip away"))
             continue
-        side = split_of(by_name[name].side, split, f"{labels.path}:{by_name[name].line}")
-        clips.append(PoseClip(name, str(file), -1, by_name[name].label, side))
+        assigned = split_of(by_name[name].split, split, f"{labels.path}:{by_name[name].line}")
+        clips.append(PoseClip(name, str(file), -1, by_name[name].label, assigned))
     bad += _without_file(source, labels, files)
     return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout))
 

@@ -127,6 +127,6 @@ def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] 
         raise ValueError("there is no clip to write: check what reads them")
     labels = number_labels(rows, "clips", classes)
     found = [
-        PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].side) for name in sorted(files)
+        PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].split) for name in sorted(files)
     ]
     return PoseSource(found, bad, labels.classes, lambda clip: Poses(np.load(files[clip.name])))

@@ -131,7 +131,7 @@ class StreamArray:
 
 
 FOLDER = "packed"
-_USUAL = re.compile(r"(?P<side>.+)_(?:data_(?P<stream>joint|bone|joint_motion|bone_motion)\.npy|label\.pkl)")
+_USUAL = re.compile(r"(?P<split>.+)_(?:data_(?P<stream>joint|bone|joint_motion|bone_motion)\.npy|label\.pkl)")
 
 
 class Store:
@@ -307,7 +307,7 @@ def find_part(path: str | os.PathLike[str], mapped: bool = True) -> Part | None:
     if usual is None:
         return None
     for depth, base in enumerate(file.parents[:2]):
-        name = "/".join((*file.parts[-1 - depth : -1], usual["side"]))
+        name = "/".join((*file.parts[-1 - depth : -1], usual["split"]))
         for folder in (base, base / FOLDER):
             if (folder / STORE).is_file():
                 store = _open(str(folder.resolve()), (folder / STORE).stat().st_mtime_ns, mapped)

@@ -104,8 +104,8 @@ class ShardWriter:
         table["name"] = names
         for column, key in enumerate(("label", "parts", "frames"), 1):
             table[key] = [clip[column] for clip in self._clips]
-        told = [parse_name(self._head.dataset, name)[:4] for name, *_ in self._clips]
-        known = np.array(told).reshape(-1, 4)  # set-up, camera, subject, replication
+        numbers = [parse_name(self._head.dataset, name)[:4] for name, *_ in self._clips]
+        known = np.array(numbers).reshape(-1, 4)  # set-up, camera, subject, replication
         for column, key in enumerate(("setup", "camera", "subject", "replication")):
             table[key] = known[:, column]
         ends = np.cumsum(lengths).reshape(lengths.shape)
@@ -229,7 +229,7 @@ class ShardDirectory:
             return Store(self.final)
 
     def merge(self, head: StoreHead, shards: Sequence[str]) -> dict[str, Any]:
-        """Checks the shards that others made, removes strangers, and writes `store.json`.
+        """Checks the shards that others made, removes foreign ones, and writes `store.json`.
 
         Raises:
             ValueError: a shard's checksum is wrong; it is removed, so that the next run makes it again.
@@ -242,12 +242,12 @@ class ShardDirectory:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
         with locked(self._lock):
-            strangers = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
-            if strangers:
-                count = f"{len(strangers)} finished shards are of other files, settings or version: removed"
+            foreign = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
+            if foreign:
+                count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
                 print(f"{self.final}: {count}", file=sys.stderr)
-            for stranger in strangers:
-                shutil.rmtree(stranger, ignore_errors=True)
+            for folder in foreign:
+                shutil.rmtree(folder, ignore_errors=True)
             return write_store_json(self.finished, head, shards, self._fingerprint)
 
     def publish(self) -> None:

@@ -1,4 +1,4 @@
-"""Names of made clips, spread over cameras, performers and set-ups so that every split has both its sides."""
+"""Names of made clips, spread over cameras, performers and set-ups so that no split is empty."""
 
 from collections.abc import Iterator
 

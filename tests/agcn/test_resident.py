@@ -46,14 +46,14 @@ def test_equal_to_what_is_read(tmp_path: Path, dataset: str, monkeypatch: pytest
     prepare(dataset, raw, tmp_path / "data", max_frames=frames, formats=["packed"])
     below = about.benchmarks[0] if about.benchmarks else ""
     moved = {"random_shift": True, "random_choose": True, "window_size": 40}
-    for side in ("train", "val"):
+    for split in ("train", "val"):
         for stream in STREAMS:
-            label = f"{side}_label.pkl"
+            label = f"{split}_label.pkl"
             for folder in ("npy", "data"):
                 place = tmp_path / folder / below
-                args = FeederArgs(str(place / f"{side}_data_{stream}.npy"), str(place / label))
+                args = FeederArgs(str(place / f"{split}_data_{stream}.npy"), str(place / label))
                 for one in (args, replace(args, **moved)):
-                    assert batches(one, about.layout, True) == batches(one, about.layout, False), (side, stream, folder)
+                    assert batches(one, about.layout, True) == batches(one, about.layout, False), (split, stream)
 
 
 @pytest.mark.parametrize("changes", ({"random_move": True}, {"sample": "uniform", "window_size": 16}))

@@ -66,16 +66,16 @@ def kinetics_clip(seed: int, frames: int = 6, label: int = 3) -> dict:
 
 
 def write_kinetics_folder(folder: Path, clips: int = 3) -> Path:
-    """Folders and label files of both sides; the second clip has no skeleton by its label file."""
-    for offset, side in enumerate(("train", "val")):
-        inside = folder / f"kinetics_{side}"
+    """Folders and label files of both splits; the second clip has no skeleton by its label file."""
+    for offset, split in enumerate(("train", "val")):
+        inside = folder / f"kinetics_{split}"
         inside.mkdir(parents=True)
         labels = {}
         for clip in range(clips):
-            name = f"clip-{side}{clip}_x"
+            name = f"clip-{split}{clip}_x"
             (inside / f"{name}.json").write_text(json.dumps(kinetics_clip(10 * offset + clip, label=clip)))
             labels[name] = {"has_skeleton": clip != 1, "label": str(clip), "label_index": clip}
-        (folder / f"kinetics_{side}_label.json").write_text(json.dumps(labels))
+        (folder / f"kinetics_{split}_label.json").write_text(json.dumps(labels))
     return folder
 
 

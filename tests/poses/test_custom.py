@@ -40,7 +40,7 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
     }  # fmt: skip
     assert result["bytes_read"] == sum(path.stat().st_size for path in folder.glob("*.npy"))
     assert sorted(Path(path).name for path in result["outputs"]) == sorted(
-        [f"{side}_{what}" for side in ("train", "val") for what in (
+        [f"{split}_{what}" for split in ("train", "val") for what in (
             "data_joint.npy", "data_bone.npy", "data_bone_motion.npy", "label.pkl"
         )] + ["custom.json"]
     )  # fmt: skip
@@ -188,15 +188,15 @@ def test_the_store_holds_the_same(tmp_path: Path) -> None:
     prepare_custom(
         folder, tmp_path / "out", layout="coco17", image_size="640x480", formats=("npy", "packed"), streams=STREAMS
     )
-    for side in ("train", "val"):
+    for split in ("train", "val"):
         for stream in STREAMS:
             args = FeederArgs(
-                str(tmp_path / f"out/packed/{side}_data_{stream}.npy"), str(tmp_path / f"out/packed/{side}_label.pkl")
+                str(tmp_path / f"out/packed/{split}_data_{stream}.npy"), str(tmp_path / f"out/packed/{split}_label.pkl")
             )
             clips = open_clips(args)
-            expected = np.load(tmp_path / f"out/{side}_data_{stream}.npy")
+            expected = np.load(tmp_path / f"out/{split}_data_{stream}.npy")
             assert clips.data[:].tobytes() == expected.tobytes() and expected.any()
-            names, labels = labels_of(tmp_path / f"out/{side}_label.pkl")
+            names, labels = labels_of(tmp_path / f"out/{split}_label.pkl")
             assert clips.names == names and clips.labels.tolist() == labels
     assert custom_metadata(args.data_path)["layout"]["name"] == "coco17"
 
@@ -226,8 +226,8 @@ def job(tmp_path: Path, layout: str = "coco17", image_size: str | None = "640x48
     folder = write_array_folder(tmp_path / "raw")
     prepare_custom(folder, tmp_path / "data", layout=layout, image_size=image_size, unit=unit)
     config = yaml.safe_load((ROOT / "agcn/configs/custom.yaml").read_text())
-    for side in ("train", "test"):
-        args = config[f"{side}_feeder_args"]
+    for split in ("train", "test"):
+        args = config[f"{split}_feeder_args"]
         for key in ("data_path", "label_path"):
             args[key] = args[key].replace("data/custom", str(tmp_path / "data"))
         args["window_size"] = 16

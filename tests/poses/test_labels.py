@@ -23,13 +23,13 @@ def test_labels_as_numbers_and_names(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("Name,Label,Split\na,2,train\n\nb,0,TEST\n")
     labels = read_label_file(path)
-    assert {name: (one.label, one.side, one.line) for name, one in labels.clips.items()} == {
+    assert {name: (one.label, one.split, one.line) for name, one in labels.clips.items()} == {
         "a": (2, "train", 2), "b": (0, "val", 4),
     }  # fmt: skip
     assert labels.classes == ["0", "1", "2"]
     path.write_text("name,label\na,wave\nb,fall\n")
     labels = read_label_file(path)
-    assert labels.classes == ["fall", "wave"] and labels.clips["a"].label == 1 and labels.clips["a"].side == ""
+    assert labels.classes == ["fall", "wave"] and labels.clips["a"].label == 1 and labels.clips["a"].split == ""
     assert read_label_file(path, ["wave", "fall"]).clips["a"].label == 0
     (tmp_path / "l.pkl").write_bytes(pickle.dumps((["a", "b"], [1, 0])))
     assert read_label_file(tmp_path / "l.pkl").clips["a"].label == 1

@@ -94,13 +94,13 @@ def test_own_classes_do_not_get_the_names_of_ntu(tmp_path: Path, monkeypatch: py
 
 
 def test_sides_that_are_prepared_one_after_the_other(tmp_path: Path) -> None:
-    def write(side: str, labels: list, **options: object) -> list[str]:
-        clips = [Clip(f"{side}{place}", walker(4), label, side) for place, label in enumerate(labels)]
+    def write(split: str, labels: list, **options: object) -> list[str]:
+        clips = [Clip(f"{split}{place}", walker(4), label, split) for place, label in enumerate(labels)]
         write_clips(clips, tmp_path / "out", **{"image_size": "640x480", **options})
         return json.loads((tmp_path / "out/custom.json").read_text())["classes"]
 
     assert write("train", [0, 1, 4]) == ["0", "1", "2", "3", "4"]
-    assert write("val", [0, 1]) == ["0", "1", "2", "3", "4"]  # not what this side alone would say
+    assert write("val", [0, 1]) == ["0", "1", "2", "3", "4"]  # not what this split alone would say
     with pytest.raises(ValueError, match="its train clips were prepared with another image size"):
         write("val", [0], image_size="800x600")
     with pytest.raises(ValueError, match="its train clips have other classes: give both runs the same --class-list"):
@@ -137,9 +137,9 @@ def test_the_usual_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_older_sides_are_in_metres(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
-    def write(side: str, unit: str) -> None:
+    def write(split: str, unit: str) -> None:
         points = rng.normal((0, 0, 3), 0.3, (4, 25, 3)) * {"m": 1, "mm": 1000}[unit]
-        write_clips([Clip(side, points, 0, side)], tmp_path / "out", "ntu", unit=unit)
+        write_clips([Clip(split, points, 0, split)], tmp_path / "out", "ntu", unit=unit)
 
     write("train", "m")
     path = tmp_path / "out/custom.json"

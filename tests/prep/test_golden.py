@@ -33,17 +33,17 @@ def test_ntu(shared, tmp_path, where):
     result = prepare("ntu60", raw, tmp_path / "out", ignored_samples="none", streams=("joint", "bone", "bone_motion"))
     assert result["clips"] == len(names) == len(set(names))
     for benchmark in ("xsub", "xview"):
-        for side in ("train", "val"):
+        for split in ("train", "val"):
             begin = tmp_path / "out" / benchmark
-            found, labels = load_pickle(begin / f"{side}_label.pkl")
+            found, labels = load_pickle(begin / f"{split}_label.pkl")
             places = [names.index(name.removesuffix(".skeleton")) for name in found]
-            assert sorted(places) == np.flatnonzero(expected[benchmark] == side).tolist()
+            assert sorted(places) == np.flatnonzero(expected[benchmark] == split).tolist()
             assert found == sorted(found)
             assert labels == expected["label"][places].tolist()
-            joint = np.load(begin / f"{side}_data_joint.npy")
+            joint = np.load(begin / f"{split}_data_joint.npy")
             assert np.abs(joint - expected["joint"][places]).max(initial=0) <= ALLOWED
             for stream in ("bone", "bone_motion"):
-                made = np.load(begin / f"{side}_data_{stream}.npy")
+                made = np.load(begin / f"{split}_data_{stream}.npy")
                 assert np.array_equal(made, stream_of(joint, stream, NTU))
 
 
@@ -53,15 +53,15 @@ def test_kinetics(shared, tmp_path, where):
     raw = folder_of(unpack(shared / where / archive, tmp_path / "raw"), "kinetics_train_label.json")
     expected = np.load(shared / where / answers)
     prepare("kinetics", raw, tmp_path / "out")
-    for side in ("train", "val"):
-        found, labels = load_pickle(tmp_path / "out" / f"{side}_label.pkl")
-        names = [name.removesuffix(".json") for name in expected[f"{side}_names"].tolist()]
+    for split in ("train", "val"):
+        found, labels = load_pickle(tmp_path / "out" / f"{split}_label.pkl")
+        names = [name.removesuffix(".json") for name in expected[f"{split}_names"].tolist()]
         assert sorted(names) == [name.removesuffix(".json") for name in found]
         places = [names.index(name.removesuffix(".json")) for name in found]
-        assert labels == expected[f"{side}_label"][places].tolist()
-        joint = np.load(tmp_path / "out" / f"{side}_data_joint.npy")
-        assert np.abs(joint - expected[f"{side}_joint"][places]).max() <= ALLOWED
-        assert np.array_equal(np.load(tmp_path / "out" / f"{side}_data_bone.npy"), stream_of(joint, "bone", KINETICS))
+        assert labels == expected[f"{split}_label"][places].tolist()
+        joint = np.load(tmp_path / "out" / f"{split}_data_joint.npy")
+        assert np.abs(joint - expected[f"{split}_joint"][places]).max() <= ALLOWED
+        assert np.array_equal(np.load(tmp_path / "out" / f"{split}_data_bone.npy"), stream_of(joint, "bone", KINETICS))
 
 
 def test_nw_ucla(shared, tmp_path):
@@ -69,7 +69,7 @@ def test_nw_ucla(shared, tmp_path):
     raw = folder_of(raw, "a01_*.json")
     result = prepare("nw-ucla", raw, tmp_path / "out", streams=("joint",))
     assert result["clips"] == 1484
-    train, val = (np.load(tmp_path / "out" / f"{side}_data_joint.npy", mmap_mode="r") for side in ("train", "val"))
+    train, val = (np.load(tmp_path / "out" / f"{split}_data_joint.npy", mmap_mode="r") for split in ("train", "val"))
     assert (train.shape, val.shape) == ((1020, 3, 201, 20, 1), (464, 3, 201, 20, 1))
     labels = load_pickle(tmp_path / "out" / "val_label.pkl")[1]
     assert set(labels) == set(range(10))

@@ -140,7 +140,7 @@ def test_nw_ucla(tmp_path):
     for folder in (raw, raw / "all_sqe"):
         result = prepare("nw-ucla", folder, tmp_path / "out")
         assert (result["clips"], result["frames"]) == (3, 5 + 7 + 9)
-    train, val = (np.load(tmp_path / "out" / f"{side}_data_joint.npy") for side in ("train", "val"))
+    train, val = (np.load(tmp_path / "out" / f"{split}_data_joint.npy") for split in ("train", "val"))
     assert (train.shape, val.shape) == ((2, 3, 9, 20, 1), (1, 3, 9, 20, 1))
     assert np.array_equal(train[1, :, :7], read_clip(raw / "all_sqe" / "a02_s01_e00_v02.json", "nw-ucla"))
     assert not train[1, :, 7:].any()

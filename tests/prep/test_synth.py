@@ -1,4 +1,4 @@
-"""Made recordings: the formats to the letter, the same bytes for the same seed, both sides of every split."""
+"""Made recordings: the formats to the letter, the same bytes for the same seed, both splits of every split."""
 
 import json
 from collections import Counter
@@ -96,8 +96,8 @@ def test_nw_ucla_files_are_like_the_recorded_ones(tmp_path: Path) -> None:
 def test_every_class_is_on_both_sides_of_every_split(dataset: str, benchmark: str) -> None:
     names = list(ntu_names(dataset, 600, 10))
     assert len(set(names)) == 600 and not set(names) & missing_samples(dataset)
-    sides = Counter((name[-3:], is_training(dataset, benchmark, name)) for name in names)
-    assert len(sides) == 20
+    splits = Counter((name[-3:], is_training(dataset, benchmark, name)) for name in names)
+    assert len(splits) == 20
     share = sum(is_training(dataset, benchmark, name) for name in names) / 600
     assert 0.4 < share < 0.8
 
