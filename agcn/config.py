@@ -1,4 +1,7 @@
-"""Reads a run's configuration from YAML: the original's files and this project's, with `{stream}` and overrides."""
+"""Reads a run's configuration from YAML: the original's files and this project's, with `{stream}` and overrides.
+
+Also a hash of what decides about scores, and where two configurations differ in that.
+"""
 
 import dataclasses
 import hashlib

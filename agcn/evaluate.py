@@ -28,41 +28,41 @@ from native_prep.store.format import sha256
 
 def score_clips(
     model: nn.Module,
-    feed: BatchLoader,
+    loader: BatchLoader,
     batch_size: int,
     *,
     amp_dtype: str | None = None,
     index: np.ndarray | None = None,
-    windows: int = 1,
+    views: int = 1,
     quiet: bool = False,
 ) -> np.ndarray:
     """Raw logits of clips, float32 (len(index), num_class).
 
     Args:
         model: is put into evaluation mode.
-        feed: the clips, on the model's device.
+        loader: the clips, on the model's device.
         batch_size: clips at a time.
         amp_dtype: "bf16" or "fp16" for mixed precision.
         index: which clips, one after the other; all of them by default.
-        windows: how often each clip is drawn, the first time without anything random; the logits are means over them.
+        views: of each clip, the first of them without anything random; the logits are means over them.
         quiet: shows no progress.
     """
     model.eval()
-    chosen = np.arange(len(feed.clips)) if index is None else index
+    chosen = np.arange(len(loader.clips)) if index is None else index
     # Counted from the first clip of all, so that several processes draw what one would.
     chunks = batches_in_order(chosen, batch_size, int(chosen[0]) if len(chosen) else 0)
     total = np.zeros((len(chosen), 0), np.float32)
-    with torch.inference_mode(), Progress(windows * len(chosen), "test", "clip", quiet=quiet) as progress:
-        for window in range(windows):
+    with torch.inference_mode(), Progress(views * len(chosen), "test", "clip", quiet=quiet) as progress:
+        for view in range(views):
             scores = []
-            for clips, _, rows in feed.test_batches(chunks, window):
-                with autocast(feed.device, amp_dtype):
+            for clips, _, rows in loader.test_batches(chunks, view):
+                with autocast(loader.device, amp_dtype):
                     logits = model(clips, rows)  # (B, num_class)
                 scores.append(logits.float().cpu().numpy())
                 progress.update(len(clips))
             if scores:
                 total = total + np.concatenate(scores) if total.size else np.concatenate(scores)
-    return total / np.float32(windows)
+    return total / np.float32(views)
 
 
 def mean_loss(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -109,8 +109,8 @@ def test(
     if not overwrite:
         _check_scores_in_the_way(path, clips, data_hash)
     warnings = config_mismatches(config, chosen, config.stream)
-    feed = BatchLoader(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
-    scores = score_clips(model.to(place), feed, config.test_batch_size, windows=config.test_windows)
+    loader = BatchLoader(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
+    scores = score_clips(model.to(place), loader, config.test_batch_size, views=config.test_windows)
     with OutputSet() as outputs:
         metadata = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
         put_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), metadata)

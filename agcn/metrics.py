@@ -1,4 +1,4 @@
-"""How many clips are right; NumPy alone, so that fusing scores needs no PyTorch."""
+"""Accuracy, the confusion of classes, and the files that tell of them; NumPy alone: fusing scores needs no PyTorch."""
 
 import csv
 from collections.abc import Sequence

@@ -143,7 +143,7 @@ class Config:
         label_smoothing: share of the target that is spread over all classes (Szegedy et al., Inception, 2016).
         ema: decay of a moving average of the weights, 0 for none; what is tested and saved then is the average
             (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
-        test_windows: how often each test clip is drawn; logits are averaged. The first draw is the middle of every
+        test_windows: views of each test clip; their logits are averaged. The first view is the middle of every
             distribution: not turned, not warped, the middle of the clip. Others are random: with `sample: uniform` or
             `crop` other parts of the clip (multi-clip test: PYSKL, ten of them).
         accumulate: parts that a batch is computed in, one after the other, where all of it does not fit into memory;
@@ -215,7 +215,9 @@ class Config:
             if not 0 <= getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 0 and below 1")
         if self.test_feeder_args.repeat != 1:
-            raise ValueError("test_feeder_args.repeat is for training: set test_windows to draw test clips more often")
+            raise ValueError(
+                "test_feeder_args.repeat is for training: set test_windows to test more views of each clip"
+            )
         if self.test_feeder_args.random_drop:
             raise ValueError("test_feeder_args.random_drop is for training: leave it out")
         for key in ("seed", "start_epoch", "warm_up_epoch", "weight_decay"):

@@ -153,12 +153,12 @@ def seconds_of_feeding(clips: Tensor, labels: Tensor, resident: bool, batches: i
     """Median seconds that a batch like `clips` takes from memory through the original's random shift to the device."""
     data = Clips("made clips", clips.cpu().numpy(), labels.cpu().numpy(), [""] * len(labels))
     args = FeederArgs(random_shift=True, resident=resident)
-    feed = BatchLoader(data, args, NTU, clips.device, share_absent=True)
+    loader = BatchLoader(data, args, NTU, clips.device, share_absent=True)
     chunk = BatchIndices(0, np.arange(len(data)))
     taken = []
     for epoch in range(batches):
         start = time.perf_counter()
-        next(feed.batches([chunk], epoch))
+        next(loader.batches([chunk], epoch))
         if clips.device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)

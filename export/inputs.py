@@ -190,14 +190,14 @@ def comparison_clips(
 
 
 def input_batches(
-    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, seed: int = 0, window: int = 0
+    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, seed: int = 0, view: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of the clips at `index` as `test` shows them to the model: arrays (B, C, T, V, M) and labels (B,).
 
     Args:
-        seed, window: with the configuration's `seed`, the draws of a test (test_windows) are the same ones; in the
+        seed, view: with the configuration's `seed`, the views of a test (test_windows) are the same ones; in the
             first, 0, nothing is random.
     """
-    feed = BatchLoader(clips, args, layout, torch.device("cpu"), seed)
-    for batch, labels, _ in feed.test_batches(batches_in_order(index, size), window):
+    loader = BatchLoader(clips, args, layout, torch.device("cpu"), seed)
+    for batch, labels, _ in loader.test_batches(batches_in_order(index, size), view):
         yield batch.numpy(), labels.numpy()

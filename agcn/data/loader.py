@@ -118,7 +118,7 @@ class BatchLoader:
 
     def batches(self, chunks: Sequence[BatchIndices], epoch: int | None = None) -> Iterator[Batch]:
         """One for each chunk, in order; without an epoch nothing is random, see `agcn.data.augment_rng.middle`."""
-        with ThreadPoolExecutor(1, thread_name_prefix="feed") as reader:
+        with ThreadPoolExecutor(1, thread_name_prefix="loader") as reader:
             coming = iter(chunks)
             waiting = deque(reader.submit(self._read, chunk, epoch) for chunk in islice(coming, AHEAD))
             while waiting:
@@ -129,9 +129,9 @@ class BatchLoader:
                 rows = None if read.rows is None else read.rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
-    def test_batches(self, chunks: Sequence[BatchIndices], window: int = 0) -> Iterator[Batch]:
-        """Those of one of a test's draws (test_windows); in the first, 0, nothing is random."""
-        return self.batches(chunks, window or None)
+    def test_batches(self, chunks: Sequence[BatchIndices], view: int = 0) -> Iterator[Batch]:
+        """Those of one view of a test's clips (test_windows); in the first, 0, nothing is random."""
+        return self.batches(chunks, view or None)
 
     def _read(self, chunk: BatchIndices, epoch: int | None) -> "_Read":
         size = len(chunk.index), numbers_per_clip(self.args)

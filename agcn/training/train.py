@@ -215,7 +215,7 @@ def evaluate(run: Run) -> tuple[bool, str]:
     mine = np.array_split(np.arange(len(clips)), context.size)[context.rank]
     part = score_clips(
         run.tested_model, run.test_data, config.test_batch_size, amp_dtype=run.amp_dtype, index=mine,
-        windows=config.test_windows, quiet=not context.is_main_process,
+        views=config.test_windows, quiet=not context.is_main_process,
     )  # fmt: skip
     scores = context.concatenate(part.reshape(len(mine), run.model.num_class))
     loss = mean_loss(scores, clips.labels)

@@ -58,7 +58,7 @@ def predict(
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
     """The engine's accuracy on the test split of `config`, which must be that of the joint stream.
 
-    Clips are drawn as often as `test` draws them (test_windows).
+    Clips are seen in as many views as `test` sees them in (test_windows).
 
     Returns:
         clips, joint_top1, bone_top1, top1, top5, alpha, runtime.
@@ -90,17 +90,17 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
 
 
 def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -> list[np.ndarray]:
-    """Each stream's logits (N, num_class), means over the draws of a clip."""
+    """Each stream's logits (N, num_class), means over the views of a clip."""
     size, index = min(64, engine.manifest.max_batch), np.arange(len(clips))
     total: list[np.ndarray] = []
     with Progress(config.test_windows * len(clips), "fuse-eval", "clip") as progress:
-        for window in range(config.test_windows):
+        for view in range(config.test_windows):
             answers = []
-            for batch, _ in input_batches(clips, config.test_feeder_args, layout, index, size, config.seed, window):
+            for batch, _ in input_batches(clips, config.test_feeder_args, layout, index, size, config.seed, view):
                 answers.append(engine.run(batch)[:-1])
                 progress.update(len(batch))
             logits = [np.concatenate(part) for part in zip(*answers, strict=True)]
-            total = [old + new for old, new in zip(total, logits, strict=True)] if window else logits
+            total = [old + new for old, new in zip(total, logits, strict=True)] if view else logits
     return [part / np.float32(config.test_windows) for part in total]
 
 

@@ -1,4 +1,4 @@
-"""Arrays from `.npy` and `.npz` files, or one line that says what is wrong with them."""
+"""Arrays from `.npy` and `.npz` files, or one line that says what is wrong with them; `.npy` files row by row."""
 
 import os
 import tokenize

@@ -1,4 +1,7 @@
-"""Clips that come one by one, from wherever, to `.npy` files and a packed store."""
+"""Clips that come one by one, from wherever, to `.npy` files and a packed store.
+
+`clip_writer` takes them as they come; `write_job` makes them, leaves bad ones out or refuses them, and counts.
+"""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Dense batches from the packed store, by compiled code, in several threads where that pays."""
+"""Reading the packed store: whole, by stream, by part; batches become dense in compiled code, in threads."""
 
 import math
 import os

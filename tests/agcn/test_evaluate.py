@@ -34,14 +34,14 @@ def test_windows_are_averaged(config: Config) -> None:
     drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
     model = build_model("agcn", MODEL).train()
     feed = BatchLoader(evaluate.open_test_clips(drawn), drawn.test_feeder_args, model.layout, torch.device("cpu"))
-    mean = evaluate.score_clips(model, feed, 4, windows=2, quiet=True)
+    mean = evaluate.score_clips(model, feed, 4, views=2, quiet=True)
     with torch.inference_mode():
         apart = [model(next(feed.batches([BatchIndices(0, np.arange(7))], epoch)).clips).numpy() for epoch in (None, 1)]
     np.testing.assert_array_equal(evaluate.score_clips(model, feed, 7, quiet=True), apart[0])
     assert not np.allclose(*apart)
     np.testing.assert_allclose(mean, (apart[0] + apart[1]) / 2, rtol=1e-4, atol=1e-5)
     # A process that tests only the last clips draws for them what one that tests all does.
-    last = evaluate.score_clips(model, feed, 4, index=np.arange(4, 7), windows=2, quiet=True)
+    last = evaluate.score_clips(model, feed, 4, index=np.arange(4, 7), views=2, quiet=True)
     np.testing.assert_allclose(last, mean[4:], rtol=1e-4, atol=1e-5)
 
 
