@@ -229,7 +229,7 @@ def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
         notes.append("no engine is for a GPU at hand: parity was measured on the ONNX graph")
     if request.config.test_windows > 1:
         notes.append(
-            f"`predict` sees one view of a clip, `test` and `fuse-eval` see {request.config.test_windows} (test_windows)"
+            f"`predict` sees one view of a clip, `test` and `fuse-eval` {request.config.test_windows} (test_windows)"
         )
     hashes = [source["sha256"] for source in request.sources.values()]
     if len(set(hashes)) < len(hashes):
