@@ -13,7 +13,7 @@ import numba
 import onnxruntime
 import torch
 
-import native_prep
+import native_prep.cpu
 from agcn.device import has_half
 from agcn.validate import nearest
 from export.engines.flavors import RTX_TARGETS, is_installed, load_flavor, present_target
@@ -160,7 +160,7 @@ def _gpu() -> dict[str, str] | None:
 
 
 def _folders() -> dict[str, Path]:
-    package = Path(native_prep.__file__).parent / "__pycache__"
+    package = Path(native_prep.cpu.__file__).parent / "__pycache__"  # most of them; others beside their modules
     return {"engines": cache_folder(), "compiled kernels": Path(os.environ.get("NUMBA_CACHE_DIR") or package)}
 
 

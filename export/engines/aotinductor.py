@@ -61,7 +61,7 @@ def build_package(
             raise ValueError(f"--aot {device}: PyTorch cannot compile: {reason}: install g++{more}") from error
     path = Path(path)
     layers = {"cuda_graph": device == "cuda" and fixed}
-    return EngineFile(path.name, RUNTIME, _version(), target, path.stat().st_size, sha256(path), layers)
+    return EngineFile(path.name, RUNTIME, torch_version(), target, path.stat().st_size, sha256(path), layers)
 
 
 def check_can_build(device: str) -> str:
@@ -105,6 +105,6 @@ def package_notes(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _version() -> str:
+def torch_version() -> str:
     """PyTorch's, without what it was built for."""
     return torch.__version__.split("+")[0]

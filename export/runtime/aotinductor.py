@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agcn.device import full_float32
-from export.engines.aotinductor import RUNTIME, _version
+from export.engines.aotinductor import RUNTIME, torch_version
 from export.engines.flavors import present_target
 from export.graph.parity import Logits
 from export.manifest import EngineFile, Manifest, check_file
@@ -31,9 +31,9 @@ class AotEngine(Engine):
         super().__init__(folder, manifest)
         path = Path(folder) / engine.file
         check_file(path, engine.sha256)
-        if engine.version != _version():
+        if engine.version != torch_version():
             raise ValueError(
-                f"{path}: compiled by PyTorch {engine.version}, {_version()} is installed: run export-trt again"
+                f"{path}: compiled by PyTorch {engine.version}, {torch_version()} is installed: run export-trt again"
             )
         if engine.target not in ("cpu", present_target()):
             raise ValueError(f"{path}: is for {engine.target}, which is not at hand: run export-trt here")

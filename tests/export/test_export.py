@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export_configs import _config
+from export_configs import joint_config
 from exported import CLASSES, FRAMES, export_job, write_job
 
 from agcn.config import load_config, to_yaml
@@ -168,7 +168,7 @@ def test_wrong_options(exported: Path, tmp_path: Path, options: dict, message: s
 
 
 def test_wrong_places_and_checkpoints(exported: Path, tmp_path: Path) -> None:
-    config = _config(exported)
+    config = joint_config(exported)
     weights = exported / "joint.pt", exported / "bone.pt"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")

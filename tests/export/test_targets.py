@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from export_configs import _config
+from export_configs import joint_config
 from exported import FRAMES, export_job, three_blocks
 
 from agcn.model.network import build_model
@@ -29,7 +29,7 @@ def dense(exported: Path, tmp_path_factory) -> Path:
     """A graph that finds out nothing about its bodies."""
     path = tmp_path_factory.mktemp("dense") / "two_stream.onnx"
     with three_blocks():
-        model = build_model("agcn", _config(exported).model_args).eval()
+        model = build_model("agcn", joint_config(exported).model_args).eval()
         network = TwoStream(model, model, NTU.bone_parents, frames=FRAMES, skip_absent=False)
         export_graph(network, (3, FRAMES, 25, 2), path, {})
     return path

@@ -5,5 +5,5 @@ from pathlib import Path
 from agcn.config import load_config
 
 
-def _config(folder: Path):
+def joint_config(folder: Path):
     return load_config(folder / "config.yaml", stream="joint")
