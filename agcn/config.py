@@ -4,8 +4,6 @@ Also a hash of what decides about scores, and where two configurations differ in
 """
 
 import dataclasses
-import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,7 @@ from agcn.defaults import SHIPPED
 from agcn.model.network import model_arguments
 from agcn.settings import Config, FeederArgs
 from agcn.validate import coerce, nearest
+from native_prep.io.hashes import hash_value
 from native_prep.io.yaml_file import dump_yaml, read_yaml, yaml_value
 from native_prep.poses.custom import custom_file, custom_metadata
 from native_prep.skeletons.layouts import LAYOUTS
@@ -236,7 +235,7 @@ def hash_config(config: Config, amp_dtype: str | None = None) -> str:
     }  # fmt: skip
     if config.test_windows > 1:
         settings["seed"] = config.seed
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return hash_value(settings)
 
 
 def config_mismatches(

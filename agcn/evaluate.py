@@ -20,10 +20,10 @@ from agcn.score_files import BEST, SCORE_FILE, best_of, put_scores, read_note, s
 from agcn.settings import Config
 from native_prep.datasets.catalog import DATASETS, class_names
 from native_prep.io.atomic import OutputSet
+from native_prep.io.hashes import sha256
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
 from native_prep.poses.custom import custom_metadata
-from native_prep.store.format import sha256
 
 
 def score_clips(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.io.atomic import OutputSet
-from native_prep.store.format import sha256
+from native_prep.io.hashes import sha256
 
 # What `train` and `test` write into the work folder.
 SCORE_FILE = "epoch1_test_score.pkl"

@@ -26,11 +26,12 @@ from export.graph.network import TwoStream
 from export.graph.onnx_graph import export_graph, numpy_inputs, output_names
 from export.graph.preprocess import preprocess_for
 from export.inputs import comparison_clips, feeder_settings, prepared_frames, raw_clips
-from export.manifest import FILE_NAME, EngineFile, Manifest, sha256, write_manifest
+from export.manifest import FILE_NAME, EngineFile, Manifest, write_manifest
 from export.request import Request, make_request, raw_data, request_notes
 from export.runtime.onnx import OnnxEngine, open_session
 from export.runtime.open import open_file, runs_here
 from native_prep.io.atomic import DiscardFolder, atomic_folder
+from native_prep.io.hashes import sha256
 from native_prep.io.progress import Progress
 from native_prep.skeletons.streams import STREAMS
 

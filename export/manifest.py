@@ -1,11 +1,12 @@
 """`manifest.json`: what an exported folder holds and what it was made from, checked when the folder is opened."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from native_prep.io.hashes import sha256
 
 FILE_NAME = "manifest.json"
 VERSION = 1
@@ -99,12 +100,6 @@ def check_shape(wanted: tuple[int, ...], shape: tuple[int, ...], what: str, plac
             raise ValueError(
                 f"{place}: engine for {letter}={ours}, {what} gives {letter}={theirs}: export again for it"
             )
-
-
-def sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: str | os.PathLike[str], manifest: Manifest) -> Path:

@@ -20,8 +20,9 @@ from export.engines.refit import refittable_engine
 from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips
 from export.graph.preprocess import preprocess_for
 from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
-from export.manifest import EngineFile, sha256
+from export.manifest import EngineFile
 from native_prep.datasets.catalog import class_names
+from native_prep.io.hashes import sha256
 from native_prep.poses.custom import check_layout, custom_metadata
 from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import STREAMS

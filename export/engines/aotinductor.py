@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from export.engines.flavors import present_target
-from export.manifest import EngineFile, Manifest, sha256
+from export.manifest import EngineFile, Manifest
+from native_prep.io.hashes import sha256
 
 RUNTIME = "aotinductor"
 

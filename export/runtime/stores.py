@@ -1,7 +1,5 @@
 """`predict --store`: the scores of many packed shards, in one process or in several that torchrun starts."""
 
-import hashlib
-import json
 import os
 import sys
 import time
@@ -21,9 +19,10 @@ from agcn.training.distributed import DistributedContext, distributed_context
 from export.inputs import feeder_from, input_batches
 from export.runtime.open import Engine, open_engine
 from native_prep.io.atomic import OutputSet
+from native_prep.io.hashes import hash_value, sha256
 from native_prep.io.progress import Progress
 from native_prep.skeletons.streams import STREAMS
-from native_prep.store.format import STORE, sha256
+from native_prep.store.format import STORE
 from native_prep.store.reader import FOLDER, Store
 
 T = TypeVar("T")
@@ -227,10 +226,6 @@ def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
     return rows
 
 
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Sequence[Shard]) -> list[str]:
     """Score files of the sum and of each stream, each with its note; their paths."""
     names = sorted(rows)
@@ -240,11 +235,11 @@ def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Seque
     weights = [*({stream: sources[stream]} for stream in engine.manifest.streams), sources]
     stores = sorted({shard.store.folder for shard in shards})
     metadata = {
-        "config_sha256": _hash(engine.manifest.feeder_args),
+        "config_sha256": hash_value(engine.manifest.feeder_args),
         "data": {
             "path": ", ".join(map(str, stores)),
             "clips": len(names),
-            "sha256": _hash([names, sorted(sha256(folder / STORE) for folder in stores)]),
+            "sha256": hash_value([names, sorted(sha256(folder / STORE) for folder in stores)]),
         },
     }
     with OutputSet() as outputs:

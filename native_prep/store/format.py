@@ -3,7 +3,6 @@
 The form is told in `store`. Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
-import hashlib
 import io
 import json
 from dataclasses import asdict, dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import Layout
 
 VERSION = 1
@@ -196,9 +196,3 @@ def verify_shard(folder: Path, metadata: dict[str, Any]) -> None:
     for name, file in metadata["files"].items():
         if sha256(folder / name) != file["sha256"]:
             raise ValueError(f"{folder / name}: its checksum is wrong: copy the folder again, or run prep again")
-
-
-def sha256(path: Path) -> str:
-    """A file's checksum."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ import numpy as np
 from native_prep.datasets.names import parse_name
 from native_prep.io.arrays import RowFile
 from native_prep.io.atomic import atomic_file, hidden, publish_folder, restore_folder
+from native_prep.io.hashes import sha256
 from native_prep.io.locks import locked
 from native_prep.store.format import (
     CLIPS,
@@ -32,7 +33,6 @@ from native_prep.store.format import (
     clip_type,
     describe,
     read_metadata,
-    sha256,
     shard_metadata,
     verify_shard,
 )

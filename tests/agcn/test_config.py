@@ -198,7 +198,7 @@ def test_written_and_read_back(original: Path, tmp_path: Path) -> None:
         ("start_epoch=50", "leaves nothing of num_epoch 50"),
         ("train_feeder_args.random_choose=True", r"yaml:11: train_feeder_args.window_size is -1, but random_choose"),
         ("test_feeder_args.sample=linear", "test_feeder_args.window_size is -1, but sample"),
-        ("test_feeder_args=3", "to hold KEY: VALUE pairs"),
+        ("test_feeder_args=3", "must hold KEY: VALUE pairs"),
         ("step=[1", "the value is not YAML"),
         ("step", "give KEY=VALUE"),
         ("num_epoch.x=3", "--set num_epoch.x=3: num_epoch is 50, it holds no keys"),

@@ -18,9 +18,10 @@ from export import build, request
 from export.build import export_engines
 from export.graph.network import TwoStream
 from export.inputs import comparison_clips, dataset_of, input_shape
-from export.manifest import EngineFile, read_manifest, sha256
+from export.manifest import EngineFile, read_manifest
 from export.runtime.onnx import OnnxEngine
 from export.runtime.open import open_engine, runs_here
+from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, layout_from_edges
 
 

@@ -11,7 +11,8 @@ from export import request
 from export.engines import refit
 from export.engines.flavors import Flavor, is_installed
 from export.engines.refit import refit_engine, refittable_engine
-from export.manifest import read_manifest, sha256, write_manifest
+from export.manifest import read_manifest, write_manifest
+from native_prep.io.hashes import sha256
 
 needs_rtx = pytest.mark.skipif(not is_installed("tensorrt-rtx"), reason="needs the extra tensorrt-rtx")
 

@@ -18,7 +18,8 @@ from export.engines import tensorrt as engines
 from export.engines.tensorrt import build_engine
 from export.graph.network import TwoStream
 from export.graph.onnx_graph import export_graph
-from export.manifest import read_manifest, sha256
+from export.manifest import read_manifest
+from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import NTU
 
 needs_rtx = pytest.mark.skipif(not trt_flavors.is_installed("tensorrt-rtx"), reason="tensorrt-rtx is not installed")

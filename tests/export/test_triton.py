@@ -12,9 +12,10 @@ from exported import CLASSES, FRAMES
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 from export.engines.triton import write_repository
-from export.manifest import EngineFile, read_manifest, sha256, write_manifest
+from export.manifest import EngineFile, read_manifest, write_manifest
 from export.runtime.open import open_engine
 from native_prep.datasets.catalog import class_names
+from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch
 

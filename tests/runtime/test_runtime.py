@@ -14,11 +14,11 @@ from agcn.checkpoint import load_weights
 from agcn.config import load_config
 from agcn.model.network import build_model
 from export.graph.parity import eager_logits
-from export.manifest import sha256
 from export.runtime import onnx as runtime
 from export.runtime.onnx import OnnxEngine
 from export.runtime.open import open_engine
 from export.runtime.tensorrt import TensorRtEngine
+from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch
 

@@ -19,8 +19,8 @@ from agcn.training import train as training
 from agcn.training.train import train
 from export.commands import run_fuse_eval as fuse_eval
 from export.fusion import fuse_arrays, fuse_dataset, fuse_scores
+from native_prep.io.hashes import sha256
 from native_prep.io.pickles import load_pickle, save_pickle
-from native_prep.store.format import sha256
 
 CLASSES = 3
 MODEL = {"num_class": CLASSES, "num_point": 4, "num_person": 1, "graph": "mine"}

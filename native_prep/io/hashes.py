@@ -1,0 +1,22 @@
+"""SHA-256 of files, and of values that JSON can hold."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Of a file, as hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """Of dicts, lists, numbers and strings, as hexadecimal digits; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
