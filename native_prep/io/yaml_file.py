@@ -22,9 +22,11 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], 
         OSError: it cannot be read.
     """
     try:
-        loader = _Loader(Path(path).read_text(encoding="utf-8"))
-        tree = loader.get_single_node()
-        raw = None if tree is None else loader.construct_document(tree)
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            raw, tree = _parse(text, _Loader)
+        except yaml.YAMLError:  # PyYAML's own loader says better what is wrong, and where
+            raw, tree = _parse(text, yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file: give {what} in YAML") from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
@@ -36,6 +38,12 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], 
     lines: dict[str, int] = {}
     _note_lines(tree, "", lines)
     return raw, lines
+
+
+def _parse(text: str, kind: Any) -> tuple[Any, yaml.Node | None]:
+    loader = kind(text)
+    tree = loader.get_single_node()
+    return None if tree is None else loader.construct_document(tree), tree
 
 
 def _note_lines(tree: yaml.Node | None, prefix: str, lines: dict[str, int]) -> None:

@@ -57,7 +57,7 @@ def test_python_2_labels(tmp_path: Path) -> None:
         ((["a"] * 11, [0] * 11), "has 11 labels, .* has 12 clips"),
         ((["a"] * 11, [0] * 12), "has 11 names and 12 labels"),
         ((["a"] * 12, [0] * 11 + [-1]), "clip a has label -1"),
-        ((["a"] * 12, ["walk"] * 12), "no whole number"),
+        ((["a"] * 12, ["walk"] * 12), "not a whole number"),
         ({"a": 1}, "is a score file"),
         (3, "holds no"),
     ],

@@ -34,7 +34,7 @@ class Logger:
     def __init__(self) -> None:
         self.errors: list[str] = []
 
-    def told(self) -> str:
+    def last_error(self) -> str:
         return "; ".join(self.errors)
 
 

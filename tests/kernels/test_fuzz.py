@@ -89,7 +89,7 @@ def character(text: np.ndarray, at: int) -> int:
 def test_mutations_with_bounds_checks(tmp_path):
     done = child(f"fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds())", tmp_path, NUMBA_BOUNDSCHECK="1")
     assert done.returncode == 0, done.stderr[-2000:]
-    done = child("scalar(character)(np.zeros(3, np.uint8), 3)", tmp_path, NUMBA_BOUNDSCHECK="1")
+    done = child("njit(character)(np.zeros(3, np.uint8), 3)", tmp_path, NUMBA_BOUNDSCHECK="1")
     assert "IndexError" in done.stderr, "the checks are on"
 
 

@@ -117,7 +117,10 @@ def test_mediapipe_long_csv(tmp_path: Path) -> None:
         (lambda rows: [sorted(rows[0]), *rows[1:]], ":1: column .* is not"),
         (lambda rows: rows[:1], "holds no frame"),
         (lambda rows: [], "is empty"),
-        (lambda rows: [["frame", "landmark", "x", "y"], [0, 33, 1, 1]], ":2: landmark '33'"),
+        (
+            lambda rows: [["frame", "landmark", "x", "y"], [0, 33, 1, 1]],
+            ":2: '33' is not a landmark of layout mediapipe33",
+        ),
         (lambda rows: [["frame", "landmark", "x"], [0, 3, 1]], ":1: has no column y"),
         (lambda rows: [["frame", "landmark", "x", "y"], [0.5, 3, 1, 1]], ":2: '0.5' is not the number of a frame"),
         (lambda rows: [*rows[:2], ["inf", *rows[2][1:]]], "frame 1 holds what is not a coordinate"),

@@ -99,8 +99,11 @@ def test_disk_full(tmp_path):
     prepare("ntu60", raw, tmp_path / "first", streams=["joint"])
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "from native_prep.pipeline.prepare import prepare;"
+        "least, most = resource.getrlimit(resource.RLIMIT_FSIZE);"
+        # What ends with the process, a measurement of coverage say, may write again.
+        "import atexit; atexit.register(resource.setrlimit, resource.RLIMIT_FSIZE, (least, most));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most));"
         f"prepare('ntu60', {str(raw)!r}, {str(out)!r}, streams=['joint'])"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

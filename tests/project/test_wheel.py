@@ -13,14 +13,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "two-stream-agcn"
-_LEFT_HERE = (".*", "__pycache__", "*.egg-info", "build", "data", "work_dir", "tests", "engines", "*_out")
+# What runs leave at the top; folders of these names inside packages belong to them.
+_LEFT_AT_TOP = (".*", "*.egg-info", "build", "data", "work_dir", "tests", "engines", "*_out")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel's content, built from a copy: building leaves files beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    shutil.copytree(ROOT, folder / "sources", ignore=shutil.ignore_patterns(*_LEFT_HERE))
+    at_top, anywhere = shutil.ignore_patterns(*_LEFT_AT_TOP), shutil.ignore_patterns("__pycache__")
+    shutil.copytree(
+        ROOT,
+        folder / "sources",
+        ignore=lambda place, names: anywhere(place, names) | (at_top(place, names) if Path(place) == ROOT else set()),
+    )
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     for command in (
         (*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "sources"),
@@ -52,7 +58,7 @@ def test_the_five_commands_from_an_empty_folder(site: Path, tmp_path: Path) -> N
 
     where = "import cli, agcn.config; print(cli.__file__, agcn.config.__file__)"
     done = subprocess.run((sys.executable, "-c", where), capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.stdout.split() == [str(site / "cli.py"), str(site / "agcn" / "config.py")]
+    assert done.stdout.split() == [str(site / "cli.py"), str(site / "agcn" / "config.py")], done.stderr
     raw = "data/nturgbd_raw/nturgb+d_skeletons"
     run("synth", "ntu60", "--out", raw, "--clips", "24", "--classes", "3", "--frames", "20")
     assert run("prep", "--max-frames", "32")["clips"] == 24

@@ -149,7 +149,7 @@ class _FakeFlavor:
 
     def __init__(self, api: _FakeApi) -> None:
         self.api = api
-        self.logger = type("Logger", (), {"told": lambda self: "made for another GPU"})()
+        self.logger = type("Logger", (), {"last_error": lambda self: "made for another GPU"})()
 
 
 def _with_engine(folder: Path, version: str = "1") -> None:
