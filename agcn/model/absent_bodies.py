@@ -78,7 +78,13 @@ def norm_rows(bn: nn.Module, x: Tensor, count: Tensor | None) -> Tensor:
 
 
 class _CountedNorm(torch.autograd.Function):
-    """A batch norm over rows that count several times; statistics over all processes, each with as many bodies."""
+    """A batch norm over rows that count several times; statistics over all processes, each with as many bodies.
+
+    With w, a row's share of all values (`each`), m and s, mean and standard deviation in which values count by w, and
+    n = (x - m) / s, it is y = weight n + bias, and
+    dx = weight / s (dy - w (sum(dy) + n sum(dy n))):
+    PyTorch's own backward with fixed statistics gives the first term and both sums, the other terms are added.
+    """
 
     @staticmethod
     def forward(
@@ -105,7 +111,7 @@ class _CountedNorm(torch.autograd.Function):
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
             grads[0].contiguous(), x, weight, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
         )
-        # What the statistics add: they depend on each row as often as it counts.
+        # Through the statistics: -w weight / s (dbias + n dweight), written as w (by_value x + by_one).
         both = _total(torch.stack([dweight, dbias]), ctx.shared)
         by_value = -weight * inverse.square() * both[0]  # (C,)
         by_one = -weight * inverse * both[1] - by_value * mean

@@ -38,7 +38,8 @@ class Timeline:
 
     def add(self, start: float, end: float, label: int, name: str, score: float) -> None:
         """An answer about the window from `start` to `end` (seconds); label -1 where nobody is there."""
-        begin = (self._start + self._end + start + end) / 4 if self._going else start
+        # Halfway between the middles of this window and the one before.
+        begin = ((self._start + self._end) / 2 + (start + end) / 2) / 2 if self._going else start
         if self._going and self._last >= 0:
             self.rows[-1].end = begin
         same = self._going and label == self._last

@@ -159,13 +159,17 @@ def fill(points: np.ndarray, seen: np.ndarray, max_gap: int, straight: bool) -> 
     """
     frames = len(seen)
     now = np.arange(frames)[:, None]
-    before = np.maximum.accumulate(np.where(seen, now, -1 - max_gap), axis=0)  # (T, V), the last frame it was seen in
-    after = np.minimum.accumulate(np.where(seen, now, frames + max_gap)[::-1], axis=0)[::-1]  # and the next one
-    since, until = now - before, after - now
-    first = (before < 0) & (until <= max_gap) & seen.any(axis=1, keepdims=True)
-    known = (since <= max_gap) | first
+    # (T, V): the frames in which each joint was last seen and will be next; too far away where there is none.
+    previous = np.maximum.accumulate(np.where(seen, now, -1 - max_gap), axis=0)
+    following = np.minimum.accumulate(np.where(seen, now, frames + max_gap)[::-1], axis=0)[::-1]
+    since, until = now - previous, following - now
+    comes_in = (previous < 0) & (until <= max_gap) & seen.any(axis=1, keepdims=True)
+    known = (since <= max_gap) | comes_in
     between = straight & ~seen & (since <= max_gap) & (since + until <= max_gap + 1)
-    share = np.where(between, since / np.maximum(since + until, 1), np.where(first, 1.0, 0.0))[..., None]  # (T, V, 1)
-    last = np.take_along_axis(points, np.maximum(before, 0)[..., None], axis=0)
-    following = np.take_along_axis(points, np.minimum(after, frames - 1)[..., None], axis=0)
-    return np.where(known[..., None], last + share * (following - last), 0.0), known
+    # How far from the previous position to the following one: 0 stays, 1 is there already.
+    share = np.where(between, since / np.maximum(since + until, 1), np.where(comes_in, 1.0, 0.0))[
+        ..., None
+    ]  # (T, V, 1)
+    start = np.take_along_axis(points, np.maximum(previous, 0)[..., None], axis=0)
+    end = np.take_along_axis(points, np.minimum(following, frames - 1)[..., None], axis=0)
+    return np.where(known[..., None], start + share * (end - start), 0.0), known

@@ -7,6 +7,7 @@ from exported import three_blocks, trained_looking
 
 from export.graph.network import TwoStream
 from export.graph.parity import Logits, check, compare, eager_logits
+from export.graph.rounding import RoundLikeTf32
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch
 
@@ -110,3 +111,13 @@ def test_plain_answers_leave_the_models_alone() -> None:
     assert joint.fc.weight.dtype == torch.float32
     np.testing.assert_allclose(answers[0], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(answers[2], answers[0] + 0.5 * answers[1])
+
+
+def test_tf32_keeps_ten_bits_of_factors_and_adds_in_float32() -> None:
+    step = 2.0**-10
+    factors = torch.tensor([[1 + 0.5 * step, 1 + 1.5 * step, 1 + 0.51 * step, 3 + step]])
+    kept = torch.tensor([[1.0, 1 + 2 * step, 1 + step, 3.0]])  # ties go to the even one; beyond 2 a step is twice that
+    with RoundLikeTf32():
+        product, total = factors @ torch.eye(4), factors + step / 4
+    torch.testing.assert_close(product, kept, rtol=0, atol=0)
+    torch.testing.assert_close(total, factors + step / 4, rtol=0, atol=0)

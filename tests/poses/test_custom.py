@@ -20,6 +20,7 @@ from export import build
 from export.runtime.predict import predict
 from native_prep.command import prep
 from native_prep.poses.custom import check_layout, custom_metadata, prepare_custom, read_custom_clip
+from native_prep.poses.sources import detect_source
 from native_prep.skeletons.layouts import COCO17
 from native_prep.skeletons.streams import STREAMS, stream_of
 
@@ -272,3 +273,45 @@ def test_a_graph_of_another_skeleton_is_refused(tmp_path: Path) -> None:
     config = load_config(path, stream="joint", overrides=["model_args.graph=coco17"])
     with pytest.raises(ValueError, match=r"prepared with layout h36m17 \(17 joints\), the model's graph is coco17"):
         train(config, device="cpu")
+
+
+def test_a_kind_that_is_found_by_itself_or_not_at_all(tmp_path: Path) -> None:
+    for name, kind in (("a.npy", "numpy"), ("a.csv", "mediapipe")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        (folder / name).write_text("")
+        (folder / "labels.csv").write_text("")
+        assert detect_source(folder) == kind
+    for name, text, kind in (
+        ("alphapose", '[{"image_id": 1, "keypoints": []}]', "alphapose"),
+        ("dicts", "[]", "mediapipe"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.json").write_text(text)
+        assert detect_source(tmp_path / name) == kind
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match="none: holds no poses that are known: give --source one of pyskl"):
+        detect_source(tmp_path / "none")
+    with pytest.raises(ValueError, match="nowhere: no such file or folder: give --data-path your poses"):
+        detect_source(tmp_path / "nowhere")
+
+
+def test_clips_that_are_there_twice_or_not_at_all(tmp_path: Path) -> None:
+    given: dict = {"layout": "coco17", "image_size": "640x480"}
+    folder = write_array_folder(tmp_path / "raw", clips=2)
+    with pytest.raises(ValueError, match=r"clip0\.npy: no such folder: --source openpose wants a folder"):
+        prepare_custom(folder / "clip0.npy", tmp_path / "out", source="openpose", **given)
+    for suffix in (".csv", ".json"):
+        (folder / f"clip0{suffix}").write_text("[]")
+    with pytest.raises(ValueError, match=r"clip0\.json: is the same clip as clip0\.csv: keep one of them"):
+        prepare_custom(folder, tmp_path / "out", source="mediapipe", layout="mediapipe33")
+    twice = [annotation("a", 0, walker(5)[None]), annotation("a", 0, walker(5)[None])]
+    path = write_pyskl(tmp_path / "p.pkl", twice)
+    with pytest.raises(ValueError, match=r"p\.pkl: clip 'a' is there twice: give every clip a name"):
+        prepare_custom(path, tmp_path / "out", split="train", **given)
+    with pytest.raises(ValueError, match="--label: such a pickle holds its own labels"):
+        prepare_custom(path, tmp_path / "out", split="train", label="labels.csv", **given)
+    with pytest.raises(ValueError, match=r"p\.pkl: no clip is left to prepare"):
+        write_pyskl(path, twice[:1], {"xsub_train": [], "xsub_val": []})
+        prepare_custom(path, tmp_path / "out", split="xsub", **given)
+    assert not (tmp_path / "out").exists()

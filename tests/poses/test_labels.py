@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from native_prep.poses.labels import read_label_file
-
-# Labels
+from native_prep.poses.labels import read_classes, read_label_file
 
 
 @pytest.mark.parametrize("slip", ["-1", "", "1.5", "1e3"])
@@ -55,6 +53,7 @@ def test_odd_label_pickles(tmp_path: Path, content) -> None:
         ("name,label\na,7\n", ":2: label 7 is not one of 0 to 1"),
         ("name,label\na," + 5000 * "9" + "\n", ":2: label 99999999999999999999 is not one of 0 to 1"),
         ("name,label\na,jump\n", ":2: label 'jump' is not a class"),
+        ("name,label\na," + 200_000 * "9" + "\n", ":2: not CSV"),
     ],
 )
 def test_bad_labels(tmp_path: Path, text: str, words: str) -> None:
@@ -63,3 +62,31 @@ def test_bad_labels(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
         read_label_file(path, ["wave", "fall"])
     assert str(error.value).startswith(str(path))
+
+
+def test_what_is_no_text_or_names_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"labels\.csv: not text \("):
+        read_label_file(path)
+    (tmp_path / "l.pkl").write_bytes(pickle.dumps(([], [])))
+    with pytest.raises(ValueError, match=r"l\.pkl: names no clip"):
+        read_label_file(tmp_path / "l.pkl")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe\x00", r"classes\.txt: not text \("),
+        (b"\n\n", r"classes\.txt: names no class"),
+        (b"wave\n\nfall\n", r"classes\.txt:2: '' is empty"),
+        (b"wave\nfall\nwave\n", r"classes\.txt:3: 'wave' is empty or there twice"),
+    ],
+)
+def test_bad_names_of_classes(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        read_classes(path)
+    path.write_bytes(b"wave\n fall \n\n\n")
+    assert read_classes(path) == ["wave", "fall"]

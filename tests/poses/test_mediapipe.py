@@ -21,9 +21,6 @@ def as_dicts(frame: np.ndarray) -> list[dict]:
     return [dict(zip(("x", "y", "z", "visibility"), map(float, joint), strict=True)) for joint in frame]
 
 
-# MediaPipe
-
-
 @pytest.mark.parametrize("form", ["dicts", "lists", "named", "people", "landmark", "wrapped"])
 @pytest.mark.parametrize("layout", [MEDIAPIPE33, WORLD33], ids=lambda layout: layout.coordinates)
 def test_mediapipe_json(tmp_path: Path, form: str, layout) -> None:
@@ -116,12 +113,16 @@ def test_mediapipe_long_csv(tmp_path: Path) -> None:
         (lambda rows: [*rows[:2], ["a1", *rows[2][1:]]], ":3: 'a1' is not a number"),
         (lambda rows: [sorted(rows[0]), *rows[1:]], ":1: column .* is not"),
         (lambda rows: rows[:1], "holds no frame"),
+        (lambda rows: [["frame", *rows[0]], [4, *rows[1]], [4, *rows[2]]], ":3: frame 4 is there twice"),
+        (lambda rows: [["frame", *rows[0]], [0, *rows[1]], [10**7, *rows[2]]], "frames are numbered 0 to 10000000"),
         (lambda rows: [], "is empty"),
         (
             lambda rows: [["frame", "landmark", "x", "y"], [0, 33, 1, 1]],
             ":2: '33' is not a landmark of layout mediapipe33",
         ),
         (lambda rows: [["frame", "landmark", "x"], [0, 3, 1]], ":1: has no column y"),
+        (lambda rows: [["frame", "landmark", "x", "y"], [0, 3, 1]], ":2: has 3 columns instead of 4"),
+        (lambda rows: [["frame", "landmark", "x", "y"], [0, 3, 1, "1" * 200_000]], "not CSV"),
         (lambda rows: [["frame", "landmark", "x", "y"], [0.5, 3, 1, 1]], ":2: '0.5' is not the number of a frame"),
         (lambda rows: [*rows[:2], ["inf", *rows[2][1:]]], "frame 1 holds what is not a coordinate"),
     ],
@@ -129,4 +130,11 @@ def test_mediapipe_long_csv(tmp_path: Path) -> None:
 def test_bad_mediapipe_csv(tmp_path: Path, change, words: str) -> None:
     path = write_csv(tmp_path / "clip.csv", change(wide(mediapipe_frames(), True)))
     with pytest.raises(BadClip, match=words):
+        read_pose_file(str(path), MEDIAPIPE33)
+
+
+def test_a_csv_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "clip.csv"
+    path.write_bytes(b"x0,y0\n\xff\xfe\n")
+    with pytest.raises(BadClip, match=r"not text \("):
         read_pose_file(str(path), MEDIAPIPE33)

@@ -12,8 +12,6 @@ from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.sources import open_source
 from native_prep.skeletons.layouts import COCO17, NTU
 
-# PYSKL
-
 
 def test_pyskl_splits(tmp_path: Path) -> None:
     clips = [annotation(name, place, walker(4 + place)[None]) for place, name in enumerate("abc")]

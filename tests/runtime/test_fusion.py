@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agcn.metrics import top_k
-from export.fusion import SEARCH_GRID, fuse_dataset, fuse_scores, parse_stream
+from export.fusion import SEARCH_GRID, fuse_dataset, fuse_scores, parse_stream, parse_streams
 
 NAMES = [f"S001C001P001R001A{number:03d}.skeleton" for number in range(1, 31)]
 
@@ -161,3 +161,11 @@ def test_stream_option() -> None:
     for wrong in ("a.pkl", "=a.pkl", "motion=", "joint=a.pkl"):
         with pytest.raises(ValueError, match="--scores"):
             parse_stream(wrong)
+
+
+def test_streams_by_name_each_once() -> None:
+    assert parse_streams(["joint_motion=a.pkl", "bone_motion=b.pkl:0.5"]) == (
+        {"joint_motion": "a.pkl", "bone_motion": "b.pkl"}, {"joint_motion": None, "bone_motion": 0.5},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="--scores bone_motion: is given twice"):
+        parse_streams(["bone_motion=a.pkl", "bone_motion=b.pkl"])
