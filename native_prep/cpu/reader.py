@@ -15,7 +15,7 @@ from numba import types
 from native_prep.cpu.ntu_clip import normalise_ntu
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, c_function, njit, njit_cached
+from native_prep.kernels.jit import borrowed, c_function, njit, njit_cached, njit_inline
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
 from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics, normalise_nw_ucla
 from native_prep.kernels.nw_ucla_json import parse_nw_ucla
@@ -99,7 +99,7 @@ def file_loop(visit: Callable[..., None]) -> Any:
         visit: compiled (text, size, index, report, given): makes something of a file's text.
     """
 
-    @njit
+    @njit_inline
     def each_file(paths, reports, text, given):
         for index in range(paths.shape[0]):
             size = load_file(paths[index], text, reports[index])
@@ -109,7 +109,7 @@ def file_loop(visit: Callable[..., None]) -> Any:
     return each_file
 
 
-@njit
+@njit_inline
 def _ntu_file(text, size, index, report, given):
     (bodies, body, room, joints, periods), clip, lengths, sinks = given
     result = parse_skeleton(text, size, bodies, body)
@@ -120,7 +120,7 @@ def _ntu_file(text, size, index, report, given):
         _put(clip, made, lengths[index], sinks, index)
 
 
-@njit
+@njit_inline
 def _kinetics_file(text, size, index, report, given):
     (points, people, poses, scores, bits), clip, lengths, sinks = given
     if note(report, text, parse_kinetics(text, size, points, people, poses, scores)) and clip.size > 0:
@@ -129,7 +129,7 @@ def _kinetics_file(text, size, index, report, given):
         _put(clip, clip.shape[1], lengths[index], sinks, index)
 
 
-@njit
+@njit_inline
 def _nw_ucla_file(text, size, index, report, given):
     (points, classes, bits), clip, lengths, sinks = given
     result = parse_nw_ucla(text, size, points, classes)

@@ -81,7 +81,7 @@ def njit(function: Callable[..., Any]) -> Any:
 
 
 def njit_forceinline(function: Callable[..., Any]) -> Any:
-    """`njit`, always made part of its caller: for what runs once a number."""
+    """`njit`, always made part of its caller by LLVM: for what runs once a number."""
     return _compiled(function, forceinline=True)
 
 

@@ -3,7 +3,7 @@
 The grammar is RFC 8259's: NaN and Infinity are errors; `5.e3` passes all the same. Keys must be spelt without escapes
 to be found. Nesting is limited to 64 levels, one bit of a word each, so nothing here recurs.
 
-Every function takes uint8 `text` with `words.SLACK` line feeds behind its `end` and returns a status and an index.
+Every function takes uint8 `text` with `swar.SLACK` line feeds behind its `end` and returns a status and an index.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import njit, njit_forceinline
+from native_prep.kernels.jit import njit, njit_forceinline, njit_inline
 from native_prep.kernels.numbers import PICTURE_NUMBER, number_at, picture_number, short_fraction
 
 MAX_DEPTH = 64
@@ -203,7 +203,7 @@ def object_reader(on_key: Callable[..., Any]) -> Any:
         status). `target` and `found`, arrays to fill and what was found so far, are handed on.
     """
 
-    @njit_forceinline
+    @njit_inline
     def read_object(text, at, end, target, found):
         code, at = opens(text, at, end, _OPEN_OBJECT)
         first, number = True, 0
@@ -228,7 +228,7 @@ def list_reader(on_item: Callable[..., Any]) -> Any:
         Compiled, like that of `object_reader`; the number of a good list is how many items it has.
     """
 
-    @njit_forceinline
+    @njit_inline
     def read_list(text, at, end, target, found):
         code, at = opens(text, at, end, _OPEN_LIST)
         count, more = 0, code == status.OK

@@ -7,7 +7,7 @@
 import numpy as np
 
 from native_prep.kernels import status
-from native_prep.kernels.jit import borrowed, njit, njit_inline
+from native_prep.kernels.jit import borrowed, njit, njit_forceinline, njit_inline
 from native_prep.kernels.json_text import (
     LIMIT,
     finish,
@@ -151,7 +151,13 @@ def _clip_key(text, at, end, start, stop, target, found):
     return code, at, 0
 
 
-_read_clip = object_reader(_clip_key)
+_read_object = object_reader(_clip_key)
+
+
+@njit_forceinline
+def _read_clip(text, at, end, target, found):
+    # Inlined by LLVM instead of before types are inferred: 1.6 times the speed, for 7 s of compilation.
+    return _read_object(text, at, end, target, found)
 
 
 @njit
