@@ -80,7 +80,7 @@ class Parser {
     for (; is_digit(look(at_)) && at_ - start < 10; ++at_) value = 10 * value + static_cast<std::size_t>(text_[at_] - '0');
     const bool some = at_ > start;
     while (look(at_) != '\n' && is_gap(look(at_))) ++at_;
-    if (!some || look(at_) != '\n') damaged(start, "should be a whole number on a line of its own");
+    if (!some || look(at_) != '\n') damaged(start, "expected a whole number on a line of its own");
     ++at_;
     return value;
   }

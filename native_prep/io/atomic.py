@@ -76,7 +76,7 @@ class OutputSet:
             self._made += _missing(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
-                raise ValueError(f"{final}: is a folder, a file of that name is to be written: move it away")
+                raise ValueError(f"{final}: is a folder where a file must be written: move it away")
             for part in left_behind(final):
                 part.unlink(missing_ok=True)
             self._parts[final] = hidden(final)
@@ -147,7 +147,7 @@ def atomic_folder(
     place = Path(final).absolute()
     restore_folder(place, stays)
     if place.exists() and not place.is_dir():
-        raise ValueError(f"{final}: is a file, a folder is to be written: name another")
+        raise ValueError(f"{final}: is a file where a folder must be written: name another")
     if place.is_dir() and any(place.iterdir()) and not (marker and (place / marker).is_file()):
         what = f"a folder of other files, without a {marker}" if marker else "not an empty folder"
         raise ValueError(f"{final}: is {what}: name a new one or empty it first")

@@ -44,7 +44,7 @@ _TEXT = {
     OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again, or mend its "
     "unit",
     ENDS_EARLY: "ends after {first} of its {second} frames: the file was cut off, fetch it again",
-    NOT_A_COUNT: "should be a whole number on a line of its own: the file is damaged, fetch it again",
+    NOT_A_COUNT: "expected a whole number on a line of its own: the file is damaged, fetch it again",
     NO_FRAMES: "says that there are no frames: leave the clip out",
     TOO_MANY_FRAMES: "has {first} frames, there is room for {second}: cut it, or prepare with a larger --max-frames",
     BODY_FIELDS: "the line of a body has {first} numbers instead of 10: the file is damaged, fetch it again",
@@ -55,7 +55,7 @@ _TEXT = {
     JSON_ENDS: "ends inside a value: the file was cut off, fetch it again",
     JSON_DEPTH: "JSON nested deeper than 64 levels: fetch the file again",
     JSON_TRAILING: "goes on after the end of its JSON value: the file is damaged, fetch it again",
-    NOT_WHOLE: "should be a whole number of at most nine digits: the file is damaged, fetch it again",
+    NOT_WHOLE: "expected a whole number of at most nine digits: the file is damaged, fetch it again",
     NO_DATA: "has no list of frames: fetch the file again",
     NO_LABEL: "has no label: fetch the file again",
     NO_FRAME_INDEX: "a frame without frame_index: fetch the file again",

@@ -9,11 +9,12 @@ import pytest
 import torch
 import yaml
 
-from agcn.checkpoint import save_weights
+from agcn.checkpoint import load_weights, save_weights
 from agcn.config import load_config
 from agcn.model.network import Model, build_model
 from export.build import export_engines
 from export.engines.flavors import is_installed
+from export.graph.parity import Logits, eager_logits
 from native_prep.io.pickles import save_pickle
 from native_prep.skeletons.layouts import NTU, Layout
 from native_prep.synth.make import joint_batch
@@ -47,6 +48,18 @@ def three_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "blocks", property(lambda model: (model.l1, model.l5, model.l8)))
         yield
+
+
+def eager_answers(folder: Path, joints: np.ndarray) -> Logits:
+    """What the two streams of an exported job say in float64."""
+    config = load_config(folder / "config.yaml", "joint")
+    models = []
+    for stream in ("joint", "bone"):
+        model = build_model(config.model, config.model_args)
+        load_weights(model, folder / f"{stream}.pt")
+        models.append(model)
+    with three_blocks():
+        return eager_logits(models, (1.0, 0.5), joints)
 
 
 def write_job(folder: Path, layout: Layout = NTU, variant: str = "agcn", persons: int = 2, **feeder: object) -> Path:

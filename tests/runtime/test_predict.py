@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import CLASSES, FRAMES, three_blocks
+from exported import CLASSES, FRAMES, eager_answers, three_blocks
 
 from agcn.checkpoint import load_weights
 from agcn.config import load_config
@@ -15,7 +15,6 @@ from agcn.evaluate import open_test_clips
 from agcn.model.network import build_model
 from agcn.settings import FeederArgs
 from export.fusion import fuse_arrays
-from export.graph.parity import eager_logits
 from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
 from export.raw_clips import RawClips, read_input
@@ -27,17 +26,6 @@ from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import synth, write_ntu
 
 
-def _plain(exported: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    config = load_config(exported / "config.yaml", "joint")
-    models = []
-    for stream in ("joint", "bone"):
-        model = build_model(config.model, config.model_args)
-        load_weights(model, exported / f"{stream}.pt")
-        models.append(model)
-    with three_blocks():
-        return eager_logits(models, (1.0, 0.5), joints)
-
-
 def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> None:
     synth("ntu60", tmp_path / "raw", clips=3, classes=3, seed=1, frames=24)
     paths = sorted((tmp_path / "raw").rglob("*.skeleton"))
@@ -46,7 +34,7 @@ def test_names_the_actions_in_raw_recordings(exported: Path, tmp_path: Path) -> 
     # Not repeated up to NTU's 300 frames: the test data has fewer than the recordings.
     joints = np.concatenate([to_input(read_clip(path, "ntu60", filled=FRAMES), args, NTU) for path in paths])
     assert joints.shape == (3, 3, FRAMES, 25, 2)
-    scores = _plain(exported, joints)[2]
+    scores = eager_answers(exported, joints)[2]
     for clip, path, row in zip(result["clips"], paths, scores, strict=True):
         chances = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
         order = chances.argsort()[::-1][:4]
@@ -196,7 +184,7 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
     result = fuse_engine(exported / "engine", config, "onnxruntime")
     clips = np.load(exported / "val_data_joint.npy")
     joints = np.concatenate([to_input(clip, config.test_feeder_args, NTU) for clip in clips])
-    joint, bone, _ = _plain(exported, joints)
+    joint, bone, _ = eager_answers(exported, joints)
     expected = fuse_arrays({"joint": joint, "bone": bone}, np.arange(12) % CLASSES, 0.5)
     assert result == {**expected, "runtime": "onnxruntime on cpu"}
     assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
