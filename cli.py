@@ -20,7 +20,7 @@ PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla", "custom")
 
 # What may follow an option that takes several values, so that `--stream joint bone` means what it says.
-FOLLOWERS = {
+VALUE_PATTERNS = {
     "--stream": "|".join(STREAMS),
     "--benchmark": "|".join(BENCHMARKS),
     "--format": "npy|packed",
@@ -32,7 +32,7 @@ FOLLOWERS = {
 }
 
 
-class Several(click.Command):
+class MultiValueCommand(click.Command):
     """A command whose repeatable options also take their values in a row."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,7 +41,7 @@ class Several(click.Command):
         spread: list[str] = []
         last, filled = "", False
         for arg in args:
-            if filled and re.fullmatch(FOLLOWERS.get(last, "(?!)"), arg, re.DOTALL):
+            if filled and re.fullmatch(VALUE_PATTERNS.get(last, "(?!)"), arg, re.DOTALL):
                 spread += [last, arg]
                 continue
             filled = last in several and spread[-1:] == [last]
@@ -123,7 +123,7 @@ _own_data_options = _options(
 )
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @click.argument("dataset", type=click.Choice((*DATASETS, "custom")), default="ntu60")
 @click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
@@ -146,7 +146,7 @@ def prep(dataset: str, **options: Any) -> dict[str, Any]:
     return run(dataset, **options)
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @click.argument("dataset", type=click.Choice(DATASETS), default="ntu60")
 @click.option("--out", "folder", metavar="DIR", required=True, help="A new or empty folder.")
 @click.option("--clips", type=click.IntRange(min=1), default=200, show_default=True)
@@ -178,7 +178,7 @@ _config_options = _options(
 )
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @_config_options
 @click.option("--amp", is_flag=True, help="Mixed precision.")
 @click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
@@ -194,7 +194,7 @@ def train(**options: Any) -> dict[str, Any]:
     return train_streams(**options)
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @_config_options
 @click.option("--weights", metavar="FILE.pt", help="Of one stream.  [default: its run's best.pt]")
 @click.option("--overwrite", is_flag=True, help="Replaces a run's scores of other clips, too.")
@@ -206,7 +206,7 @@ def test(**options: Any) -> dict[str, Any]:
     return test_streams(**options)
 
 
-@cli.command("export-trt", cls=Several)
+@cli.command("export-trt", cls=MultiValueCommand)
 @_dataset_option
 @_config_option
 @click.option("--joint-weights", metavar="PT", help="Checkpoint of the joint stream.  [default: its run's best.pt]")
@@ -236,7 +236,7 @@ def export_trt(**options: Any) -> dict[str, Any]:
     return export(**options)
 
 
-@cli.command("fuse-eval", cls=Several)
+@cli.command("fuse-eval", cls=MultiValueCommand)
 @click.option("--joint-scores", metavar="PKL")
 @click.option("--bone-scores", metavar="PKL")
 @click.option("--scores", "more", multiple=True, metavar="NAME=PKL[:WEIGHT]", help="Another stream's scores.")
@@ -256,7 +256,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
     return run(**options)
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @_dataset_option
 @click.option("--engine", metavar="DIR", help="Folder that export-trt wrote.  [default: the data set's]")
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
@@ -317,7 +317,7 @@ def demo(out: str, seed: int) -> dict[str, Any]:
     return run(out, seed=seed)
 
 
-@cli.command(cls=Several)
+@cli.command(cls=MultiValueCommand)
 @click.option(
     "--require", multiple=True, metavar="NAME", help="Exit 1 without: cuda, tensorrt, tensorrt-rtx, numba-cuda, ..."
 )

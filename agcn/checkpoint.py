@@ -14,6 +14,7 @@ from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from native_prep.io.atomic import atomic_file
 from native_prep.io.pickles import load_pickle
+from native_prep.io.progress import first_names
 
 # Where a file holds more than weights, the weights are under one of these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
@@ -192,8 +193,7 @@ def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: s
 def _count(what: str, names: list[str]) -> str:
     if not names:
         return ""
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{what} {len(names)} weights ({shown})"
+    return f"{what} {len(names)} weights ({first_names(names)})"
 
 
 def _joints_advice(theirs: int, ours: int) -> str:

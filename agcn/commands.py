@@ -10,7 +10,7 @@ from agcn.defaults import default_config
 from agcn.evaluate import test
 from agcn.streams import best_weights, load_streams
 from agcn.training.distributed import distributed_context
-from agcn.training.resume import FILE as STATE
+from agcn.training.resume import STATE_FILE
 from agcn.training.run_folder import check_begins, holds_run
 from agcn.training.train import train
 
@@ -32,7 +32,8 @@ def train_streams(
     With `resume`, a stream that is finished is not trained again, and of several one that has not begun begins.
 
     Args:
-        dataset, config, streams, overrides, work_dir: see `usual` and `streams`.
+        dataset, config, streams, overrides, work_dir: see `agcn.defaults.default_config` and
+            `agcn.streams.load_streams`.
         device, resume, overwrite, options: as `training.train`'s.
 
     Returns:
@@ -45,9 +46,11 @@ def train_streams(
     found = load_streams(default_config(dataset, config), streams, overrides, work_dir)
     if len(found) == 1:
         return train(found[0], device=device, resume=resume, overwrite=overwrite, **options)
-    goes_on = [resume and (Path(one.work_dir) / STATE).is_file() for one in found]
+    goes_on = [resume and (Path(one.work_dir) / STATE_FILE).is_file() for one in found]
     if resume and not any(goes_on):
-        raise ValueError(f"{Path(found[0].work_dir) / STATE}: there is nothing to resume from: train without --resume")
+        raise ValueError(
+            f"{Path(found[0].work_dir) / STATE_FILE}: there is nothing to resume from: train without --resume"
+        )
     for one, old in zip(found, goes_on, strict=True):
         if not old:
             check_begins(one, overwrite)
@@ -74,7 +77,8 @@ def test_streams(
     """Scores one stream, or several one after the other.
 
     Args:
-        dataset, config, streams, overrides, work_dir: see `usual` and `streams`.
+        dataset, config, streams, overrides, work_dir: see `agcn.defaults.default_config` and
+            `agcn.streams.load_streams`.
         weights: of one stream; None for the configuration's, or those of the best checkpoint of its run.
         options: as `evaluate.test`'s.
 

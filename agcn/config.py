@@ -210,7 +210,7 @@ def _known(kind: type, raw: Mapping[str, Any], prefix: str, where: _Where) -> di
 
 
 def _build(kind: type[Settings], values: dict[str, Any], prefix: str, where: _Where) -> Settings:
-    """`kind(**values)`; a contradiction is from_data with the place of the key that its text starts with."""
+    """`kind(**values)`; an error is raised again with the place (FILE:LINE) of the key that its message starts with."""
     try:
         return kind(**values)
     except ValueError as error:

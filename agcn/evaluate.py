@@ -16,7 +16,7 @@ from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.device import autocast, pick_device
 from agcn.metrics import top5, top_k, write_outcome
 from agcn.model.network import Model, build_model
-from agcn.score_files import BEST, SCORE_FILE, best_of, put_scores, read_note, stale_reason
+from agcn.score_files import BEST_FILE, SCORE_FILE, best_checkpoint, read_note, stale_reason, write_scores
 from agcn.settings import Config
 from native_prep.datasets.catalog import DATASETS, class_names
 from native_prep.io.atomic import OutputSet
@@ -113,8 +113,8 @@ def test(
     scores = score_clips(model.to(place), loader, config.test_batch_size, views=config.test_windows)
     with OutputSet() as outputs:
         metadata = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
-        put_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), metadata)
-    write_outcome(Path(config.work_dir), scores, clips.labels, names_of(model, clips))
+        write_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), metadata)
+    write_outcome(Path(config.work_dir), scores, clips.labels, class_names_of(model, clips))
     if stale := stale_reason(path):
         warnings.append(f"{path}: {stale}: fuse-eval refuses it without --allow-stale")
     for warning in warnings:
@@ -145,7 +145,7 @@ def score_note(
 
 def _check_scores_in_the_way(path: Path, clips: Clips, data_hash: str) -> None:
     """Raises ValueError where a run's scores are of other clips than those that are to be tested."""
-    if not path.is_file() or best_of(path) != path.with_name(BEST):
+    if not path.is_file() or best_checkpoint(path) != path.with_name(BEST_FILE):
         return
     note = read_note(path)
     same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)
@@ -168,7 +168,7 @@ def open_test_clips(config: Config) -> Clips:
     return clips
 
 
-def names_of(model: Model, clips: Clips) -> list[str]:
+def class_names_of(model: Model, clips: Clips) -> list[str]:
     """The names of the classes: those of one's own data, or where skeleton and number of classes tell the data set."""
     if own := custom_metadata(clips.path).get("classes"):
         return list(own)

@@ -28,7 +28,7 @@ def top5(scores: np.ndarray, labels: np.ndarray) -> float | None:
     return top_k(scores, labels, 5) if scores.shape[1] > 5 else None
 
 
-FILES = ("per_class.csv", "confusion.csv", "confusion.png")
+OUTCOME_FILES = ("per_class.csv", "confusion.csv", "confusion.png")
 
 
 def confusion_of(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -48,16 +48,16 @@ def write_outcome(folder: Path, scores: np.ndarray, labels: np.ndarray, names: S
     """
     confusion = confusion_of(scores, labels)
     names = list(names) or [str(label) for label in range(len(confusion))]
-    per_class, table, picture = (folder / name for name in FILES)
+    per_class, table, picture = (folder / name for name in OUTCOME_FILES)
     with OutputSet() as outputs:
-        with outputs.part(per_class).open("w", newline="", encoding="utf-8") as out:
+        with outputs.temporary(per_class).open("w", newline="", encoding="utf-8") as out:
             rows = csv.writer(out)
             rows.writerow(("class", "name", "clips", "right", "accuracy"))
             for label, name in enumerate(names):
                 count, right = int(confusion[label].sum()), int(confusion[label, label])
                 rows.writerow((label, name, count, right, f"{right / count:.4f}" if count else ""))
-        with outputs.part(table).open("w", newline="", encoding="utf-8") as out:
+        with outputs.temporary(table).open("w", newline="", encoding="utf-8") as out:
             rows = csv.writer(out)
             rows.writerow(("class", *names))
             rows.writerows((name, *counts) for name, counts in zip(names, confusion.tolist(), strict=True))
-        draw_confusion(outputs.part(picture), confusion, names)
+        draw_confusion(outputs.temporary(picture), confusion, names)

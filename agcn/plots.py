@@ -81,7 +81,7 @@ def draw_clip(path: str | Path, clip: np.ndarray, layout: Layout, frames: int = 
         raise ValueError(f"clip of shape {clip.shape}: give joints (3, T, {layout.num_joints}, M)")
     there = np.flatnonzero(clip.any(axis=(0, 2, 3)))
     if not len(there):
-        raise ValueError("nobody is in any frame of the clip")
+        raise ValueError("nobody is in any frame of the clip: draw another")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -135,17 +135,19 @@ def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: n
         ValueError: graphs or a pose of another skeleton.
     """
     joints = layout.num_joints
-    if graphs.own.shape[1:] != (joints, joints) or pose.shape != (3, joints):
-        raise ValueError(f"graphs {graphs.own.shape} and pose {pose.shape}: the skeleton has {joints} joints")
+    if graphs.data_dependent.shape[1:] != (joints, joints) or pose.shape != (3, joints):
+        raise ValueError(
+            f"graphs {graphs.data_dependent.shape} and pose {pose.shape}: the skeleton has {joints} joints"
+        )
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    subsets = len(graphs.own)
+    subsets = len(graphs.data_dependent)
     figure = Figure(figsize=(3.2 * subsets, 12.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(4, subsets, squeeze=False)
     for row, (name, values) in enumerate(
-        (("A, fixed", graphs.fixed), ("B, learned", graphs.learned), ("C", graphs.own))
+        (("A, fixed", graphs.fixed), ("B, learned", graphs.learned), ("C", graphs.data_dependent))
     ):
         lowest, largest = float(values.min()), float(np.abs(values).max()) or 1.0
         # What has no sign is shown from its own lowest value on: C's shares are all near 1 / V.
@@ -157,7 +159,7 @@ def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: n
         figure.colorbar(image, ax=axes[row, :].tolist(), shrink=0.8)
     flat = _seen_from_front(pose[:, None, :, None], layout)[:, 0, :, 0]  # (2, V)
     for subset in range(subsets):
-        _draw_links(axes[3, subset], graphs.own[subset], flat, layout, links)
+        _draw_links(axes[3, subset], graphs.data_dependent[subset], flat, layout, links)
         axes[3, subset].set_title(f"C on the skeleton, subset {subset + 1}", fontsize=9)
     figure.savefig(path, format="png", dpi=110)
 

@@ -19,7 +19,7 @@ from native_prep.io.hashes import sha256
 
 # What `train` and `test` write into the work folder.
 SCORE_FILE = "epoch1_test_score.pkl"
-BEST = "best.pt"
+BEST_FILE = "best.pt"
 _VERSION = 1
 
 
@@ -28,7 +28,7 @@ def note_path(scores: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(scores)}.json")
 
 
-def put_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+def write_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Writes a score file and its note, to appear with the other files of `outputs`.
 
     Args:
@@ -36,10 +36,10 @@ def put_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray],
         scores: {sample name: (num_class,)}.
         metadata: weights {stream: {file, sha256}}, config_sha256, data {path, clips, sha256}.
     """
-    part = outputs.part(path)
+    part = outputs.temporary(path)
     part.write_bytes(pickle.dumps(dict(scores), protocol=4))
     note = {"version": _VERSION, "scores_sha256": sha256(part), **metadata}
-    outputs.part(note_path(path)).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    outputs.temporary(note_path(path)).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
 def read_note(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -55,19 +55,19 @@ def read_note(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
 
 
-def best_of(path: str | os.PathLike[str]) -> Path | None:
+def best_checkpoint(path: str | os.PathLike[str]) -> Path | None:
     """The best checkpoint of the run that a score file is of: beside it, or in `agcn_bone` for `agcn_test_bone`."""
     folder = Path(path).parent
     run = folder.absolute().name.replace("_test_", "_")
     for place in (folder, folder / ".." / run if folder == Path() else folder.with_name(run)):
-        if (place / BEST).is_file():
-            return place / BEST
+        if (place / BEST_FILE).is_file():
+            return place / BEST_FILE
     return None
 
 
 def stale_reason(path: str | os.PathLike[str]) -> str:
     """Why scores are not those of their run's best checkpoint; "" where they are, or where there is no such run."""
-    best = best_of(path)
+    best = best_checkpoint(path)
     if best is None:
         return ""
     note = read_note(path)

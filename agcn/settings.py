@@ -228,7 +228,7 @@ class Config:
         if self.start_epoch >= self.num_epoch:
             raise ValueError(f"start_epoch {self.start_epoch} leaves nothing of num_epoch {self.num_epoch}: raise it")
         if self.optimizer == "Adam" and self.nesterov:
-            raise ValueError("optimizer Adam knows no nesterov: set nesterov: False or optimizer: SGD")
+            raise ValueError("optimizer Adam has no nesterov: set nesterov: False or optimizer: SGD")
 
     @property
     def name(self) -> str:

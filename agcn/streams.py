@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agcn.config import has_streams, load_config
 from agcn.defaults import command
-from agcn.score_files import BEST
+from agcn.score_files import BEST_FILE
 from agcn.settings import Config
 
 # Those of a command that names none.
@@ -47,7 +47,7 @@ def best_weights(config: Config) -> Path:
     Raises:
         ValueError: there is none.
     """
-    path = Path(config.work_dir) / BEST
+    path = Path(config.work_dir) / BEST_FILE
     if not path.is_file():
         raise ValueError(f"{path}: no such file: run {command('train', config.config, config.stream)} first")
     return path

@@ -154,9 +154,13 @@ def _processor() -> dict[str, str]:
 def _gpu() -> dict[str, str] | None:
     if not torch.cuda.is_available():
         return None
-    about = torch.cuda.get_device_properties(0)
+    properties = torch.cuda.get_device_properties(0)
     major, minor = torch.cuda.get_device_capability()
-    return {"name": about.name, "capability": f"{major}.{minor}", "memory": f"{about.total_memory / 1e9:.0f} GB"}
+    return {
+        "name": properties.name,
+        "capability": f"{major}.{minor}",
+        "memory": f"{properties.total_memory / 1e9:.0f} GB",
+    }
 
 
 def _folders() -> dict[str, Path]:

@@ -181,12 +181,12 @@ def _variants(
     if COMPILED not in part.left_out:
         _add_compiled(variants, part, _in_torch(torch.compile(folded), device), clips)
     if ONNX not in part.left_out:
-        variants[ONNX] = _in_onnxruntime(folder / "two_stream.onnx")
+        variants[ONNX] = _session_variant(open_session(folder / "two_stream.onnx"))
     if INT8 not in part.left_out:
         graph = folder / "int8.onnx"
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
         # Weights that are made amplify rounding beyond what trained ones do, so it is held to its own graph.
-        variants[INT8] = _in_onnxruntime(graph, "int8", partial(logits_in_float32, graph))
+        variants[INT8] = _session_variant(open_session(graph), "int8", partial(logits_in_float32, graph))
     export = _exporter(pair, clips, folder)
     if PACKAGE not in part.left_out:
         _add_package(variants, part, export, device)
@@ -197,7 +197,7 @@ def _variants(
     # Last: it turns TF32 off for libraries that are loaded after it.
     if ONNX_TRT not in part.left_out:
         try:
-            variants[ONNX_TRT] = _way_of(open_tensorrt_session(folder / "two_stream.onnx"))
+            variants[ONNX_TRT] = _session_variant(open_tensorrt_session(folder / "two_stream.onnx"))
         except ValueError as error:
             part.left_out[ONNX_TRT] = str(error)
     return variants
@@ -223,11 +223,7 @@ def _add_compiled(variants: dict[str, Variant], part: Part, network: Network, cl
     variants[COMPILED] = Variant(network, note=f"first run, with compilation: {time.perf_counter() - start:.1f} s")
 
 
-def _in_onnxruntime(graph: Path, precision: str = "fp32", reference: Network | None = None) -> Variant:
-    return _way_of(open_session(graph), precision, reference)
-
-
-def _way_of(session: Any, precision: str = "fp32", reference: Network | None = None) -> Variant:
+def _session_variant(session: Any, precision: str = "fp32", reference: Network | None = None) -> Variant:
     note = f"on {session.get_providers()[0].removesuffix('ExecutionProvider')}"
     return Variant(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
 

@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast one variant is; `ratio` is against the part's plain way, of the same run."""
+    """How fast one variant is; `ratio` is against the part's baseline, of the same run."""
 
     name: str
     rate: float

@@ -11,7 +11,7 @@ from agcn.model.network import Model
 
 
 class PlainModel(nn.Module):
-    """The same weights, computed the baseline: (N, C, T, V, M) -> (N, num_class).
+    """The same weights, computed as the original does: (N, C, T, V, M) -> (N, num_class).
 
     Every body of every clip is computed, and each of the nine 1x1 convolutions of a graph convolution by itself.
 

@@ -37,12 +37,12 @@ def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> 
     out = Path(out)
     written = [out / RESULTS, out / "report.md"]
     with OutputSet() as outputs:
-        outputs.part(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
-        outputs.part(out / "report.md").write_text(as_markdown(parts))
+        outputs.temporary(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
+        outputs.temporary(out / "report.md").write_text(as_markdown(parts))
         for name, part in parts.items():
             if plots and part["rates"]:
                 written.append(out / f"{name}.png")
-                draw_rates(outputs.part(written[-1]), name, part["rates"])
+                draw_rates(outputs.temporary(written[-1]), name, part["rates"])
     return [str(path) for path in written]
 
 

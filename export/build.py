@@ -96,8 +96,8 @@ def export_engines(
         dense=dense, aot=aot,
     )  # fmt: skip
     notes = request_notes(request, targets)
-    for doubt in request.doubts:
-        print(doubt, file=sys.stderr)
+    for warning in request.config_warnings:
+        print(warning, file=sys.stderr)
     with atomic_folder(out, FILE_NAME, stays=_is_foreign) as folder:
         manifest = _export(request, folder)
         if not manifest.parity["passed"]:
@@ -160,7 +160,7 @@ def _export(request: Request, folder: Path) -> Manifest:
 
 def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any]:
     """Quantises the float32 graph in its place, and what `parity.compare_int8` says of it."""
-    ranged, ranged_on = request.ranged
+    ranged, ranged_on = request.calibration
     labelled = None if request.with_prep else labelled_clips(request.config, request.joint)
     clips, labels, source = labelled or (ranged, None, ranged_on)
     exact = floats.run(clips)
@@ -226,15 +226,15 @@ def _write_engines(
     engines, answers = [], {}
     with tempfile.TemporaryDirectory(prefix="agcn_graph_") as other:
         source = graph
-        if request.picks_bodies or request.precision == "int8":
+        if request.skips_absent or request.precision == "int8":
             source = Path(other) / GRAPH
             answers["their graph"] = _write_graph_of_engines(request, source, clips)
         for target in request.targets:
             engine, layers = _build(request, flavor, source, target)
             path = graph.with_name(f"two_stream_{target}.engine")
             path.write_bytes(engine)
-            about = (path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers)
-            engines.append(EngineFile(*about, takes=request.engine_takes, refittable=request.refittable))
+            fields = (path.name, flavor.name, flavor.version, target, len(engine), sha256(path), layers)
+            engines.append(EngineFile(*fields, takes=request.engine_takes, refittable=request.refittable))
             progress.update(1, target)
     return engines, answers
 
@@ -244,7 +244,7 @@ def _write_graph_of_engines(request: Request, path: Path, clips: np.ndarray) -> 
     takes = request.engine_takes
     write_graph(request, path, takes, dense=True)
     if request.precision == "int8":
-        quantise(path, path, request.ranged[0], takes, for_engines=True)
+        quantise(path, path, request.calibration[0], takes, for_engines=True)
         return logits_in_float32(path, clips, takes)
     outputs = list(output_names(len(request.models)))
     return tuple(open_session(path).run(outputs, numpy_inputs(clips, takes)))

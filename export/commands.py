@@ -1,6 +1,6 @@
-"""`export-trt`, `fuse-eval` and `predict` as they are typed: which variant is meant, and the usual files and folders.
+"""`export-trt`, `fuse-eval` and `predict` as they are typed: which mode is meant, and the usual files and folders.
 
-What is heavy is imported by the variant that needs it: fusing score files starts without PyTorch.
+What is heavy is imported by the mode that needs it: fusing score files starts without PyTorch.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def run_export(
     """Exports two or four streams; see `build.export_engines` for the options.
 
     Args:
-        dataset, config, overrides: see `agcn.defaults`.
+        dataset, config, overrides: see `agcn.defaults.default_config` and `agcn.config.load_config`.
         out: None for the usual folder of the configuration's engines.
         streams: 2 or 4; None for 4 where a motion stream's checkpoint is given.
         joint_weights, bone_weights, joint_motion_weights, bone_motion_weights: None for the best of the stream's run.
@@ -88,7 +88,7 @@ def run_fuse_eval(
         allow_stale: see `fusion.fuse_scores`.
 
     Raises:
-        ValueError: the options are of several ways, or of none.
+        ValueError: the options are of several modes, or of none.
         OSError: a file cannot be read.
     """
     files = (joint_scores, bone_scores, more, label)
@@ -159,7 +159,7 @@ def run_predict(
     """What `predict`, `live.session.predict_stream` or `runtime.stores.score_stores` returns, by the options.
 
     Raises:
-        ValueError: the options are of several ways, or of none.
+        ValueError: the options are of several modes, or of none.
         OSError: a file cannot be read or written.
     """
     if engine is None:
@@ -235,8 +235,8 @@ def _of_stream(
     )
 
 
-def _refuse(options: dict[str, Any], way: str, chosen: bool) -> None:
-    """Raises ValueError for the first option that is given although its way is not chosen."""
+def _refuse(options: dict[str, Any], mode: str, chosen: bool) -> None:
+    """Raises ValueError for the first option that is given although its mode was not chosen."""
     given = [name for name, value in options.items() if value is not None]
     if given and not chosen:
-        raise ValueError(f"--{given[0]} is for {way}: add that, or leave it out")
+        raise ValueError(f"--{given[0]} is for {mode}: add that, or leave it out")

@@ -195,7 +195,9 @@ def read_unique_labels(path: str | os.PathLike[str]) -> tuple[list[str], np.ndar
     twice = len(names) - len(set(names))
     if twice:
         first = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ValueError(f"{path}: {twice} names stand twice, {first} first: scores are joined by name, make it again")
+        raise ValueError(
+            f"{path}: {twice} names appear twice, {first} first: scores are joined by name: run prep again"
+        )
     return names, labels
 
 

@@ -68,8 +68,8 @@ def feeder_settings(config: Config) -> dict[str, Any]:
     for key, value in {"normalization": args.normalization, **own}.items():
         if value:
             raise ValueError(
-                f"{config.config}: test_feeder_args.{key} is on, but the engine makes bones from joints, which then "
-                "are no differences of joints any more: train without it"
+                f"{config.config}: test_feeder_args.{key} is on, but the engine makes bones from joints, and then "
+                "they would no longer be differences of joints: train without it"
                 + (", or with make_stream, which changes joints and makes bones of them" if key in own else "")
             )
     return input_settings(config)

@@ -18,7 +18,8 @@ class EngineFile:
 
     A flavour is tensorrt, tensorrt-rtx or aotinductor, a target a GPU generation or "cpu".
 
-    `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (`inference.present_rows`).
+    `takes` is "joints", or "rows" where whoever runs it picks the bodies that are there (see
+    `export.graph.network.present_rows`).
     `refittable` says whether `export.engines.refit` can change its weights.
     """
 

@@ -166,7 +166,7 @@ class RawClips:
         with _one_thread():
             if self._dataset is None:
                 poses = Poses(points.astype(np.float32))
-                clip = custom_clip(poses, self._manifest.custom, self.frames, what, part=True)
+                clip = custom_clip(poses, self._manifest.custom, self.frames, what, from_stream=True)
             elif self._manifest.with_prep:
                 clip = raw_frames(points, self._dataset, self._manifest.frames)
             else:
@@ -180,9 +180,11 @@ class RawClips:
         """What cannot be meant of the places of people (P, T, V, 3) in a stream, and what to do; "" where all can."""
         settings = settings_from(self._manifest.custom) if self._manifest.custom else PoseSettings()
         if self.layout.coordinates == "image":
-            found = picture_fault(points, settings.image_size, part=True)
+            found = picture_fault(points, settings.image_size, from_stream=True)
         else:
-            found = None if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, part=True)
+            found = (
+                None if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, from_stream=True)
+            )
         return f"{found.wrong}: send them as the clips of the training data have them" if found else ""
 
     @property
@@ -206,7 +208,9 @@ class RawClips:
     def _check_suffix(self, path: str) -> None:
         dataset = self._dataset
         if dataset is not None and not path.endswith(dataset.suffix):
-            raise ValueError(f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}")
+            raise ValueError(
+                f"{path}: the engine is for {dataset.name}, whose clips end in {dataset.suffix}: give such a clip"
+            )
 
     def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs) -> np.ndarray:
         found = to_input(clip, args, self.layout)

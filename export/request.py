@@ -49,7 +49,7 @@ class Request:
         refit: an older engine that takes these weights, and where it is.
         dense: whether absent bodies are computed too.
         aot: "cpu" or "cuda", what a package of AOTInductor is for; None for none.
-        doubts: where the configuration beside a checkpoint changes clips in another way.
+        config_warnings: where the configuration beside a checkpoint changes clips in another way.
     """
 
     models: dict[str, Model]
@@ -67,10 +67,10 @@ class Request:
     refit: tuple[Path, EngineFile] | None
     dense: bool
     aot: str | None
-    doubts: list[str]
+    config_warnings: list[str]
 
     @cached_property
-    def ranged(self) -> tuple[np.ndarray, str]:
+    def calibration(self) -> tuple[np.ndarray, str]:
         """Clips as the graph takes them that int8's ranges are measured on, and where they are from."""
         if self.with_prep:
             clips, _, source = raw_clips(self.joint.layout, self.shape, CALIBRATION_CLIPS)
@@ -89,14 +89,14 @@ class Request:
         return list(self.models.values()), weights[: len(self.models)]
 
     @property
-    def picks_bodies(self) -> bool:
+    def skips_absent(self) -> bool:
         """Whether the graph finds out which bodies are there."""
         return not self.dense and self.shape[3] > 1
 
     @property
     def engine_takes(self) -> str:
         """Engines pick no bodies: TensorRT-RTX has no operation for it. Before a preparation nobody else can."""
-        return "rows" if self.picks_bodies and not self.with_prep else "joints"
+        return "rows" if self.skips_absent and not self.with_prep else "joints"
 
 
 def make_request(
@@ -142,7 +142,7 @@ def make_request(
     request = Request(
         models, sources, config, shape, precision, float(alpha), float(motion_alpha), max_batch, with_prep, chosen,
         picked, refittable or refit is not None, None, dense, aot,
-        [doubt for stream, path in given.items() for doubt in config_mismatches(config, path, stream, _MAY_DIFFER)],
+        [warning for stream, path in given.items() for warning in config_mismatches(config, path, stream, _MAY_DIFFER)],
     )  # fmt: skip
     return request if refit is None else replace(request, refit=_find_refittable(request, refit))
 
@@ -204,7 +204,7 @@ def check_streams(given: list[str], streams: int | None) -> None:
     """Raises ValueError where checkpoints are given for other streams than two or four."""
     wanted = streams or (2 if len(given) < 3 else 4)
     if wanted not in (2, 4):
-        raise ValueError(f"--streams {wanted}: a graph has 2 or 4 streams")
+        raise ValueError(f"--streams {wanted}: a graph has 2 or 4 streams: give one of them")
     for stream in STREAMS[:wanted]:
         if stream not in given:
             option = f"--{stream.replace('_', '-')}-weights"
@@ -221,7 +221,7 @@ def _load(config: Config, weights: str | os.PathLike[str]) -> Model:
 
 def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
     """What a user might miss in the result; `targets` are those asked for."""
-    notes = list(request.doubts)
+    notes = list(request.config_warnings)
     if request.flavor is None:
         asked = NO_TARGET not in targets
         why = "neither tensorrt (with a GPU) nor tensorrt-rtx is installed" if asked else "none were asked for"

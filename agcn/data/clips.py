@@ -14,6 +14,7 @@ from agcn.defaults import prep_command
 from agcn.model.network import Model
 from agcn.settings import FeederArgs
 from native_prep.io.arrays import load_array
+from native_prep.io.progress import first_names
 from native_prep.poses.custom import check_layout, custom_metadata
 from native_prep.store.labels import read_labels
 from native_prep.store.reader import StreamArray, find_part
@@ -65,9 +66,8 @@ class Clips:
         check_layout(self.path, model.layout)
         own = custom_metadata(self.path).get("classes", [])
         if own and len(own) != model.num_class:
-            named = ", ".join(own[:3]) + (", ..." if own[3:] else "")
             raise ValueError(
-                f"{self.path}: was prepared with {len(own)} classes ({named}), "
+                f"{self.path}: was prepared with {len(own)} classes ({first_names(own)}), "
                 f"the model has {model.num_class}: leave model_args.num_class out, or set it to {len(own)}"
             )
         if self.labels.size and int(self.labels.max()) >= model.num_class:

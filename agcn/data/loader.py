@@ -69,12 +69,12 @@ def check_batch(clips: Clips, batch_size: int, processes: int, accumulate: int) 
         )
 
 
-def micro_batches(chunks: Sequence[BatchIndices], parts: int) -> list[BatchIndices]:
-    """Each chunk as `parts` equal ones."""
-    size = len(chunks[0].index) // parts if chunks else 0
+def micro_batches(batches: Sequence[BatchIndices], parts: int) -> list[BatchIndices]:
+    """Each batch as `parts` equal ones."""
+    size = len(batches[0].index) // parts if batches else 0
     return [
-        BatchIndices(chunk.first + start, chunk.index[start : start + size])
-        for chunk in chunks
+        BatchIndices(batch.first + start, batch.index[start : start + size])
+        for batch in batches
         for start in range(0, size * parts, size)
     ]
 
@@ -108,7 +108,7 @@ class BatchLoader:
         share_absent: bool = False,
     ) -> None:
         self.clips, self.args, self.layout, self.device, self.seed = clips, args, layout, device, seed
-        self._plans = share_absent and args.keeps_absent and clips.shape[4] > 1
+        self._shares_absent = share_absent and args.keeps_absent and clips.shape[4] > 1
         self._labels = torch.from_numpy(clips.labels).to(device)
         self.resident = keep_resident(clips, args.resident, device)
         self._scale: tuple[Tensor, Tensor] | None = None
@@ -116,33 +116,33 @@ class BatchLoader:
             mean, deviation = normalisation(clips)
             self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
 
-    def batches(self, chunks: Sequence[BatchIndices], epoch: int | None = None) -> Iterator[Batch]:
-        """One for each chunk, in order; without an epoch nothing is random, see `agcn.data.augment_rng.middle`."""
+    def batches(self, plan: Sequence[BatchIndices], epoch: int | None = None) -> Iterator[Batch]:
+        """One for each of the plan, in order; without an epoch nothing is random, see `augment_rng.middle`."""
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as reader:
-            coming = iter(chunks)
-            waiting = deque(reader.submit(self._read, chunk, epoch) for chunk in islice(coming, AHEAD))
+            coming = iter(plan)
+            waiting = deque(reader.submit(self._read, batch, epoch) for batch in islice(coming, AHEAD))
             while waiting:
                 read = waiting.popleft().result()
-                waiting.extend(reader.submit(self._read, chunk, epoch) for chunk in islice(coming, 1))
+                waiting.extend(reader.submit(self._read, batch, epoch) for batch in islice(coming, 1))
                 index, uniform = self._move(read.clip_index), self._move(read.uniform)
                 x = self._move(read.clips) if self.resident is None else self.resident.batch(index)
                 rows = None if read.rows is None else read.rows.to(self.device)
                 yield Batch(self._change(x, uniform), self._labels[index], rows)
 
-    def test_batches(self, chunks: Sequence[BatchIndices], view: int = 0) -> Iterator[Batch]:
+    def test_batches(self, plan: Sequence[BatchIndices], view: int = 0) -> Iterator[Batch]:
         """Those of one view of a test's clips (test_windows); in the first, 0, nothing is random."""
-        return self.batches(chunks, view or None)
+        return self.batches(plan, view or None)
 
-    def _read(self, chunk: BatchIndices, epoch: int | None) -> "_Read":
-        size = len(chunk.index), numbers_per_clip(self.args)
-        uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, chunk.first, *size))
+    def _read(self, batch: BatchIndices, epoch: int | None) -> "_Read":
+        size = len(batch.index), numbers_per_clip(self.args)
+        uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, batch.first, *size))
         if self.resident is None:
-            x = torch.from_numpy(self.clips.batch(chunk.index))
-            rows = deduplicate_absent_bodies(present_bodies(x).numpy()) if self._plans else None
+            x = torch.from_numpy(self.clips.batch(batch.index))
+            rows = deduplicate_absent_bodies(present_bodies(x).numpy()) if self._shares_absent else None
         else:
             x = torch.empty(0)
-            rows = deduplicate_absent_bodies(self.resident.present[chunk.index]) if self._plans else None
-        read = _Read(torch.from_numpy(np.ascontiguousarray(chunk.index)), x, uniform, rows)
+            rows = deduplicate_absent_bodies(self.resident.present[batch.index]) if self._shares_absent else None
+        read = _Read(torch.from_numpy(np.ascontiguousarray(batch.index)), x, uniform, rows)
         return read.pin_memory() if self.device.type == "cuda" else read
 
     def _move(self, part: Tensor) -> Tensor:

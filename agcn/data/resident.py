@@ -90,8 +90,8 @@ class PackedClips:
         shards, starts, lengths = store.shards[clips], store.starts[clips], store.lengths[clips]  # (N,), (N, M), (N, M)
         self._layout, self._stream, self._repeats = store.head.layout, array.stream, store.head.padding == "repeat"
         self._steps = torch.arange(array.shape[2], device=device)  # (T,)
-        kind = torch.from_numpy(np.empty(0, store.head.dtype)).dtype
-        self._frames = torch.zeros((int(lengths.sum()) + 1, array.shape[3], 3), dtype=kind, device=device)
+        dtype = torch.from_numpy(np.empty(0, store.head.dtype)).dtype
+        self._frames = torch.zeros((int(lengths.sum()) + 1, array.shape[3], 3), dtype=dtype, device=device)
         place = np.zeros_like(starts)
         place.reshape(-1)[1:] = np.cumsum(lengths.reshape(-1))[:-1]
         for shard in np.unique(shards):

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from agcn.model.sync_batch_norm import SharedNorm, total_of_all, track
+from agcn.model.sync_batch_norm import CpuSyncBatchNorm, all_reduce_sum, update_running_stats
 
 
 class BodyRows(NamedTuple):
@@ -71,9 +71,9 @@ def norm_rows(bn: nn.Module, x: Tensor, count: Tensor | None) -> Tensor:
     if count is None:
         return bn(x)
     assert isinstance(bn, nn.modules.batchnorm._BatchNorm)
-    shared = dist.get_world_size() if isinstance(bn, SharedNorm | nn.SyncBatchNorm) else 1
+    shared = dist.get_world_size() if isinstance(bn, CpuSyncBatchNorm | nn.SyncBatchNorm) else 1
     y, mean, variance = _CountedNorm.apply(x, bn.weight, bn.bias, count, bn.eps, shared)
-    track(bn, mean, variance, count.sum() * (x[0, 0].numel() * shared))
+    update_running_stats(bn, mean, variance, count.sum() * (x[0, 0].numel() * shared))
     return y
 
 
@@ -90,11 +90,11 @@ class _CountedNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, count: Tensor, eps: float, shared: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        kind = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+        dtype = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
         size = x.shape[2] * x.shape[3]
-        share = count.to(kind)[:, None] / (count.sum().to(kind) * shared)  # (R, 1)
+        share = count.to(dtype)[:, None] / (count.sum().to(dtype) * shared)  # (R, 1)
         # Written out as sums because autocast would round a matrix product.
-        mean = _total((share * x.mean(dim=(2, 3), dtype=kind)).sum(dim=0), shared)  # (C,)
+        mean = _total((share * x.mean(dim=(2, 3), dtype=dtype)).sum(dim=0), shared)  # (C,)
         centred = x - mean[:, None, None]
         squares = torch.linalg.vector_norm(centred, dim=(2, 3)).square() / size  # (R, C)
         variance = _total((share * squares).sum(dim=0), shared)
@@ -122,4 +122,4 @@ class _CountedNorm(torch.autograd.Function):
 
 
 def _total(part: Tensor, shared: int) -> Tensor:
-    return total_of_all(part) if shared > 1 else part
+    return all_reduce_sum(part) if shared > 1 else part

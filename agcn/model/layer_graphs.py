@@ -14,12 +14,12 @@ class LayerGraphs(NamedTuple):
     Attributes:
         fixed: A, the skeleton's own, divided by how many joints it is from.
         learned: B, the same for all clips (in AAGCN it starts as A, which is not added again).
-        own: C, the clip's; in AAGCN with its learned weight.
+        data_dependent: C, the clip's; in AAGCN with its learned weight.
     """
 
     fixed: np.ndarray
     learned: np.ndarray
-    own: np.ndarray
+    data_dependent: np.ndarray
 
 
 @torch.no_grad()
@@ -37,9 +37,9 @@ def layer_graphs(model: Model, clip: np.ndarray, layer: int = 1) -> LayerGraphs:
     Source: Shi et al., Two-Stream Adaptive Graph Convolutional Networks, CVPR 2019, equation 3 and figures 4, 8 and 9.
     """
     if not 1 <= layer <= len(model.blocks):
-        raise ValueError(f"layer {layer}: the model has {len(model.blocks)}")
+        raise ValueError(f"layer {layer}: the model has {len(model.blocks)}: count them from 1")
     if not model.adaptive:
-        raise ValueError("the model is not adaptive: all its layers use the fixed graph")
+        raise ValueError("the model is not adaptive: all its layers use the fixed graph: look at graph A")
     expected = (model.in_channels, model.num_point, model.num_person)
     if clip.ndim != 4 or (clip.shape[0], *clip.shape[2:]) != expected:
         raise ValueError(f"clip of shape {clip.shape}: give ({expected[0]}, T, {expected[1]}, {expected[2]})")
@@ -47,4 +47,4 @@ def layer_graphs(model: Model, clip: np.ndarray, layer: int = 1) -> LayerGraphs:
     for block in model.blocks[: layer - 1]:
         x = block(x)
     conv = model.blocks[layer - 1].gcn1
-    return LayerGraphs(conv.A.numpy().copy(), conv.PA.numpy().copy(), conv.own_graphs(x)[0].numpy())
+    return LayerGraphs(conv.A.numpy().copy(), conv.PA.numpy().copy(), conv.data_dependent_graphs(x)[0].numpy())

@@ -139,9 +139,9 @@ class GraphConv(nn.Module):
         if not self.adaptive:
             return self.A.expand(x.shape[0], *self.A.shape).unbind(1)
         shared = self.PA if self.variant == "aagcn" else self.A + self.PA
-        return (self.own_graphs(x) + shared).unbind(1)
+        return (self.data_dependent_graphs(x) + shared).unbind(1)
 
-    def own_graphs(self, x: Tensor) -> Tensor:
+    def data_dependent_graphs(self, x: Tensor) -> Tensor:
         """The part that each clip makes for itself, the paper's C: (N, C, T, V) -> (N, K, V, V)."""
         similar = self.similarity(x)
         return torch.tanh(similar) * self.alpha if self.variant == "aagcn" else torch.softmax(similar, dim=-2)

@@ -88,7 +88,7 @@ class Model(nn.Module):
 
     def _add_blocks(self, graph: Tensor) -> None:
         kind: dict[str, Any] = {"variant": self.variant, "adaptive": self.adaptive, "attention": self.attention}
-        first, middle, last = (multiplicity * self.base_channels for multiplicity in (1, 2, 4))
+        first, middle, last = (factor * self.base_channels for factor in (1, 2, 4))
         self.l1 = Block(self.in_channels, first, graph, shortcut=False, **kind)
         self.l2 = Block(first, first, graph, **kind)
         self.l3 = Block(first, first, graph, **kind)

@@ -7,21 +7,21 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-def share_norms(model: nn.Module, device: torch.device) -> nn.Module:
+def convert_sync_batch_norm(model: nn.Module, device: torch.device) -> nn.Module:
     """`model` with every batch norm shared; names, parameters and running statistics stay.
 
-    On a GPU this is PyTorch's SyncBatchNorm, which does not run on a CPU; there it is `SharedNorm`.
+    On a GPU this is PyTorch's SyncBatchNorm, which does not run on a CPU; there it is `CpuSyncBatchNorm`.
     """
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                setattr(parent, name, SharedNorm(child))
+                setattr(parent, name, CpuSyncBatchNorm(child))
     return model
 
 
-class SharedNorm(nn.modules.batchnorm._BatchNorm):
+class CpuSyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """A batch norm over all processes; each has to bring as many values as the others."""
 
     def __init__(self, own: nn.modules.batchnorm._BatchNorm) -> None:
@@ -43,13 +43,15 @@ class SharedNorm(nn.modules.batchnorm._BatchNorm):
         mean = _mean_of_all(x.mean(axes))  # (C,)
         centred = x - mean.view(shape)
         variance = _mean_of_all((centred * centred).mean(axes))
-        track(self, mean, variance, input.numel() // input.shape[1] * dist.get_world_size())
+        update_running_stats(self, mean, variance, input.numel() // input.shape[1] * dist.get_world_size())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 @torch.no_grad()
-def track(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor, values: Tensor | int) -> None:
+def update_running_stats(
+    norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor, values: Tensor | int
+) -> None:
     """Moves the running statistics towards those of a batch with so many values a channel, as PyTorch does."""
     assert norm.running_mean is not None and norm.running_var is not None
     assert norm.num_batches_tracked is not None and norm.momentum is not None
@@ -60,7 +62,7 @@ def track(norm: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor,
     norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
 
 
-def total_of_all(part: Tensor) -> Tensor:
+def all_reduce_sum(part: Tensor) -> Tensor:
     """The sum over processes."""
     total = part.clone()
     dist.all_reduce(total)
@@ -76,8 +78,8 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
-        return total_of_all(part)
+        return all_reduce_sum(part)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return total_of_all(grads[0])
+        return all_reduce_sum(grads[0])

@@ -12,16 +12,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from agcn.device import pick_device
-from agcn.model.sync_batch_norm import share_norms
+from agcn.model.sync_batch_norm import convert_sync_batch_norm
 
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process's place: `rank` of `size`, on `device`. Rank 0 alone writes files."""
+    """This process's place: `rank` of `world_size`, on `device`. Rank 0 alone writes files."""
 
     device: torch.device
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
 
     @property
     def is_main_process(self) -> bool:
@@ -30,27 +30,27 @@ class DistributedContext:
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum of `numbers` over all processes."""
-        if self.size > 1:
+        if self.world_size > 1:
             numbers = numbers.clone()
             dist.all_reduce(numbers)
         return numbers
 
     def concatenate(self, part: np.ndarray) -> np.ndarray:
         """The parts of all processes, one after the other."""
-        return np.concatenate(self.gather(part)) if self.size > 1 else part
+        return np.concatenate(self.gather(part)) if self.world_size > 1 else part
 
     def gather(self, value: Any) -> list[Any]:
         """What every process gives, by rank."""
-        values = [value] * self.size
-        if self.size > 1:
+        values = [value] * self.world_size
+        if self.world_size > 1:
             dist.all_gather_object(values, value)
         return values
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model` with gradients averaged over processes, and batch statistics shared."""
-        if self.size == 1:
+        if self.world_size == 1:
             return model
-        model = share_norms(model, self.device)
+        model = convert_sync_batch_norm(model, self.device)
         index = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(model, device_ids=index)
 

@@ -30,8 +30,8 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
-def advising(config: Config, processes: int) -> Iterator[None]:
-    """The block in which too little memory is is_memory with a batch size to try.
+def explain_out_of_memory(config: Config, processes: int) -> Iterator[None]:
+    """Runs a block; running out of memory becomes a MemoryError that names a batch size to try.
 
     Raises:
         MemoryError: there was too little.
@@ -39,8 +39,8 @@ def advising(config: Config, processes: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not is_memory and not any(part in str(error) for part in _OUT_OF_MEMORY):
+        is_out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_out_of_memory and not any(part in str(error) for part in _OUT_OF_MEMORY):
             raise
         raise MemoryError(f"{config.config}: {_advice(config, processes)}") from error
 

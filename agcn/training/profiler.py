@@ -9,7 +9,7 @@ from torch.profiler import ProfilerAction, ProfilerActivity
 
 from native_prep.io.atomic import atomic_file
 
-FILE = "profile.json"
+TRACE_FILE = "profile.json"
 # Steps that are left out (compilation, first allocations), and steps that are recorded.
 _SKIPPED, _RECORDED = 3, 5
 

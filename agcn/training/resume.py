@@ -14,7 +14,7 @@ from agcn.training.distributed import DistributedContext
 from agcn.training.meter import Meter
 from native_prep.io.atomic import atomic_file
 
-FILE = "resume.pt"
+STATE_FILE = "resume.pt"
 # What may differ between a run and its continuation; anything else would make it another run.
 _FREE_KEYS = frozenset(
     [
@@ -95,7 +95,7 @@ def restore_epoch(saved: dict[str, Any], meter: Meter, context: DistributedConte
     """
     if context.is_main_process:
         meter.restore(saved["meter"])
-    if context.size > 1 or saved["device"] != context.device.type:
+    if context.world_size > 1 or saved["device"] != context.device.type:
         return
     if context.device.type == "cuda":
         torch.cuda.set_rng_state(saved["random"], context.device)
@@ -113,11 +113,11 @@ def keep_finished(folder: Path, name: Callable[[TrainState], Path]) -> str:
     Returns:
         What to say.
     """
-    state = load_torch(folder / FILE)
+    state = load_torch(folder / STATE_FILE)
     reached = TrainState.from_dict(state["at"])
     if reached.step_in_epoch:
         return (
-            f"stopped: {reached.step_in_epoch} steps of epoch {reached.epoch + 1} are kept in {folder / FILE}; "
+            f"stopped: {reached.step_in_epoch} steps of epoch {reached.epoch + 1} are kept in {folder / STATE_FILE}; "
             "--resume goes on there"
         )
     path = name(reached)
@@ -142,7 +142,7 @@ def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
     Raises:
         ValueError: there is none, it is damaged, or it is of a run with other settings (names them).
     """
-    path = Path(config.work_dir) / FILE
+    path = Path(config.work_dir) / STATE_FILE
     if not path.is_file():
         raise ValueError(f"{path}: there is nothing to resume from: train without --resume first")
     state = load_torch(path)

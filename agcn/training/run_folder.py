@@ -6,11 +6,11 @@ from pathlib import Path
 
 from agcn.checkpoint import load_torch
 from agcn.config import load_config
-from agcn.metrics import FILES as OUTCOME
-from agcn.score_files import BEST, SCORE_FILE, note_path
+from agcn.metrics import OUTCOME_FILES
+from agcn.score_files import BEST_FILE, SCORE_FILE, note_path
 from agcn.settings import Config
-from agcn.training.profiler import FILE as TRACE
-from agcn.training.resume import FILE as STATE
+from agcn.training.profiler import TRACE_FILE
+from agcn.training.resume import STATE_FILE
 
 _LOG, _CURVES = "log.txt", "tensorboard/*/events.out.tfevents.*"
 
@@ -29,13 +29,13 @@ def check_begins(config: Config, overwrite: bool) -> None:
 
 def holds_run(folder: Path) -> bool:
     """Whether a run has kept anything in a folder."""
-    return any((folder / name).is_file() for name in (STATE, BEST))
+    return any((folder / name).is_file() for name in (STATE_FILE, BEST_FILE))
 
 
 def _how_far(folder: Path) -> str:
     """How far a folder's run has come, in words."""
     try:
-        epochs = load_torch(folder / STATE)["at"]["epoch"]
+        epochs = load_torch(folder / STATE_FILE)["at"]["epoch"]
         return f"a run of {epochs} of {load_config(folder / 'config.yaml').num_epoch} epochs"
     except (ValueError, OSError, LookupError, TypeError):
         return "an earlier run"
@@ -48,7 +48,7 @@ def leftovers(config: Config) -> list[Path]:
     with suppress(ValueError, OSError):
         names.add(load_config(folder / "config.yaml").name)
     numbered = re.compile(rf"({'|'.join(map(re.escape, names))})-\d+-\d+\.pt")
-    known = (STATE, BEST, SCORE_FILE, note_path(SCORE_FILE).name, *OUTCOME, TRACE, _LOG)
+    known = (STATE_FILE, BEST_FILE, SCORE_FILE, note_path(SCORE_FILE).name, *OUTCOME_FILES, TRACE_FILE, _LOG)
     found = [folder / name for name in known if (folder / name).is_file()]
     if folder.is_dir():
         found += sorted(path for path in folder.iterdir() if numbered.fullmatch(path.name))

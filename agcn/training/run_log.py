@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class RunLog:
-    """The log of one run; only the leading process writes.
+    """The log of one run; only the main process writes.
 
     Args:
         work_dir: log.txt and the folder `tensorboard` go here.

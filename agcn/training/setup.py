@@ -116,7 +116,7 @@ def set_up_run(
             scaler.load_state_dict(saved["scaler"])
         state = TrainState.from_dict(saved["at"])
     # Not of several processes by default: the sums over them within batch norms break the graph.
-    compiles = context.device.type == "cuda" and context.size == 1 if compile is None else compile
+    compiles = context.device.type == "cuda" and context.world_size == 1 if compile is None else compile
     if compiles:
         network = torch.compile(network)
     removed = remove_leftovers(config) if context.is_main_process and not resume else ""
@@ -137,7 +137,7 @@ def set_up_run(
 
 def _open_data(config: Config, context: DistributedContext, model: Model) -> tuple[BatchLoader, BatchLoader]:
     train_clips = open_clips(config.train_feeder_args, "train_feeder_args")
-    check_batch(train_clips, config.batch_size, context.size, config.accumulate)
+    check_batch(train_clips, config.batch_size, context.world_size, config.accumulate)
     test_clips = open_test_clips(config)
     train_clips.check(model)
     test_clips.check(model)
@@ -152,13 +152,14 @@ def epoch_batches(
 ) -> list[BatchIndices]:
     """A process's batches of an epoch."""
     return training_batches(
-        len(train_data.clips), config.batch_size, config.seed, epoch, context.rank, context.size,
+        len(train_data.clips), config.batch_size, config.seed, epoch, context.rank, context.world_size,
         config.train_feeder_args.repeat,
     )  # fmt: skip
 
 
 def _announce(run: Run, resume: bool, removed: str) -> None:
     config, context, log = run.config, run.context, run.log
+    processes = f"{context.world_size} process" + ("es" if context.world_size > 1 else "")
     if removed:
         log.line(removed)
     named, classes = len(np.unique(run.train_data.clips.labels)), run.model.num_class
@@ -167,9 +168,9 @@ def _announce(run: Run, resume: bool, removed: str) -> None:
     log.line(
         f"{'resuming' if resume else 'training'} {config.name}: {config.stream}, {len(run.train_data.clips)} clips, "
         f"{run.steps_per_epoch} steps an epoch, epochs {run.state.epoch + 1} to {config.num_epoch}, "
-        f"{run.amp_dtype or 'fp32'} on {context.device}, {context.size} process{'es' if context.size > 1 else ''}"
+        f"{run.amp_dtype or 'fp32'} on {context.device}, {processes}"
     )
     if run.amp_asked and run.amp_dtype is None:
         log.line(f"--amp: this device has no {run.amp_asked} instructions and would only emulate them: using fp32")
-    if len(config.device) > 1 and context.size == 1:
+    if len(config.device) > 1 and context.world_size == 1:
         log.line(f"the config names {len(config.device)} GPUs, this process uses one: use torchrun for more")

@@ -19,19 +19,17 @@ from agcn.checkpoint import plain_state
 from agcn.data.clips import hash_clips
 from agcn.data.loader import Batch, micro_batches
 from agcn.device import AMP_DTYPES, autocast
-from agcn.evaluate import mean_loss, names_of, score_clips, score_note
-from agcn.metrics import FILES as OUTCOME
-from agcn.metrics import top5, top_k, write_outcome
-from agcn.score_files import BEST, SCORE_FILE, put_scores, stale_reason
+from agcn.evaluate import class_names_of, mean_loss, score_clips, score_note
+from agcn.metrics import OUTCOME_FILES, top5, top_k, write_outcome
+from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason, write_scores
 from agcn.settings import Config
 from agcn.training.distributed import distributed_context
 from agcn.training.interrupt import StopRequest
-from agcn.training.memory import advising
+from agcn.training.memory import explain_out_of_memory
 from agcn.training.meter import Meter
 from agcn.training.optimizer import frozen_parameters, learning_rate
-from agcn.training.profiler import FILE as TRACE
-from agcn.training.profiler import StepTrace
-from agcn.training.resume import FILE, epoch_state, fingerprint, keep_finished, restore_epoch
+from agcn.training.profiler import TRACE_FILE, StepTrace
+from agcn.training.resume import STATE_FILE, epoch_state, fingerprint, keep_finished, restore_epoch
 from agcn.training.run_folder import check_begins
 from agcn.training.setup import Run, set_up_run
 from native_prep.io.atomic import OutputSet, atomic_file
@@ -68,7 +66,7 @@ def train(
         amp: mixed precision of `amp_dtype`.
         amp_dtype: "bf16" or "fp16" (with scaled gradients).
         compile: torch.compile; None means on a GPU only.
-        resume: continue the run in the work folder after its last finished epoch.
+        resume: continue the run in the work folder from the step where it stopped.
         overwrite: what an earlier run left in the work folder goes; without it, such a folder is refused.
         profile: records some steps into WORK_DIR/profile.json, with PyTorch's profiler.
         work_dir: replaces the configuration's.
@@ -97,8 +95,8 @@ def train(
         tracing = profile and context.is_main_process
         try:
             with (
-                advising(config, context.size),
-                StepTrace(run.folder / TRACE, run.log.line) if tracing else nullcontext() as trace,
+                explain_out_of_memory(config, context.world_size),
+                StepTrace(run.folder / TRACE_FILE, run.log.line) if tracing else nullcontext() as trace,
             ):
                 _train_epochs(run, trace)
         except KeyboardInterrupt:
@@ -127,7 +125,7 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
         clips, epoch_start = len(batches) * config.batch_size, time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with (
-            StopRequest(context.size == 1) as stop,
+            StopRequest(context.world_size == 1) as stop,
             Progress(clips, what, "clip", quiet=not context.is_main_process) as progress,
         ):
             coming = run.train_data.batches(micro_batches(batches, config.accumulate), epoch)
@@ -141,7 +139,7 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
                 state.step += 1
                 if run.ema is not None:
                     run.ema.update(run.model, state.step)
-                if meter.add(loss, right, config.batch_size // context.size):
+                if meter.add(loss, right, config.batch_size // context.world_size):
                     _check_loss(run, meter.loss)
                     run.log.curve("train", state.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
@@ -202,7 +200,7 @@ def train_step(run: Run, parts: Sequence[Batch], frozen: Sequence[nn.Parameter])
 def _check_loss(run: Run, loss: float) -> None:
     if not np.isfinite(loss):
         state = run.state
-        kept = state.checkpoint or (str(run.folder / FILE) if state.losses else "none yet")
+        kept = state.checkpoint or (str(run.folder / STATE_FILE) if state.losses else "none yet")
         raise ValueError(
             f"{run.config.config}: the loss is {loss} in epoch {state.epoch + 1}, step {state.step}: lower "
             f"base_lr, or train without --amp (last good checkpoint: {kept})"
@@ -212,7 +210,7 @@ def _check_loss(run: Run, loss: float) -> None:
 def evaluate(run: Run) -> tuple[bool, str]:
     """Tests the model, each process its part; returns whether it is the best so far, and the figures as text."""
     config, context, state, clips = run.config, run.context, run.state, run.test_data.clips
-    mine = np.array_split(np.arange(len(clips)), context.size)[context.rank]
+    mine = np.array_split(np.arange(len(clips)), context.world_size)[context.rank]
     part = score_clips(
         run.tested_model, run.test_data, config.test_batch_size, amp_dtype=run.amp_dtype, index=mine,
         views=config.test_windows, quiet=not context.is_main_process,
@@ -239,15 +237,15 @@ def save(run: Run, is_best: bool) -> None:
     if not run.context.is_main_process:
         return
     with OutputSet() as outputs:
-        paths = [run.checkpoint_path()] * is_due + [run.folder / BEST] * is_best
+        paths = [run.checkpoint_path()] * is_due + [run.folder / BEST_FILE] * is_best
         if paths:
-            first, *copies = map(outputs.part, paths)
+            first, *copies = map(outputs.temporary, paths)
             torch.save(plain_state(run.tested_model), first)
             for copy in copies:  # to the byte: scores of the one are those of the other
                 shutil.copyfile(first, copy)
         if is_best:
             _put_scores(run, outputs)
-        torch.save(_state_dict(run), outputs.part(run.folder / FILE))
+        torch.save(_state_dict(run), outputs.temporary(run.folder / STATE_FILE))
     run.is_kept = True
 
 
@@ -256,9 +254,11 @@ def _put_scores(run: Run, outputs: OutputSet) -> None:
     assert run.best_scores is not None
     clips = run.test_data.clips
     run.data_hash = run.data_hash or hash_clips(clips)
-    metadata = score_note(run.config, outputs.part(run.folder / BEST), BEST, clips, run.data_hash, run.amp_dtype)
-    put_scores(outputs, run.folder / SCORE_FILE, dict(zip(clips.names, run.best_scores, strict=True)), metadata)
-    outputs.replaced += [path for name in OUTCOME if (path := run.folder / name).is_file()]
+    metadata = score_note(
+        run.config, outputs.temporary(run.folder / BEST_FILE), BEST_FILE, clips, run.data_hash, run.amp_dtype
+    )
+    write_scores(outputs, run.folder / SCORE_FILE, dict(zip(clips.names, run.best_scores, strict=True)), metadata)
+    outputs.replaced += [path for name in OUTCOME_FILES if (path := run.folder / name).is_file()]
 
 
 def _write_outcome(run: Run) -> None:
@@ -268,7 +268,7 @@ def _write_outcome(run: Run) -> None:
         kept = load_pickle(path)
         scores = np.stack([kept[name] for name in clips.names]) if kept.keys() == set(clips.names) else None
     if scores is not None:
-        write_outcome(run.folder, scores, clips.labels, names_of(run.model, clips))
+        write_outcome(run.folder, scores, clips.labels, class_names_of(run.model, clips))
 
 
 def _state_dict(run: Run) -> dict[str, Any]:
@@ -285,10 +285,10 @@ def _state_dict(run: Run) -> dict[str, Any]:
 
 def _pause(run: Run, done: int, meter: Meter) -> NoReturn:
     """Keeps the first `done` steps of an epoch, where one process made them, and ends the run."""
-    if run.context.size == 1:
+    if run.context.world_size == 1:
         _check_loss(run, meter.means()[0])
         run.state.step_in_epoch = done
-        with atomic_file(run.folder / FILE) as part:
+        with atomic_file(run.folder / STATE_FILE) as part:
             torch.save({**_state_dict(run), "within": epoch_state(meter, run.context)}, part)
         run.is_kept = True
     raise KeyboardInterrupt

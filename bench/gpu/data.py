@@ -1,4 +1,4 @@
-"""`bench gpu`: what feeds the model, and a data set trained from its raw files."""
+"""`bench gpu`: what loaders the model, and a data set trained from its raw files."""
 
 import json
 import subprocess
@@ -37,17 +37,17 @@ def feed(bench: Bench) -> None:
         clips = open_clips(args)
         batch = min(64, len(clips))
         chunks = training_batches(len(clips), batch, 0, 0, repeat=20 if bench.on_gpu else 1)
-        feeds = {
+        loaders = {
             place: BatchLoader(clips, replace(args, resident=kept), NTU, bench.device, share_absent=True)
             for place, kept in (("from the host", False), ("resident", True))
         }
-        read, gathered = (next(one.batches(chunks[:1], 0)).clips for one in feeds.values())
+        read, gathered = (next(one.batches(chunks[:1], 0)).clips for one in loaders.values())
         bench.part.checks.append(Check(f"feeder resident, {name}", relative(gathered, read), 1e-6, "clips, relative"))
         base = None
-        for place, feeder in feeds.items():
+        for place, loader in loaders.items():
 
-            def run(feeder: BatchLoader = feeder, chunks: list[Any] = chunks) -> None:
-                for _ in feeder.batches(chunks, 0):
+            def run(loader: BatchLoader = loader, chunks: list[Any] = chunks) -> None:
+                for _ in loader.batches(chunks, 0):
                     pass
 
             title = f"feeder {place}, {name}"

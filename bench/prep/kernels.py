@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.cpu.ntu_clip import normalise_ntu
+from native_prep.cpu.ntu_clip import normalise_ntu, ntu_scratch, turned_joints
 from native_prep.kernels import status
 from native_prep.kernels.jit import borrowed, njit_cached
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
@@ -20,13 +20,13 @@ _FRAMES, _BODIES = 300, 2
 
 @njit_cached
 def _pack_ntu(text, starts, sizes, raw, joints, clip, lengths, frames):
-    bodies, spare, room, periods = raw
+    bodies, body, scratch, periods = raw
     good = 0
     for index in range(starts.size):
-        found = parse_skeleton(text[starts[index] :], sizes[index], bodies, spare)
+        found = parse_skeleton(text[starts[index] :], sizes[index], bodies, body)
         if found[0] == status.OK:
             good += 1
-            normalise_ntu(bodies, found[4], found[2], clip, joints, room, periods)
+            normalise_ntu(bodies, found[4], found[2], clip, joints, scratch, periods)
             periods_kept(periods, clip.shape[1], lengths)
             pack(borrowed(clip), lengths, borrowed(frames), 0)
     return good
@@ -71,11 +71,16 @@ class TextKernels:
     @property
     def _ntu(self) -> tuple:
         joints = NTU.num_joints
-        room = (np.empty(MAX_BODIES), np.empty((_BODIES, _FRAMES)), np.empty((3, 3)))
-        raw = (np.empty((_FRAMES, MAX_BODIES, joints, 3)), np.empty((joints, 3)), room, np.zeros(_BODIES, np.int64))
-        turned = (NTU.centre, np.array(NTU.spine), np.array(NTU.shoulders))
+        scratch = ntu_scratch(MAX_BODIES, _FRAMES)
+        raw = (np.empty((_FRAMES, MAX_BODIES, joints, 3)), np.empty((joints, 3)), scratch, np.zeros(_BODIES, np.int64))
         clip = np.empty((_BODIES, _FRAMES, joints, 3), np.float32)
-        return raw, turned, clip, np.zeros(_BODIES, np.int64), np.empty((_BODIES * _FRAMES, joints, 3), np.float32)
+        return (
+            raw,
+            turned_joints(NTU),
+            clip,
+            np.zeros(_BODIES, np.int64),
+            np.empty((_BODIES * _FRAMES, joints, 3), np.float32),
+        )
 
     @property
     def _kinetics(self) -> tuple:

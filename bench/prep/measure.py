@@ -1,6 +1,6 @@
 """Raw files to clips: the baselines first, since the kernels must give their numbers; then all side by side.
 
-NTU's plain way is the original's data_gen (`original`), Kinetics' the NumPy reference. Files are warm: they were
+NTU's baseline is the original's data_gen (`original`), Kinetics' the NumPy reference. Files are warm: they were
 read just before.
 """
 
@@ -48,7 +48,7 @@ _CLI = Path(__file__).resolve().parent.parent.parent / "cli.py"
 
 @dataclass(frozen=True)
 class _Source:
-    """Raw files of one data set, and the baseline to prepare one of them."""
+    """Raw files of one data set, and the baseline function that prepares one of them."""
 
     dataset: str
     folder: Path

@@ -17,7 +17,7 @@ namespace {
 using torch::inductor::AOTIModelPackageLoader;
 
 struct AotInductor : Network {
-  // `notes` are as `export/aot.py` writes them, or there are none.
+  // `notes` are as `export/engines/aotinductor.py` writes them, or there are none.
   AotInductor(const std::string& path, std::unordered_map<std::string, std::string> notes) : device(notes["device"]) {
     if (notes["layout"] != "ntu" || notes["input"] != "raw") {
       throw UserError(path + ": does not take NTU's clips as they are recorded: export with --with-prep");

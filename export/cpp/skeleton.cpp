@@ -112,7 +112,7 @@ class Parser {
     const auto [value, end] = number(at_);
     if (end == at_ || !is_gap(look(end))) fail(at_, "not a number: fetch the file again");
     if (!(std::abs(value) <= kLimit)) {
-      fail(at_, "a number out of range (at most 1000 on either side of zero): fetch the file again, or mend its unit");
+      fail(at_, "a number out of range (at most 1000 on either side of zero): fetch the file again, or correct its unit");
     }
     at_ = end;
     return value;

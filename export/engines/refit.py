@@ -49,7 +49,7 @@ def refit_engine(flavor: Flavor, path: Path, graph: Path) -> bytes:
     flavor.logger.errors.clear()
     engine = api.Runtime(flavor.logger).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}")
+        raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}: export without --refit")
     refitter = api.Refitter(engine, flavor.logger)
     parser = api.OnnxParserRefitter(refitter, flavor.logger)
     if not parser.refit_from_bytes(graph.read_bytes()) or not refitter.refit_cuda_engine():

@@ -71,7 +71,9 @@ def build_engine(
     with timing_cache(flavor, config, target):
         plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ValueError(f"{graph}: {flavor.name} cannot build it for {target}: {logger.last_error()}")
+        raise ValueError(
+            f"{graph}: {flavor.name} cannot build it for {target}: {logger.last_error()}: leave --target {target} out"
+        )
     engine = bytes(plan)
     # Without its GPU an engine cannot be loaded, so there the network's layers are all that can be checked.
     at_hand = present_target() == target
@@ -89,7 +91,7 @@ def _parse(flavor: Flavor, builder: Any, graph: str | os.PathLike[str]) -> Any:
     if not parser.parse(Path(graph).read_bytes()):
         reasons = "; ".join(parser.get_error(place).desc() for place in range(parser.num_errors))
         logger.errors.clear()
-        raise ValueError(f"{graph}: {flavor.name} does not take this graph: {' '.join(reasons.split())}")
+        raise ValueError(f"{graph}: {flavor.name} does not take this graph: {' '.join(reasons.split())}: try --dense")
     return network
 
 
@@ -175,7 +177,9 @@ def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.Path
     api = flavor.api
     loaded = api.Runtime(flavor.logger).deserialize_cuda_engine(engine)
     if loaded is None:
-        raise ValueError(f"{graph}: the engine built from it does not load: {flavor.logger.last_error()}")
+        raise ValueError(
+            f"{graph}: the engine built from it does not load: {flavor.logger.last_error()}: try another --precision"
+        )
     text = loaded.create_engine_inspector().get_engine_information(api.LayerInformationFormat.JSON)
     # TensorRT 11 has a field for the type alone, which earlier versions name within the format.
     kinds = Counter(

@@ -53,9 +53,9 @@ def _rounded_node(node: onnx.NodeProto, rounded: set[str]) -> list[onnx.NodeProt
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     if target is not None:
-        helper_name = f"{node.output[0]}/half"
-        copy.output[0] = helper_name
-        return [copy, helper.make_node("Cast", [helper_name], [node.output[0]], to=TensorProto.FLOAT)]
+        half_name = f"{node.output[0]}/half"
+        copy.output[0] = half_name
+        return [copy, helper.make_node("Cast", [half_name], [node.output[0]], to=TensorProto.FLOAT)]
     parts = [copy]
     for place, name in enumerate(node.output):
         copy.output[place] = f"{name}/exact"

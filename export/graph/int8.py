@@ -55,7 +55,7 @@ def quantise(
     float32: three channels are no work.
 
     Args:
-        takes: what the graph takes, see `runtime.engine_inputs`.
+        takes: what the graph takes, see `export.graph.onnx_graph.engine_inputs`.
         for_engines: as TensorRT wants it: int8 around zero for what convolutions take, and float32 biases.
     """
     model = onnx.load(graph)

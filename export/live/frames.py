@@ -118,7 +118,7 @@ class FrameParser:
         if joints is not None and joints != self._layout.num_joints:
             raise WrongStream(self._joints_differ(joints))
         if name is not None and name != self._layout.name:
-            raise WrongStream(f"the stream is of layout {name!r}, the engine for {self._layout.name}")
+            raise WrongStream(f"the stream is of layout {name!r}, the engine for {self._layout.name}: send that layout")
         if fps is not None and not (_is_number(fps) and 0 < fps <= 1000):
             raise WrongStream(f"{fps!r} frames a second: give a number above 0")
         self.fps = self._fps or (float(fps) if fps else self.fps)

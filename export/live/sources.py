@@ -83,7 +83,7 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
     Args:
         idle: ends where nothing new came for so many seconds; None: goes on for ever.
     """
-    file, grown, max_gap = FileIO(path), time.monotonic(), False
+    file, grown, missing = FileIO(path), time.monotonic(), False
     try:
         while True:
             if chunk := file.read(_CHUNK):
@@ -94,11 +94,11 @@ def follow_file(path: str, idle: float | None) -> Iterator[bytes | None]:
             if idle is not None and time.monotonic() - grown >= idle:
                 return
             try:
-                other, max_gap = _other_file(path, file), False
+                other, missing = _other_file(path, file), False
             except OSError:
-                if not max_gap:
+                if not missing:
                     print(f"{path}: is gone: waiting for another one", file=sys.stderr, flush=True)
-                other, max_gap = None, True
+                other, missing = None, True
             if other is None:
                 time.sleep(_POLL)
                 continue

@@ -16,7 +16,7 @@ from export.inputs import feeder_from, feeder_settings, input_batches, input_sha
 from export.manifest import Manifest
 from export.runtime.base import Engine, score_recordings
 from export.runtime.open import open_engine
-from native_prep.io.progress import Progress
+from native_prep.io.progress import Progress, first_names
 from native_prep.skeletons.layouts import Layout
 
 
@@ -46,8 +46,9 @@ def predict(
     paths = [os.fspath(clip) for clip in clips]
     found = score_recordings(engine, paths)
     if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
-        named = ", ".join(empty[:3]) + (", ..." if empty[3:] else "")
-        print(f"nobody is seen in {len(empty)} of the clips, they have no answer: {named}", file=sys.stderr)
+        print(
+            f"nobody is seen in {len(empty)} of the clips, they have no answer: {first_names(empty)}", file=sys.stderr
+        )
     answers = [[] if scores is None else best_classes(scores, engine.manifest, top) for scores in found]
     return {
         "clips": [{"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)],

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from agcn.data.clips import Clips
-from agcn.score_files import put_scores
+from agcn.score_files import write_scores
 from agcn.training.distributed import DistributedContext, distributed_context
 from export.inputs import feeder_from, input_batches
 from export.runtime.open import Engine, open_engine
@@ -85,7 +85,7 @@ def score_stores(
     return {
         "clips": count,
         "shards": len(shards),
-        "processes": context.size,
+        "processes": context.world_size,
         "scores": files,
         "seconds": round(seconds, 3),
         "clips_per_second": round(count / seconds, 2),
@@ -105,7 +105,7 @@ def _together(context: DistributedContext, work: Callable[[], T]) -> T:
     if error is not None and (context.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
         raise error
     if failed and context.is_main_process:
-        raise ValueError(f"process {failed[0][0]} of {context.size}: {failed[0][1]}")
+        raise ValueError(f"process {failed[0][0]} of {context.world_size}: {failed[0][1]}")
     if failed:
         raise SystemExit(2)  # process 0 has said it
     return cast(T, result)
@@ -200,8 +200,8 @@ def _score(engine: Engine, shards: list[Shard], context: DistributedContext) -> 
     with Progress(
         sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not context.is_main_process
     ) as progress:
-        for start in range(0, len(order), context.size):
-            mine = order[start : start + context.size][context.rank : context.rank + 1]
+        for start in range(0, len(order), context.world_size):
+            mine = order[start : start + context.world_size][context.rank : context.rank + 1]
             # All meet after every round, so that nobody works on for hours after another has failed.
             scores = _together(context, partial(_score_shards, engine, mine))
             for part in context.gather(scores):
@@ -217,7 +217,7 @@ def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
     rows: dict[str, np.ndarray] = {}
     for shard in shards:
         store, names = shard.store, iter(shard.names)
-        clips = Clips(str(store.folder), store.take(shard.clips, "joint"), store.labels[shard.clips], shard.names)
+        clips = Clips(str(store.folder), store.select(shard.clips, "joint"), store.labels[shard.clips], shard.names)
         for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size):
             manifest.check_shape(batch.shape[1:], str(store.folder), engine.folder)
             scores = np.stack(engine.run(batch), axis=1)  # (B, S + 1, num_class)
@@ -244,5 +244,5 @@ def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Seque
     }
     with OutputSet() as outputs:
         for path, scores, files in zip((*streams, out), table, weights, strict=True):
-            put_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **metadata})
+            write_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **metadata})
     return [str(path) for path in (out, *streams)]

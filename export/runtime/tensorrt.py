@@ -36,7 +36,7 @@ class TensorRtEngine(Engine):
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         self._context = self._engine and self._engine.create_execution_context()
         if self._context is None:
-            raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}")
+            raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}: run export-trt again")
         self._stream = torch.cuda.Stream()
 
     def _run(self, joints: np.ndarray) -> Logits:
@@ -50,6 +50,6 @@ class TensorRtEngine(Engine):
         for name, tensor in (inputs | outputs).items():
             self._context.set_tensor_address(name, tensor.data_ptr())
         if not self._context.execute_async_v3(self._stream.cuda_stream):
-            raise ValueError(f"{self.folder}: the engine failed: {self._logger.last_error()}")
+            raise ValueError(f"{self.folder}: the engine failed: {self._logger.last_error()}: run export-trt again")
         self._stream.synchronize()
         return tuple(tensor.cpu().numpy() for tensor in outputs.values())

@@ -5,7 +5,7 @@ Letters: P people, T frames, V joints, M bodies.
 
 import numpy as np
 
-from native_prep.cpu.ntu_clip import normalise_ntu
+from native_prep.cpu.ntu_clip import normalise_ntu, ntu_scratch, turned_joints
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels.jit import borrowed, njit_cached
 from native_prep.kernels.kinetics_ucla_steps import normalise_kinetics, normalise_nw_ucla
@@ -14,14 +14,16 @@ from native_prep.reference import best_people, spread
 
 
 @njit_cached
-def _prepare_ntu(bodies, clip, joints, room, periods):
-    made = normalise_ntu(bodies, bodies.shape[1], bodies.shape[0], clip, joints, room, periods)
+def _prepare_ntu(bodies, clip, joints, scratch, periods):
+    num_distinct = normalise_ntu(bodies, bodies.shape[1], bodies.shape[0], clip, joints, scratch, periods)
     # The clip repeats from its start; nobody's is all zeros.
     for body in range(clip.shape[0]):
-        for frame in range(made, clip.shape[1]):
+        for frame in range(num_distinct, clip.shape[1]):
             for joint in range(clip.shape[2]):
                 for axis in range(3):
-                    clip[body, frame, joint, axis] = clip[body, frame % made, joint, axis] if made else 0.0
+                    clip[body, frame, joint, axis] = (
+                        clip[body, frame % num_distinct, joint, axis] if num_distinct else 0.0
+                    )
 
 
 @njit_cached
@@ -85,9 +87,8 @@ def prepare_frames(points: np.ndarray, dataset: Dataset, frames: int | None = No
     if layout.name == "ntu":
         bodies = np.zeros((length, max(len(points), KEPT), *points.shape[2:]))  # nobody is a body too
         bodies[:, : len(points)] = points.transpose(1, 0, 2, 3)
-        joints = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
-        room = (np.empty(bodies.shape[1]), np.empty((KEPT, wanted)), np.empty((3, 3)))
-        _prepare_ntu(bodies, clip, joints, room, np.zeros(KEPT, np.int64))
+        scratch = ntu_scratch(bodies.shape[1], wanted)
+        _prepare_ntu(bodies, clip, turned_joints(layout), scratch, np.zeros(KEPT, np.int64))
     elif layout.name == "kinetics":
         poses = np.zeros((wanted, max(len(points), clip.shape[0]), 3 * layout.num_joints))
         poses[:length, : len(points)] = points.transpose(1, 0, 2, 3).reshape(length, len(points), 3 * layout.num_joints)

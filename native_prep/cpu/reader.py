@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from native_prep.cpu.ntu_clip import normalise_ntu
+from native_prep.cpu.ntu_clip import normalise_ntu, ntu_scratch, turned_joints
 from native_prep.datasets.catalog import Dataset
 from native_prep.kernels import status
 from native_prep.kernels.jit import borrowed, c_function, njit, njit_cached, njit_inline
@@ -27,6 +27,8 @@ from native_prep.skeletons.streams import STREAMS
 
 MAX_MIB = 32  # the longest real clip has less than 8
 MAX_BYTES = MAX_MIB << 20
+# Frames that a clip of a data set without a fixed T may have.
+LONGEST = 4096
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 _open = c_function("open", types.intc, types.voidptr, types.intc)
@@ -43,18 +45,18 @@ def _read_file(path, text):
     if handle < 0:
         return status.UNREADABLE, 0
     size = 0
-    room = text.size - SLACK
+    capacity = text.size - SLACK
     while True:
-        got = _read(handle, text[size:].ctypes, room - size)
+        got = _read(handle, text[size:].ctypes, capacity - size)
         if got <= 0:
             break
         size += got
-        if size == room:
+        if size == capacity:
             break
     _close(handle)
     if got < 0:
         return status.UNREADABLE, 0
-    if size == room:
+    if size == capacity:
         return status.TOO_BIG, 0
     for index in range(size, size + SLACK):
         text[index] = 10
@@ -72,7 +74,7 @@ def load_file(path, text, report):
 
 
 @njit
-def note(report, text, result):
+def write_report(report, text, result):
     """Notes what became of a file; its line is counted only where something is wrong. Whether all is well."""
     code, where, first, second = result
     report[CODE], report[FIRST], report[SECOND] = code, first, second
@@ -83,11 +85,11 @@ def note(report, text, result):
 
 
 @njit
-def _put(clip, made, lengths, sinks, index):
+def _put(clip, num_distinct, lengths, sinks, index):
     """Writes a clip's streams where rows are asked for, and packs it where `lengths` holds something."""
-    parents, places, rows, spare, frames, at = sinks
+    parents, places, rows, scratch, frames, at = sinks
     if rows.shape[1] > 0:
-        write_streams(clip, made, parents, places, rows[index], spare)
+        write_streams(clip, num_distinct, parents, places, rows[index], scratch)
     if lengths.size > 0:
         at[0] = pack(borrowed(clip), lengths, borrowed(frames), at[0])
 
@@ -111,19 +113,19 @@ def file_loop(visit: Callable[..., None]) -> Any:
 
 @njit_inline
 def _ntu_file(text, size, index, report, given):
-    (bodies, body, room, joints, periods), clip, lengths, sinks = given
+    (bodies, body, scratch, joints, periods), clip, lengths, sinks = given
     result = parse_skeleton(text, size, bodies, body)
-    if note(report, text, result[:4]) and clip.size > 0:
-        made = normalise_ntu(bodies, result[4], result[2], clip, joints, room, periods)
+    if write_report(report, text, result[:4]) and clip.size > 0:
+        num_distinct = normalise_ntu(bodies, result[4], result[2], clip, joints, scratch, periods)
         if lengths.shape[1] > 0:
             periods_kept(periods, clip.shape[1], lengths[index])
-        _put(clip, made, lengths[index], sinks, index)
+        _put(clip, num_distinct, lengths[index], sinks, index)
 
 
 @njit_inline
 def _kinetics_file(text, size, index, report, given):
     (points, people, poses, scores, bits), clip, lengths, sinks = given
-    if note(report, text, parse_kinetics(text, size, points, people, poses, scores)) and clip.size > 0:
+    if write_report(report, text, parse_kinetics(text, size, points, people, poses, scores)) and clip.size > 0:
         normalise_kinetics(borrowed(points), borrowed(people), borrowed(clip))
         bits_kept(borrowed(bits), clip.shape[1], lengths[index])
         _put(clip, clip.shape[1], lengths[index], sinks, index)
@@ -133,7 +135,7 @@ def _kinetics_file(text, size, index, report, given):
 def _nw_ucla_file(text, size, index, report, given):
     (points, classes, bits), clip, lengths, sinks = given
     result = parse_nw_ucla(text, size, points, classes)
-    if note(report, text, result) and clip.size > 0:
+    if write_report(report, text, result) and clip.size > 0:
         normalise_nw_ucla(borrowed(points), result[2], borrowed(clip))
         bits_kept(borrowed(bits), result[2], lengths[index])
         _put(clip, clip.shape[1], lengths[index], sinks, index)
@@ -196,19 +198,18 @@ class Reader:
         self._text = np.empty(MAX_BYTES + SLACK + 1, np.uint8)  # the system gives memory only as far as it is used
         places = np.array([streams.index(name) if name in streams else -1 for name in STREAMS])
         flat = self.rows.reshape(capacity, len(streams), 3, int(np.prod(dense[1:])))
-        spare = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
+        scratch = np.empty(flat.shape[2:] if streams else (3, 0), np.float32)
         self._at = np.zeros(1, np.int64)
-        sinks = (np.array(layout.bone_parents), places, flat, spare, self.packed, self._at)
+        sinks = (np.array(layout.bone_parents), places, flat, scratch, self.packed, self._at)
         self._given = (self._raw(frames), self._clip, self.lengths, sinks)
 
     def _raw(self, frames: int) -> tuple[Any, ...]:
         """Room for what a file holds, and what else its kind of reader wants."""
         layout, joints = self.dataset.layout, self.dataset.layout.num_joints
         if layout.name == "ntu":
-            turned = (layout.centre, np.array(layout.spine), np.array(layout.shoulders))
-            room = (np.empty(MAX_BODIES), np.empty((2, frames)), np.empty((3, 3)))
             bodies = np.empty((frames, MAX_BODIES, joints, 3))
-            return bodies, np.empty((joints, 3)), room, turned, np.zeros(2, np.int64)
+            scratch = ntu_scratch(MAX_BODIES, frames)
+            return bodies, np.empty((joints, 3)), scratch, turned_joints(layout), np.zeros(2, np.int64)
         bits = self._clip.view(np.int32)
         if layout.name == "kinetics":
             points, people = np.empty((frames, MAX_PEOPLE, 3 * joints)), np.zeros(frames, np.int64)
@@ -247,7 +248,3 @@ def reason(path: str, report: Sequence[int] | np.ndarray) -> str:
     except OSError as error:
         return f"{error.strerror or error}: give a file that can be read"
     return "could not be read to its end: try again"
-
-
-# Frames that a clip of a data set without a fixed T may have.
-LONGEST = 4096

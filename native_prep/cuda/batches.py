@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.cpu.reader import CODE, FIRST, FRAMES, LABEL, MAX_BYTES, SECOND, file_loop, load_file, note
+from native_prep.cpu.reader import CODE, FIRST, FRAMES, LABEL, MAX_BYTES, SECOND, file_loop, load_file, write_report
 from native_prep.cuda import clip_kernels, text_kernels
 from native_prep.cuda.target import BLOCKS, THREADS, cuda
 from native_prep.datasets.catalog import Dataset
@@ -63,13 +63,13 @@ def _kinetics_file(text, size, index, report, given):
     points, people, poses, scores = given
     there = people[index]
     there[:] = 0
-    note(report, text, parse_kinetics(text, size, borrowed(points)[index], there, poses, scores))
+    write_report(report, text, parse_kinetics(text, size, borrowed(points)[index], there, poses, scores))
 
 
 @njit
 def _nw_ucla_file(text, size, index, report, given):
     points, classes = given
-    note(report, text, parse_nw_ucla(text, size, borrowed(points)[index], classes))
+    write_report(report, text, parse_nw_ucla(text, size, borrowed(points)[index], classes))
 
 
 _each_kinetics, _each_nw_ucla = file_loop(_kinetics_file), file_loop(_nw_ucla_file)
@@ -171,10 +171,10 @@ class NtuBatch(_Batch):
         self._find_lines()
         self._read_lines(count)
         raw, energies, clips, made = (a[:count] for a in (self._raw, self._energies, self._clips, self._made))
-        frames, odd = self._found_on_device[0, :count], self._found_on_device[1, :count]
-        clip_kernels.weigh_bodies[_WIDE[0], 32, stream](raw, frames, odd, energies)
+        frames, for_cpu = self._found_on_device[0, :count], self._found_on_device[1, :count]
+        clip_kernels.weigh_bodies[_WIDE[0], 32, stream](raw, frames, for_cpu, energies)
         after = (self._joints, clips, made, self._sums[:count])
-        clip_kernels.make_ntu_clips[count, THREADS, stream](raw, frames, odd, energies, *after)
+        clip_kernels.make_ntu_clips[count, THREADS, stream](raw, frames, for_cpu, energies, *after)
         self._found_on_device.copy_to_host(self._found, stream=stream)
 
     def _find_lines(self) -> None:
@@ -187,12 +187,14 @@ class NtuBatch(_Batch):
     def _read_lines(self, count: int) -> None:
         text, starts, lines, stream = self._on_device, self._starts, self._lines, self.stream
         begins, ends = self._spans_on_device[0, :count], self._spans_on_device[1, :count]
-        frames, odd = self._found_on_device[0, :count], self._found_on_device[1, :count]
+        frames, for_cpu = self._found_on_device[0, :count], self._found_on_device[1, :count]
         raw, bodies = self._raw[:count], (self._body_lines, self._body_places)
-        text_kernels.clear[(*_WIDE, stream)](raw.reshape(raw.size), self._body_lines, odd)
+        text_kernels.clear[(*_WIDE, stream)](raw.reshape(raw.size), self._body_lines, for_cpu)
         each = -(-count // 32)
-        text_kernels.walk_files[each, 32, stream](text, begins, ends, starts, lines, self.frames, frames, odd, *bodies)
-        text_kernels.read_bodies[(*_WIDE, stream)](text, starts, lines, *bodies, raw, odd)
+        text_kernels.walk_files[each, 32, stream](
+            text, begins, ends, starts, lines, self.frames, frames, for_cpu, *bodies
+        )
+        text_kernels.read_bodies[(*_WIDE, stream)](text, starts, lines, *bodies, raw, for_cpu)
 
     def finish(self, reports: np.ndarray) -> Sequence[int]:
         """See `_Batch.finish`; a file in which the GPU found anything odd is left to the CPU."""

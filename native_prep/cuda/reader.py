@@ -1,7 +1,7 @@
 """The CUDA driver: files in, prepared clips out, on the host or left on the GPU.
 
-It gives the numbers of `cpu.Reader`: text is read by the same functions, a thread a line, and clips are made by the
-same steps, a thread a frame. The host reads files into memory that the GPU copies from on its own; two batches take
+It gives the numbers of `cpu.reader.Reader`: text is read by the same functions, a thread a line, and clips are made by
+the same steps, a thread a frame. The host reads files into memory that the GPU copies from on its own; two batches take
 turns, so that reading, copying and computing overlap. Of NTU files in which the GPU finds anything odd, the CPU's
 reader says what it is, and where: bad files are few, and there is one place that explains them.
 """
@@ -30,7 +30,7 @@ def files_at_once(row_bytes: int) -> int:
 
 
 class Reader:
-    """Reads raw files of one data set through the GPU; signature and reports are those of `cpu.Reader`.
+    """Reads raw files of one data set through the GPU, as `cpu.reader.Reader` does, but for packing.
 
     Args:
         dataset: which kind of files.
@@ -59,7 +59,7 @@ class Reader:
         """Prepares files; whatever the bytes, it raises nothing.
 
         Returns:
-            int64 (len(paths), 7), see `cpu.Reader.run`. `rows` holds the clips of the files with status 0.
+            int64 (len(paths), 7), see `cpu.reader.Reader.run`. `rows` holds the clips of the files with status 0.
         """
         return self._run(paths, self.rows)
 

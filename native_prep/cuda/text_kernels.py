@@ -32,14 +32,14 @@ _body_line, _joint_line = line_readers(parse_number, count_fields)
 
 
 @kernel
-def clear(raw, body_lines, odd):
-    """Before a batch: no coordinates (`raw` is flat), no bodies, nothing odd."""
+def clear(raw, body_lines, for_cpu):
+    """Before a batch: no coordinates (`raw` is flat), no bodies, nothing for_cpu."""
     for index in range(cuda.grid(1), raw.size, cuda.gridsize(1)):
         raw[index] = 0.0
     for index in range(cuda.grid(1), body_lines.size, cuda.gridsize(1)):
         body_lines[index] = -1
-    for index in range(cuda.grid(1), odd.size, cuda.gridsize(1)):
-        odd[index] = 0
+    for index in range(cuda.grid(1), for_cpu.size, cuda.gridsize(1)):
+        for_cpu[index] = 0
 
 
 @njit_forceinline
@@ -127,10 +127,10 @@ def first_body(line, file):
 
 
 @njit
-def _walk(text, end, starts, line, last, file, room, body_lines, body_places):
+def _walk(text, end, starts, line, last, file, max_frames, body_lines, body_places):
     """The frames of a file whose lines are `line` to `last`, or -1; notes the first line of each body."""
     code, frames, _ = count_line(text, starts[line])
-    if code != status.OK or frames == 0 or frames > room:
+    if code != status.OK or frames == 0 or frames > max_frames:
         return -1
     slot = first_body(line, file)
     line += 1
@@ -145,7 +145,7 @@ def _walk(text, end, starts, line, last, file, room, body_lines, body_places):
             if line + BODY_LINES > last:
                 return -1
             body_lines[slot] = line
-            body_places[slot] = ((file * room) + frame) * (MAX_BODIES + 1) + min(body, MAX_BODIES)
+            body_places[slot] = ((file * max_frames) + frame) * (MAX_BODIES + 1) + min(body, MAX_BODIES)
             slot += 1
             line += BODY_LINES
     for at in range(starts[line], end):
@@ -155,8 +155,8 @@ def _walk(text, end, starts, line, last, file, room, body_lines, body_places):
 
 
 @kernel
-def walk_files(text, begins, ends, starts, lines, room, frames, odd, body_lines, body_places):
-    """A thread a file: its frames, and the list of its bodies. `room` is T."""
+def walk_files(text, begins, ends, starts, lines, max_frames, frames, for_cpu, body_lines, body_places):
+    """A thread a file: its frames, and the list of its bodies. `max_frames` is T."""
     for file in range(cuda.grid(1), begins.size, cuda.gridsize(1)):
         frames[file] = 0
         found = -1
@@ -164,25 +164,25 @@ def walk_files(text, begins, ends, starts, lines, room, frames, odd, body_lines,
             line = _line_from(starts, lines[0], begins[file])
             last = _line_from(starts, lines[0], ends[file])
             if line < last:
-                found = _walk(text, ends[file], starts, line, last, file, room, body_lines, body_places)
+                found = _walk(text, ends[file], starts, line, last, file, max_frames, body_lines, body_places)
         if found < 0:
-            odd[file] = 1
+            for_cpu[file] = 1
         else:
             frames[file] = found
 
 
 @kernel
-def read_bodies(text, starts, lines, body_lines, body_places, raw, odd):
+def read_bodies(text, starts, lines, body_lines, body_places, raw, for_cpu):
     """A thread a line: x y z of each joint, to `raw` (F, T, 4, V, 3); bodies past the fourth are only checked."""
     point = cuda.local.array(3, types.float64)
-    room = raw.shape[1]
-    slots = min(first_body(lines[0], odd.size), body_lines.size)
+    max_frames = raw.shape[1]
+    slots = min(first_body(lines[0], for_cpu.size), body_lines.size)
     for index in range(cuda.grid(1), slots * BODY_LINES, cuda.gridsize(1)):
         slot, part = index // BODY_LINES, index % BODY_LINES
         if body_lines[slot] < 0:
             continue
         frame, body = body_places[slot] // (MAX_BODIES + 1), body_places[slot] % (MAX_BODIES + 1)
-        file, frame = frame // room, frame % room
+        file, frame = frame // max_frames, frame % max_frames
         at = starts[body_lines[slot] + part]
         if part == 0:
             code, value, at = _body_line(text, at)
@@ -196,4 +196,4 @@ def read_bodies(text, starts, lines, body_lines, body_places, raw, odd):
                 for axis in range(3):
                     raw[file, frame, body, part - 2, axis] = point[axis]
         if code != status.OK:
-            odd[file] = 1
+            for_cpu[file] = 1

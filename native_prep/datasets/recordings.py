@@ -106,7 +106,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
             continue
         if dataset.layout.name == "ntu" and not _is_ntu_name(name):
             if names:
-                raise ValueError(f"{path}:{number}: {name[:60]!r} is not the name of an NTU clip: mend the list")
+                raise ValueError(f"{path}:{number}: {name[:60]!r} is not the name of an NTU clip: fix the list")
             continue  # the published lists begin with sentences
         names.add(name)
     if lines and not names:
@@ -201,7 +201,7 @@ def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
             if isinstance(label, int) and label >= 0:
                 found.append(Recording(path, name, label, (place,)))
             else:
-                text = "has no label_index from 0 on in the label file: mend it or move the clip away"
+                text = "has no label_index from 0 on in the label file: fix it or move the clip away"
                 bad.append(BadFile(path, 0, text))
     return Recordings(found, bad, tuple(splits), left_out)
 

@@ -22,7 +22,7 @@ def load_array(
     archive: bool = False,
     remedy: str = "write it again with numpy.save",
 ) -> np.ndarray:
-    """An `.npy` file, in memory or mapped from disk, of whatever shape and kind.
+    """An `.npy` file, in memory or mapped from disk, of whatever shape and type.
 
     Args:
         path: the file.
@@ -55,15 +55,15 @@ def load_array(
 HEADER = 128  # a multiple of 64, as NumPy wants it, with room for any number of rows
 
 
-def npy_header(rows: int, shape: tuple[int, ...], kind: str = "<f4") -> bytes:
-    """The first 128 bytes of an `.npy` file of shape (rows, *shape), of float32 or another kind."""
-    text = str({"descr": kind, "fortran_order": False, "shape": (rows, *shape)}).encode()
+def npy_header(rows: int, shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
+    """The first 128 bytes of an `.npy` file of shape (rows, *shape), of float32 or another type."""
+    text = str({"descr": dtype, "fortran_order": False, "shape": (rows, *shape)}).encode()
     assert len(text) < HEADER - 10, shape
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11) + b"\n"
 
 
 class RowFile:
-    """An array (N, *shape) that grows, of float32 or another kind ("<f2").
+    """An array (N, *shape) that grows, of float32 or another type ("<f2").
 
     Rows are written with `pwrite`: no mapped pages, so memory does not grow with the file, and no page is read or
     zeroed first.
@@ -72,9 +72,9 @@ class RowFile:
         OSError: the disk is full or cannot be written; it names the file.
     """
 
-    def __init__(self, path: Path, final: Path, shape: tuple[int, ...], kind: str = "<f4") -> None:
-        self._final, self._shape, self._kind = final, shape, kind
-        self._row_bytes = np.dtype(kind).itemsize * int(np.prod(shape))
+    def __init__(self, path: Path, final: Path, shape: tuple[int, ...], dtype: str = "<f4") -> None:
+        self._final, self._shape, self._dtype = final, shape, dtype
+        self._row_bytes = np.dtype(dtype).itemsize * int(np.prod(shape))
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self.rows = 0
 
@@ -84,7 +84,7 @@ class RowFile:
         return self.rows - rows
 
     def write(self, place: int, rows: np.ndarray) -> None:
-        """Writes one row or several, C-contiguous and of the file's kind."""
+        """Writes one row or several, C-contiguous and of the file's type."""
         self._write_all(rows.reshape(-1).view(np.uint8).data, HEADER + place * self._row_bytes)
 
     def _write_all(self, left: memoryview, where: int) -> None:
@@ -103,7 +103,7 @@ class RowFile:
     ) -> None:
         try:
             if kind is None:
-                self._write_all(memoryview(npy_header(self.rows, self._shape, self._kind)), 0)
+                self._write_all(memoryview(npy_header(self.rows, self._shape, self._dtype)), 0)
         finally:
             self.close()
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and pickles that cannot run code.
+"""Files and folders that appear whole or not at all.
 
 What is being written has a hidden name beside its place, `.NAME.HOST.PID.TOKEN.part`, so that several machines can
 share a folder; the next run on the same machine removes what a killed one left. The token tells a process from an
@@ -57,8 +57,8 @@ class OutputSet:
     """Files that appear together: written beside their place, renamed when the block ends without an error.
 
     >>> with OutputSet() as outputs:
-    ...     outputs.part("out/a.npy").write_bytes(b"...")
-    ...     outputs.part("out/b.npy").write_bytes(b"...")
+    ...     outputs.temporary("out/a.npy").write_bytes(b"...")
+    ...     outputs.temporary("out/b.npy").write_bytes(b"...")
 
     A killed run leaves only hidden files, which the next run for the same names removes.
     """
@@ -69,11 +69,11 @@ class OutputSet:
         # Files that go when the new ones come.
         self.replaced: list[Path] = []
 
-    def part(self, final: str | os.PathLike[str]) -> Path:
+    def temporary(self, final: str | os.PathLike[str]) -> Path:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
         final = Path(final)
         if final not in self._parts:
-            self._made += _missing(final)
+            self._made += missing_folders(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
                 raise ValueError(f"{final}: is a folder where a file must be written: move it away")
@@ -99,15 +99,16 @@ class OutputSet:
             for part in self._parts.values():
                 part.unlink(missing_ok=True)
             if kind is not None:
-                _remove_empty(self._made)
+                remove_empty(self._made)
 
 
-def _missing(path: Path) -> list[Path]:
+def missing_folders(path: Path) -> list[Path]:
     """The folders above `path` that are to be made."""
     return [folder for folder in path.parents if not folder.exists()]
 
 
-def _remove_empty(folders: list[Path]) -> None:
+def remove_empty(folders: list[Path]) -> None:
+    """Removes those folders that nothing was written to, the innermost first."""
     for folder in sorted(folders, reverse=True):
         with suppress(OSError):  # something is in it
             folder.rmdir()
@@ -117,7 +118,7 @@ def _remove_empty(folders: list[Path]) -> None:
 def atomic_file(final: str | os.PathLike[str]) -> Iterator[Path]:
     """One file that appears whole: yields the path to write to."""
     with OutputSet() as outputs:
-        yield outputs.part(final)
+        yield outputs.temporary(final)
 
 
 class DiscardFolder(Exception):
@@ -152,7 +153,7 @@ def atomic_folder(
         what = f"a folder of other files, without a {marker}" if marker else "not an empty folder"
         raise ValueError(f"{final}: is {what}: name a new one or empty it first")
     part = hidden(place)
-    made = _missing(part)
+    made = missing_folders(part)
     part.mkdir(parents=True)
     try:
         yield part
@@ -161,7 +162,7 @@ def atomic_folder(
         pass
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        _remove_empty(made)
+        remove_empty(made)
 
 
 def publish_folder(part: Path, final: Path, stays: Callable[[Path], bool] = _nothing) -> None:

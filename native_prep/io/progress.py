@@ -3,11 +3,17 @@
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 # Kernels that are being compiled, which takes half a minute once a machine; `native_prep.kernels.jit` counts them.
 compiling: set[str] = set()
 _COMPILING = "compiling, first use only"
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first three of some names, for a message."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def percent(share: float | None) -> str:

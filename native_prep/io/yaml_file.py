@@ -32,7 +32,7 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], 
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date like 2020-13-45
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
-        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): mend it") from error
+        raise ValueError(f"{path}{line}: not YAML ({getattr(error, 'problem', None) or error}): fix it") from error
     if not isinstance(raw, dict):
         raise ValueError(f"{path}: holds no KEY: VALUE pairs: give {what}")
     lines: dict[str, int] = {}

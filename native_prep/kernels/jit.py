@@ -29,21 +29,17 @@ _OPTIONS: Any = {"nogil": True, "error_model": "numpy"}
 
 
 @cache
-def _digest() -> str:
+def digest() -> str:
+    """Tells one version of the kernels from another."""
     texts = [path.read_bytes() for path in sorted(Path(__file__).resolve().parent.parent.rglob("*.py"))]
     joined = b"".join(text for text in texts if b"native_prep.kernels.jit" in text or b"\nUNREADABLE = " in text)
     joined += os.environ.get("NUMBA_BOUNDSCHECK", "").encode()
     return hashlib.sha256(joined).hexdigest()[:16]
 
 
-def digest() -> str:
-    """Tells one version of the kernels from another."""
-    return _digest()
-
-
 class _KernelFiles(CompileResultCacheImpl):
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
-        return f"{super().get_filename_base(fullname, abiflags)}-{_digest()}"
+        return f"{super().get_filename_base(fullname, abiflags)}-{digest()}"
 
 
 class _KernelCache(FunctionCache):

@@ -13,7 +13,7 @@ import numpy as np
 
 from native_prep.kernels import status
 from native_prep.kernels.jit import njit, njit_forceinline, njit_inline
-from native_prep.kernels.numbers import PICTURE_NUMBER, number_at, picture_number, short_fraction
+from native_prep.kernels.numbers import THREE_DECIMALS, number_at, short_fraction, three_decimals
 
 MAX_DEPTH = 64
 LIMIT = 1_000_000  # of numbers in lists: no coordinate or score of a real recording comes near
@@ -22,13 +22,13 @@ _OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 _ONE = np.uint64(1)
 
 
-def word(text: str) -> np.ndarray:
-    """A key or a literal as the bytes that `is_word` compares."""
+def key_bytes(text: str) -> np.ndarray:
+    """A key or a literal as the bytes that `bytes_equal` compares."""
     return np.frombuffer(text.encode(), np.uint8)
 
 
-_TRUE, _FALSE, _NULL = word("true"), word("false"), word("null")
-_ESCAPES = word('"\\/bfnrt')
+_TRUE, _FALSE, _NULL = key_bytes("true"), key_bytes("false"), key_bytes("null")
+_ESCAPES = key_bytes('"\\/bfnrt')
 
 
 @njit_forceinline
@@ -44,7 +44,7 @@ def skip_space(text, at, end):
 
 
 @njit
-def is_word(text, start, stop, wanted):
+def bytes_equal(text, start, stop, wanted):
     """Whether the characters from `start` to `stop` are those of `wanted`."""
     if stop - start != wanted.size:
         return False
@@ -55,7 +55,7 @@ def is_word(text, start, stop, wanted):
 
 
 @njit
-def wrong(at, end):
+def syntax_error(at, end):
     """(status, index) of a character that should be another one."""
     if at >= end:
         return status.JSON_ENDS, end
@@ -74,13 +74,13 @@ def _escape_end(text, at, end):
     if kind == 117:  # \u and four hexadecimal digits
         for index in range(at + 2, at + 6):
             if not _is_hex(text[index]):
-                return wrong(index, end)
+                return syntax_error(index, end)
         return status.OK, at + 6
     known = 0
     for letter in _ESCAPES:
         known += kind == letter
     if known == 0:
-        return wrong(at + 1, end)
+        return syntax_error(at + 1, end)
     return status.OK, at + 2
 
 
@@ -88,21 +88,21 @@ def _escape_end(text, at, end):
 def string_end(text, at, end):
     """(status, index behind the closing quote) of the string at `at`."""
     if at >= end or text[at] != _QUOTE:
-        return wrong(at, end)
+        return syntax_error(at, end)
     at += 1
     while at < end:
         byte = text[at]
         if byte == _QUOTE:
             return status.OK, at + 1
         if byte < 32:
-            return wrong(at, end)
+            return syntax_error(at, end)
         if byte == _BACKSLASH:
             code, at = _escape_end(text, at, end)
             if code != status.OK:
                 return code, at
         else:
             at += 1
-    return wrong(end, end)
+    return syntax_error(end, end)
 
 
 @njit_forceinline
@@ -112,7 +112,7 @@ def json_number(text, at, end):
     code, number, behind = number_at(text, at)
     digit = text[first] - np.uint8(_ZERO)
     if code != status.OK or digit > 9 or text[np.uint64(behind) - _ONE] == 46:
-        code, at = wrong(at, end)
+        code, at = syntax_error(at, end)
         return code, 0.0, at
     if digit == 0 and text[first + _ONE] - np.uint8(_ZERO) <= 9:
         return status.JSON_SYNTAX, 0.0, at
@@ -151,7 +151,7 @@ def next_item(text, at, end, first):
         return status.OK, False, at + 1
     if not first:
         if text[at] != _COMMA or at >= end:
-            code, at = wrong(at, end)
+            code, at = syntax_error(at, end)
             return code, False, at
         at = skip_space(text, at + 1, end)
     return status.OK, True, at
@@ -170,7 +170,7 @@ def next_key(text, at, end, first):
         return status.OK, -1, -1, at + 1
     if not first:
         if at >= end or text[at] != _COMMA:
-            code, at = wrong(at, end)
+            code, at = syntax_error(at, end)
             return code, -1, -1, at
         at = skip_space(text, at + 1, end)
     code, behind = string_end(text, at, end)
@@ -178,16 +178,16 @@ def next_key(text, at, end, first):
         return code, -1, -1, behind
     colon = skip_space(text, behind, end)
     if colon >= end or text[colon] != _COLON:
-        code, colon = wrong(colon, end)
+        code, colon = syntax_error(colon, end)
         return code, -1, -1, colon
     return status.OK, at + 1, behind - 1, skip_space(text, colon + 1, end)
 
 
 @njit
-def opens(text, at, end, bracket):
+def expect_character(text, at, end, bracket):
     """(status, index behind) of the bracket or brace that must stand at `at`."""
     if at >= end or text[at] != bracket:
-        return wrong(at, end)
+        return syntax_error(at, end)
     return status.OK, at + 1
 
 
@@ -205,7 +205,7 @@ def object_reader(on_key: Callable[..., Any]) -> Any:
 
     @njit_inline
     def read_object(text, at, end, target, found):
-        code, at = opens(text, at, end, _OPEN_OBJECT)
+        code, at = expect_character(text, at, end, _OPEN_OBJECT)
         first, number = True, 0
         while code == status.OK:
             code, start, stop, at = next_key(text, at, end, first)
@@ -230,7 +230,7 @@ def list_reader(on_item: Callable[..., Any]) -> Any:
 
     @njit_inline
     def read_list(text, at, end, target, found):
-        code, at = opens(text, at, end, _OPEN_LIST)
+        code, at = expect_character(text, at, end, _OPEN_LIST)
         count, more = 0, code == status.OK
         while more:
             code, more, at = next_item(text, at, end, count == 0)
@@ -254,11 +254,11 @@ def _plain_end(text, at, end):
     if byte == _MINUS or (byte >= _ZERO and byte <= 57):
         code, _, behind = any_number(text, at, end)
         return code, behind
-    if is_word(text, at, min(at + 4, end), _TRUE) or is_word(text, at, min(at + 4, end), _NULL):
+    if bytes_equal(text, at, min(at + 4, end), _TRUE) or bytes_equal(text, at, min(at + 4, end), _NULL):
         return status.OK, at + 4
-    if is_word(text, at, min(at + 5, end), _FALSE):
+    if bytes_equal(text, at, min(at + 5, end), _FALSE):
         return status.OK, at + 5
-    return wrong(at, end)
+    return syntax_error(at, end)
 
 
 @njit
@@ -306,7 +306,7 @@ def skip_value(text, at, end):
 @njit_forceinline
 def number_list(text, at, end, values):
     """(status, index, how many) of a list of numbers; as many as fit go to `values`, a float64 array."""
-    code, at = opens(text, at, end, _OPEN_LIST)
+    code, at = expect_character(text, at, end, _OPEN_LIST)
     if code != status.OK:
         return code, at, 0
     count = 0
@@ -314,8 +314,8 @@ def number_list(text, at, end, values):
     if text[at] == _CLOSE_LIST and at < end:
         return status.OK, at + 1, 0
     while True:
-        known, number = picture_number(text, at)
-        behind = at + PICTURE_NUMBER
+        known, number = three_decimals(text, at)
+        behind = at + THREE_DECIMALS
         if not known:
             number, behind = short_fraction(text, at)
         if behind == at:
@@ -335,7 +335,7 @@ def number_list(text, at, end, values):
             break
         at = skip_space(text, at + 1, end)
     if at >= end or text[at] != _CLOSE_LIST:
-        code, at = wrong(at, end)
+        code, at = syntax_error(at, end)
         return code, at, count
     return status.OK, at + 1, count
 

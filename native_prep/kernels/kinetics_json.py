@@ -10,22 +10,22 @@ from native_prep.kernels import status
 from native_prep.kernels.jit import borrowed, njit, njit_forceinline, njit_inline
 from native_prep.kernels.json_text import (
     LIMIT,
+    bytes_equal,
     finish,
-    is_word,
+    key_bytes,
     list_reader,
     number_list,
     object_reader,
     skip_space,
     skip_value,
     whole_number,
-    word,
 )
 
 # Shares of the picture and scores are from 0 to 1, real ones up to 1.4; pixels and per cent are beyond this.
 LARGEST = 3
 MAX_PEOPLE = 5  # 2s-AGCN's num_person_in: later people of a frame are passed over
-_DATA, _LABEL_INDEX, _FRAME_INDEX = word("data"), word("label_index"), word("frame_index")
-_SKELETON, _POSE, _SCORE = word("skeleton"), word("pose"), word("score")
+_DATA, _LABEL_INDEX, _FRAME_INDEX = key_bytes("data"), key_bytes("label_index"), key_bytes("frame_index")
+_SKELETON, _POSE, _SCORE = key_bytes("skeleton"), key_bytes("pose"), key_bytes("score")
 # What is found of the clip, of a frame and of a person, -1 for nothing yet.
 _FRAMES, _LABEL, _FRAME, _PEOPLE, _POSE_SIZE, _SCORE_SIZE = range(6)
 
@@ -34,10 +34,10 @@ _FRAMES, _LABEL, _FRAME, _PEOPLE, _POSE_SIZE, _SCORE_SIZE = range(6)
 def _person_key(text, at, end, start, stop, target, found):
     pose, score = target
     number = 0
-    if is_word(text, start, stop, _POSE):
+    if bytes_equal(text, start, stop, _POSE):
         code, at, number = number_list(text, at, end, pose)
         found[_POSE_SIZE] = number
-    elif is_word(text, start, stop, _SCORE):
+    elif bytes_equal(text, start, stop, _SCORE):
         code, at, number = number_list(text, at, end, score)
         found[_SCORE_SIZE] = number
     else:
@@ -87,13 +87,13 @@ def _people(text, at, end, poses, scores, found):
 @njit_inline
 def _frame_key(text, at, end, start, stop, target, found):
     _, people, poses, scores = target
-    if is_word(text, start, stop, _FRAME_INDEX):
+    if bytes_equal(text, start, stop, _FRAME_INDEX):
         code, frame, behind = whole_number(text, at, end)
         if code == status.OK and (frame < 0 or frame >= people.size):
             return status.FRAME_INDEX, at, frame
         found[_FRAME] = frame
         return code, behind, 0
-    if is_word(text, start, stop, _SKELETON):
+    if bytes_equal(text, start, stop, _SKELETON):
         code, at, number = _people(text, at, end, poses, scores, found)
         found[_PEOPLE] = min(number, MAX_PEOPLE)
         return code, at, number
@@ -140,11 +140,11 @@ def _clear(people):
 
 @njit_inline
 def _clip_key(text, at, end, start, stop, target, found):
-    if is_word(text, start, stop, _DATA):
+    if bytes_equal(text, start, stop, _DATA):
         _clear(target[1])
         code, at, found[_FRAMES] = _read_frames(text, at, end, target, found)
         return code, at, found[_FRAMES]
-    if is_word(text, start, stop, _LABEL_INDEX):
+    if bytes_equal(text, start, stop, _LABEL_INDEX):
         code, found[_LABEL], at = whole_number(text, at, end)
         return code, at, 0
     code, at = skip_value(text, at, end)

@@ -1,10 +1,17 @@
-"""Angles and turns as the original takes them (2s-AGCN, rotation), to the last bit that can be seen."""
+"""NTU from raw coordinates to clips, step by step, as the original's `data_gen` goes.
+
+Energy and choice of bodies, gaps, centring, rotation; rounded as NumPy rounds, to the last bit that can be seen.
+"""
 
 import math
 
 import numpy as np
 
 from native_prep.kernels.jit import borrowed, njit, njit_forceinline
+
+KEPT = 2  # M
+_APART = 1e-9  # metres; its square is far above what float64 could lose
+_ALL = 3  # instead of an axis: the three together
 
 
 @njit
@@ -38,11 +45,6 @@ def rotation(x, y, z, angle, matrix):
     matrix[2, 0] = 2 * (b * d + a * c)
     matrix[2, 1] = 2 * (c * d - a * b)
     matrix[2, 2] = a * a + d * d - b * b - c * c
-
-
-KEPT = 2  # M
-_APART = 1e-9  # metres; its square is far above what float64 could lose
-_ALL = 3  # instead of an axis: the three together
 
 
 @njit_forceinline
@@ -179,7 +181,7 @@ def _copy_frame(person, source, target):
 
 
 @njit
-def close_ranks(person, frames):
+def drop_empty_frames(person, frames):
     """Drops the empty frames of a body whose first frame is empty; the number of frames left."""
     person = borrowed(person)
     kept = 0
@@ -215,7 +217,7 @@ def keep_frame(bodies, frame, body, person):
 
 
 @njit
-def put_in_order(person, frames, totals):
+def remove_gaps(person, frames, totals):
     """Closes the gaps of a body that is not all zeros.
 
     Returns:
@@ -224,7 +226,7 @@ def put_in_order(person, frames, totals):
     if total_of(totals, frames, frames) == 0:
         return -person.shape[0]
     if is_empty(person[0]):
-        frames = close_ranks(person, frames)
+        frames = drop_empty_frames(person, frames)
     return find_period(person, frames)
 
 
@@ -280,7 +282,7 @@ def centre_frame(clip, frame, centre, present):
 
 
 @njit
-def turn_of(clip, start, stop, to_z, matrix):
+def alignment_matrix(clip, start, stop, to_z, matrix):
     """The turn that brings the first body's first bone from `start` to `stop` along z, or along x, to `matrix`."""
     first = borrowed(clip)[0, 0]
     x, y, z = first[stop, 0] - first[start, 0], first[stop, 1] - first[start, 1], first[stop, 2] - first[start, 2]

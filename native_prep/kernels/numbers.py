@@ -44,7 +44,7 @@ _SECOND = np.uint64(1 + (10_000 << 32))
 _WHOLE_POWERS = np.uint64(10) ** np.arange(9, dtype=np.uint64)
 _EIGHT, _SIXTEEN, _LOW_BYTE = np.uint64(8), np.uint64(16), np.uint64(0xFF)
 _POINT_WORD, _E_WORD, _LOWER_CASE = np.uint64(_POINT), np.uint64(_SMALL_E), np.uint64(32)
-PICTURE_NUMBER = 7
+THREE_DECIMALS = 7
 _PICTURE = np.uint64(0x00202C3030302E30)
 _BEYOND_PICTURE = np.uint64(0x007F7F7676767F76)  # sets the highest bit of a digit above 9, of another sign above 0
 _PICTURE_HIGHS = np.uint64(0x0080808080808080)
@@ -206,7 +206,7 @@ def _fraction(text, here, mantissa):
 
 
 @njit_forceinline
-def picture_number(text, at):
+def three_decimals(text, at):
     """(whether `0.443, ` or the like stands here, its value): a digit, a point, three digits, a comma, a blank.
 
     Nearly every number of Kinetics-skeleton is written so. One test finds it, and since its length is known at once,

@@ -8,19 +8,19 @@ import numpy as np
 from native_prep.kernels import status
 from native_prep.kernels.jit import borrowed, njit, njit_inline
 from native_prep.kernels.json_text import (
+    bytes_equal,
     finish,
-    is_word,
+    key_bytes,
     list_reader,
     number_list,
     object_reader,
     skip_space,
     skip_value,
     whole_number,
-    word,
 )
 from native_prep.kernels.skeleton_text import LIMIT as METRES
 
-_SKELETONS, _LABEL = word("skeletons"), word("label")
+_SKELETONS, _LABEL = key_bytes("skeletons"), key_bytes("label")
 # What is found of the clip, -1 for nothing yet; and how many classes there are.
 _FRAMES, _LABEL_AT, _CLASSES = range(3)
 
@@ -57,13 +57,13 @@ _read_frames = list_reader(_frame)
 
 @njit_inline
 def _clip_key(text, at, end, start, stop, points, found):
-    if is_word(text, start, stop, _SKELETONS):
+    if bytes_equal(text, start, stop, _SKELETONS):
         code, behind, frames = _read_frames(text, at, end, points, found)
         if code == status.OK and (frames == 0 or frames > points.shape[0]):
             return status.NO_FRAMES if frames == 0 else status.TOO_MANY_FRAMES, at, frames
         found[_FRAMES] = frames
         return code, behind, frames
-    if is_word(text, start, stop, _LABEL):
+    if bytes_equal(text, start, stop, _LABEL):
         code, label, behind = whole_number(text, at, end)
         if code == status.OK and (label < 1 or label > found[_CLASSES]):
             return status.NOT_A_LABEL, at, label

@@ -60,14 +60,14 @@ def pack(clip, lengths, frames, at):
 
 @njit
 def _unpack(frames, halves, table, starts, lengths, repeats, clip):
-    """One clip as it was before it was packed; how many of its frames are made, as `normalise_ntu` tells it."""
+    """One clip as it was before it was packed; how many of its frames are distinct, as `normalise_ntu` tells it."""
     total = clip.shape[1]
-    made = 0
+    num_distinct = 0
     for body in range(lengths.size):
-        made = max(made, lengths[body])
+        num_distinct = max(num_distinct, lengths[body])
     for body in range(lengths.size):
-        if not repeats or (lengths[body] != made and lengths[body] > 0):
-            made = total
+        if not repeats or (lengths[body] != num_distinct and lengths[body] > 0):
+            num_distinct = total
     for body in range(lengths.size):
         length = lengths[body]
         if halves.shape[0] > 0:
@@ -75,10 +75,12 @@ def _unpack(frames, halves, table, starts, lengths, repeats, clip):
         elif length > 0:
             copy_bytes(clip[body].ctypes, frames[starts[body] :].ctypes, 4 * length * clip.shape[2] * clip.shape[3])
         if length == 0 or not repeats:
-            clear_frames(clip[body], length, made)
+            clear_frames(clip[body], length, num_distinct)
             continue
-        repeat(clip[body], length, made, clip.shape[2] * clip.shape[3])  # no whole number of times where two differ
-    return made
+        repeat(
+            clip[body], length, num_distinct, clip.shape[2] * clip.shape[3]
+        )  # no whole number of times where two differ
+    return num_distinct
 
 
 @njit
@@ -90,7 +92,7 @@ def _widen(halves, table, person):
 
 
 @njit_cached
-def unpack_streams(stored, starts, lengths, repeats, targets, parents, clip, places, rows, spare):
+def unpack_streams(stored, starts, lengths, repeats, targets, parents, clip, places, rows, scratch):
     """Writes the streams of packed clips.
 
     Args:
@@ -99,13 +101,13 @@ def unpack_streams(stored, starts, lengths, repeats, targets, parents, clip, pla
         starts, lengths: int64 (n, M), where each body's frames begin and how many they are.
         repeats: whether a body repeats after its frames; else zeros follow.
         targets: int64 (n,), the places of the clips in `rows`.
-        parents, places, spare: see `write_streams`.
+        parents, places, scratch: see `write_streams`.
         clip: (M, T, V, 3), to work in.
         rows: (N, S, 3, T * V * M) to fill.
     """
     frames, halves, table = stored
     for index in range(targets.size):
-        made = _unpack(
+        num_distinct = _unpack(
             borrowed(frames), borrowed(halves), table, starts[index], lengths[index], repeats, borrowed(clip)
         )
-        write_streams(clip, made, parents, places, rows[targets[index]], spare)
+        write_streams(clip, num_distinct, parents, places, rows[targets[index]], scratch)

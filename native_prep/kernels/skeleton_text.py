@@ -221,10 +221,10 @@ def _body_lines(text, at, points):
 
 
 @njit
-def _frame_lines(text, at, end, bodies, spare):
+def _frame_lines(text, at, end, bodies, scratch):
     """(status, value, next) of one frame, to `bodies` (4, V, 3); the value is how many bodies it has.
 
-    `spare` (V, 3) takes the bodies past the fourth.
+    `scratch` (V, 3) takes the bodies past the fourth.
     """
     code, count, at = count_line(text, at)
     if code != status.OK:
@@ -232,7 +232,7 @@ def _frame_lines(text, at, end, bodies, spare):
     for body in range(count):
         if at >= end:
             return status.ENDS_EARLY, 0, end
-        code, value, at = _body_lines(text, at, bodies[body] if body < MAX_BODIES else spare)
+        code, value, at = _body_lines(text, at, bodies[body] if body < MAX_BODIES else scratch)
         if code != status.OK:
             return code, value, at
     return status.OK, min(count, MAX_BODIES), at
@@ -247,7 +247,7 @@ def _clear(bodies, start, stop, body):
 
 
 @njit_forceinline
-def _parse(text, end, bodies, spare):
+def _parse(text, end, bodies, scratch):
     if end == 0:
         return status.EMPTY, 0, 0, 0, 0
     code, frames, at = count_line(text, 0)
@@ -261,7 +261,7 @@ def _parse(text, end, bodies, spare):
     for frame in range(frames):
         if at >= end:
             return status.ENDS_EARLY, end, frame, frames, 0
-        code, value, at = _frame_lines(text, at, end, bodies[frame], spare)
+        code, value, at = _frame_lines(text, at, end, bodies[frame], scratch)
         if code != status.OK:
             if at >= end or code == status.ENDS_EARLY:
                 return status.ENDS_EARLY, end, frame, frames, 0
@@ -279,16 +279,16 @@ def _parse(text, end, bodies, spare):
 
 
 @njit
-def parse_skeleton(text, end, bodies, spare):
+def parse_skeleton(text, end, bodies, scratch):
     """Reads a whole file.
 
     Args:
         text: uint8, the file's `end` bytes and `SLACK` line feeds.
         bodies: float64 (T, 4, V, 3) to fill; frames past the file's last are left as they were, and so are bodies that
             are in no frame.
-        spare: float64 (V, 3).
+        scratch: float64 (V, 3).
 
     Returns:
         (status, where, first, second, people): frames, -1 and how many bodies, at most 4, when all is well.
     """
-    return _parse(borrowed(text), end, borrowed(bodies), borrowed(spare))
+    return _parse(borrowed(text), end, borrowed(bodies), borrowed(scratch))

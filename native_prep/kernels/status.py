@@ -41,8 +41,8 @@ _TEXT = {
     TOO_BIG: "is larger than {first} MiB, which no clip is: move it away",
     EMPTY: "is empty: fetch it again",
     NOT_A_NUMBER: "not a number: fetch the file again",
-    OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again, or mend its "
-    "unit",
+    OUT_OF_RANGE: "a number out of range (at most {first} on either side of zero): fetch the file again, or correct "
+    "its unit",
     ENDS_EARLY: "ends after {first} of its {second} frames: the file was cut off, fetch it again",
     NOT_A_COUNT: "expected a whole number on a line of its own: the file is damaged, fetch it again",
     NO_FRAMES: "says that there are no frames: leave the clip out",

@@ -9,23 +9,23 @@ copy_bytes = c_function("memcpy", types.voidptr, types.voidptr, types.voidptr, t
 
 
 @njit_forceinline
-def repeat(values, made, total, step):
-    """Fills `values` up to `total` with its first `made` entries again and again, twice as many each time.
+def repeat(values, filled, total, step):
+    """Fills `values` up to `total` with its first `filled` entries again and again, twice as many each time.
 
     An entry is `step` float32 numbers, along the first axis.
     """
-    while made < total:
-        more = min(made, total - made)
-        copy_bytes(values[made:].ctypes, values.ctypes, 4 * more * step)
-        made += more
+    while filled < total:
+        more = min(filled, total - filled)
+        copy_bytes(values[filled:].ctypes, values.ctypes, 4 * more * step)
+        filled += more
 
 
 @njit
-def _joints(clip, made, row):
+def _joints(clip, num_distinct, row):
     bodies, _, joints, _ = clip.shape
     for channel in range(3):
         for body in range(bodies):
-            for frame in range(made):
+            for frame in range(num_distinct):
                 for joint in range(joints):
                     row[channel, (frame * joints + joint) * bodies + body] = clip[body, frame, joint, channel]
 
@@ -37,11 +37,11 @@ def bone_at(clip, body, frame, joint, parent, channel):
 
 
 @njit
-def _bones(clip, made, parents, row):
+def _bones(clip, num_distinct, parents, row):
     bodies, _, joints, _ = clip.shape
     for channel in range(3):
         for body in range(bodies):
-            for frame in range(made):
+            for frame in range(num_distinct):
                 for joint in range(joints):
                     bone = bone_at(clip, body, frame, joint, parents[joint], channel)
                     row[channel, (frame * joints + joint) * bodies + body] = bone
@@ -59,11 +59,11 @@ def _motion(row, moved, step):
 
 
 @njit
-def _finish(clip, made, row):
+def _finish(clip, num_distinct, row):
     step = clip.shape[0] * clip.shape[2]
-    if made > 0:
+    if num_distinct > 0:
         for channel in range(row.shape[0]):
-            repeat(row[channel], made * step, row.shape[1], 1)
+            repeat(row[channel], num_distinct * step, row.shape[1], 1)
     else:
         for channel in range(3):
             for index in range(row.shape[1]):
@@ -71,26 +71,26 @@ def _finish(clip, made, row):
 
 
 @njit
-def write_streams(clip, made, parents, places, rows, spare):
+def write_streams(clip, num_distinct, parents, places, rows, scratch):
     """Writes the streams that are asked for.
 
     Args:
-        clip: (M, T, V, 3); it repeats from its start after `made` frames, and is nobody for 0.
+        clip: (M, T, V, 3); it repeats from its start after `num_distinct` frames, and is nobody for 0.
         parents: int64 (V,), the joint that each joint's bone starts from.
         places: int64 (4,), for each of `streams.STREAMS` its place in `rows`, or -1.
         rows: (S, 3, T * V * M) to fill.
-        spare: (3, T * V * M), to work in.
+        scratch: (3, T * V * M), to work in.
     """
     step = clip.shape[0] * clip.shape[2]
     if places[JOINT] >= 0 or places[JOINT_MOTION] >= 0:
-        row = rows[places[JOINT]] if places[JOINT] >= 0 else spare
-        _joints(clip, made, row)
-        _finish(clip, made, row)
+        row = rows[places[JOINT]] if places[JOINT] >= 0 else scratch
+        _joints(clip, num_distinct, row)
+        _finish(clip, num_distinct, row)
         if places[JOINT_MOTION] >= 0:
             _motion(row, rows[places[JOINT_MOTION]], step)
     if places[BONE] >= 0 or places[BONE_MOTION] >= 0:
-        row = rows[places[BONE]] if places[BONE] >= 0 else spare
-        _bones(clip, made, parents, row)
-        _finish(clip, made, row)
+        row = rows[places[BONE]] if places[BONE] >= 0 else scratch
+        _bones(clip, num_distinct, parents, row)
+        _finish(clip, num_distinct, row)
         if places[BONE_MOTION] >= 0:
             _motion(row, rows[places[BONE_MOTION]], step)

@@ -85,15 +85,17 @@ class ClipWriter:
     def _checked(self, name: str, label: int, bodies: Sequence[np.ndarray]) -> list[np.ndarray]:
         head = self._head
         joints, most = head.layout.num_joints, head.frames
-        if len(bodies) > head.bodies or label < 0:
-            raise ValueError(f"{name}: has {len(bodies)} bodies and label {label}: at most {head.bodies}, and from 0")
+        if len(bodies) > head.bodies:
+            raise ValueError(f"{name}: has {len(bodies)} bodies: give at most {head.bodies}")
+        if label < 0:
+            raise ValueError(f"{name}: has label {label}: count labels from 0")
         frames = [np.ascontiguousarray(body, np.float32) for body in bodies]
         for body in frames:
             if body.ndim != 3 or body.shape[1:] != (joints, 3) or (most is not None and len(body) > most):
                 room = "any number" if most is None else f"at most {most}"
                 raise ValueError(f"{name}: a body of shape {body.shape}: give (frames, {joints}, 3), {room} of frames")
             if not np.isfinite(body).all():
-                raise ValueError(f"{name}: has a coordinate that is not a finite number: mend it or leave the clip out")
+                raise ValueError(f"{name}: has a coordinate that is not a finite number: fix it or leave the clip out")
         return frames
 
     def _finish_shard(self) -> None:
@@ -152,7 +154,7 @@ def clip_writer(
             if parts:
                 write_npy(store, outputs, parts, asked, workers or os.cpu_count() or 1)
             for name, text in writer.notes.items():
-                outputs.part(name).write_text(text, encoding="utf-8")
+                outputs.temporary(name).write_text(text, encoding="utf-8")
             if writer.bad is not None:
                 outputs.write_bad_files(writer.bad)
         writer.paths += outputs.paths

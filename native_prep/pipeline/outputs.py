@@ -71,14 +71,14 @@ class Outputs:
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
-    def part(self, name: str) -> Path:
+    def temporary(self, name: str) -> Path:
         """The path to write another file to, which is to be called `name`."""
         return self._part(name)[0]
 
     def _part(self, name: str) -> tuple[Path, Path]:
         final = self._folder / name
         self.paths.append(final)
-        return self._set.part(final), final
+        return self._set.temporary(final), final
 
     def _row_file(self, stack: ExitStack, part: str, stream: str) -> RowFile:
         path, final = self._part(f"{part}_data_{stream}.npy")
@@ -108,7 +108,7 @@ class Outputs:
         noted = final.with_name(f".{final.name.removesuffix('_label.pkl')}_settings")
         before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
         if self._settings:
-            self._set.part(noted).write_text(self._settings, encoding="utf-8")
+            self._set.temporary(noted).write_text(self._settings, encoding="utf-8")
         elif noted.is_file():
             self._set.replaced.append(noted)
         if not final.is_file():

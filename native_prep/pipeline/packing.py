@@ -44,7 +44,7 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
     first, slash, count = text.partition("/")
     if slash and first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count):
         return int(first), int(count)
-    raise ValueError(f"--shard {text}: no share: give 1/4 for the first of four, 4/4 for the last")
+    raise ValueError(f"--shard {text}: not a share: give 1/4 for the first of four, 4/4 for the last")
 
 
 def plan_shards(head: StoreHead, recordings: Sequence[Recording]) -> list[Shard]:

@@ -31,7 +31,7 @@ from native_prep.pipeline.packing import Packer, Shard, fingerprint_of, parse_sh
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.skeletons.streams import check_streams
-from native_prep.store.format import KINDS, StoreHead
+from native_prep.store.format import DTYPES, StoreHead
 from native_prep.store.reader import FOLDER, Store
 from native_prep.store.shards import ShardDirectory
 
@@ -141,8 +141,8 @@ def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, shard:
         check_device()
     if on_bad_file not in ("error", "skip"):
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
-    if packed_dtype not in KINDS:
-        raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(KINDS)}")
+    if packed_dtype not in DTYPES:
+        raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(DTYPES)}")
     if "packed" not in formats and (shard or packed_dtype != "float32"):
         raise ValueError("--shard and --packed-dtype are for the packed store: add --format packed")
     if shard and "npy" in formats:

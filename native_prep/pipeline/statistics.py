@@ -1,4 +1,4 @@
-"""Work that is read by several threads at once, placed in order, and written by threads again; and what came of it."""
+"""Counts of a run: clips, frames, bad files; and how bad files are reported."""
 
 import re
 import sys
@@ -107,6 +107,6 @@ def _problem(recording: Recording, report: list[int]) -> BadFile | None:
     if report[LABEL] < 0 and recording.path.endswith(".json"):
         return BadFile(recording.path, 0, status.explain(status.NO_LABEL))
     if report[LABEL] >= 0 and recording.label >= 0 and report[LABEL] != recording.label:
-        says = f"has label_index {report[LABEL]}, the label file says {recording.label}: mend one of them"
+        says = f"has label_index {report[LABEL]}, the label file says {recording.label}: fix one of them"
         return BadFile(recording.path, 0, says)
     return None

@@ -24,7 +24,7 @@ _FORWARDS = (
 
 
 def align(bodies: np.ndarray, layout: Layout, how: str) -> np.ndarray:
-    """Centres, and turns where `how` is "turn", a clip's bodies (M, T, V, 3); see `poses.PoseSettings`.
+    """Centres, and turns where `how` is "turn", a clip's bodies (M, T, V, 3); see `to_clip.PoseSettings`.
 
     Turned clips have z pointing up: first the spine is turned onto z, then the shoulders about z until the right one
     lies in the direction of x. The second turn cannot tilt anybody, whatever way he faces. (The original's, which NTU

@@ -50,7 +50,7 @@ def score_fault(scores: np.ndarray) -> Fault | None:
 
 
 def picture_fault(
-    points: np.ndarray, size: tuple[float, float] | None, named: bool = False, part: bool = False
+    points: np.ndarray, size: tuple[float, float] | None, named: bool = False, from_stream: bool = False
 ) -> Fault | None:
     """What is wrong with the places of joints in their picture, None where nothing is.
 
@@ -58,7 +58,7 @@ def picture_fault(
         points: (P, T, V, 3) of x y score; joints with a score of 0 are not looked at.
         size: width and height in pixels; None where coordinates must be shares of them.
         named: whether the file says the size, rather than `--image-size`.
-        part: whether these are a few frames of a stream, in which somebody may be half out of the picture.
+        from_stream: whether these are a few frames of a stream, in which somebody may be half out of the picture.
     """
     places = points[..., :2][points[..., 2] != 0]  # (n, 2)
     if not len(places):
@@ -76,10 +76,10 @@ def picture_fault(
     shares = places / (width, height)
     if shares.min() < -MARGIN or shares.max() > farthest:
         ranges = f"x from {low[0]:g} to {high[0]:g} and y from {low[1]:g} to {high[1]:g}"
-        advice = "mend img_shape" if named else "give its own --image-size" if size else "give shares of it from 0 to 1"
+        advice = "fix img_shape" if named else "give its own --image-size" if size else "give shares of it from 0 to 1"
         return Fault(f"{ranges} lie far outside of a picture of {width:g}x{height:g}", advice)
     negative = float((places < 0).mean(axis=0).max())
-    if negative > MOST_NEGATIVE and not part:
+    if negative > MOST_NEGATIVE and not from_stream:
         return Fault(
             f"{negative:.0%} of the {seen} are negative, expected to count from the picture's upper left corner",
             "undo what centred or normalised them",
@@ -87,14 +87,14 @@ def picture_fault(
     return None
 
 
-def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = False) -> Fault | None:
+def metre_fault(points: np.ndarray, layout: Layout, unit: str, from_stream: bool = False) -> Fault | None:
     """What is wrong with x y z that must be in `unit`, None where nothing is.
 
     Args:
         points: (P, T, V, 3) as recorded, zeros where a joint was not seen.
         layout: whether it is a whole person's tells how small it can be.
         unit: one of `UNITS`.
-        part: whether these are a few frames of a stream, in which little of a person may be seen.
+        from_stream: whether these are a few frames of a stream, in which little of a person may be seen.
     """
     seen = seen_joints(points, image=False)  # (P, T, V)
     if not seen.any():
@@ -113,7 +113,7 @@ def metre_fault(points: np.ndarray, layout: Layout, unit: str, part: bool = Fals
         if score_fault(points[..., 2][seen]) is None:
             return Fault(what, "are these x y score? then give a layout with coordinates: image")
         return Fault(f"{what}, expected less than {LARGEST / factor:g}", _likely_unit(usual, unit, layout))
-    least = SMALLEST_PERSON if _is_person(layout) and not part else SMALLEST
+    least = SMALLEST_PERSON if _is_person(layout) and not from_stream else SMALLEST
     if layout.num_joints > 1 and 0 < largest * factor < least:
         return Fault(f"{what}, expected more than {least / factor:g}", _likely_unit(largest, unit, layout))
     if max(-low, high) * factor > FARTHEST:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
+from native_prep.io.progress import first_names
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
@@ -60,7 +61,7 @@ def prepare_custom(
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
         max_bodies: M, 2 by default.
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
-        align, track, unit, keep_empty: see `poses.PoseSettings`.
+        align, track, unit, keep_empty: see `to_clip.PoseSettings`.
         on_bad_file: as `prepare`'s.
 
     Returns:
@@ -106,7 +107,7 @@ def write_source(
         bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
 
-    metadata = _about(layout, settings, found.classes)
+    metadata = _metadata(layout, settings, found.classes)
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
     files = {CUSTOM: json.dumps(metadata, indent=2) + "\n"}
     job = PoseJob(
@@ -118,8 +119,7 @@ def write_source(
     if both := sorted(splits[0] & splits[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
-        f"{len(names)} of {result['clips']} clips {text} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for text, names in warned.items()
+        f"{len(names)} of {result['clips']} clips {text} ({first_names(names)})" for text, names in warned.items()
     ]
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
@@ -188,7 +188,7 @@ def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
     return Recordings(found, list(bad), splits)
 
 
-def _about(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[str, Any]:
+def _metadata(layout: Layout, settings: PoseSettings, classes: list[str]) -> dict[str, Any]:
     """What `export-trt` and `predict` need to know of the data, as plain values."""
     return {
         "version": _VERSION,
@@ -281,16 +281,16 @@ def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = N
 
 
 def custom_clip(
-    poses: Poses, metadata: dict[str, Any], frames: int | None, path: str, part: bool = False
+    poses: Poses, metadata: dict[str, Any], frames: int | None, path: str, from_stream: bool = False
 ) -> np.ndarray:
     """`read_custom_clip` for poses that were read.
 
     Args:
         path: what messages name.
-        part: whether these are a few frames of a stream, which was checked as it came in, and in which nobody may be.
+        from_stream: whether these are a few frames of a stream, which was checked as it came in and may show nobody.
     """
     layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
-    if part:
+    if from_stream:
         kept = choose_bodies(poses, layout, settings)
     else:
         advice = "give it as the clips were that the network was trained on"

@@ -14,12 +14,10 @@ import numpy as np
 from native_prep.datasets.recordings import BadClip
 from native_prep.io.arrays import load_array
 from native_prep.poses.mediapipe_csv import read_mediapipe_csv
-from native_prep.poses.to_clip import Poses, check_joints, checked_points
+from native_prep.poses.to_clip import Poses, check_joints, checked_points, frame_span
 from native_prep.skeletons.layouts import Layout
 
 OPENPOSE_SUFFIX = "_keypoints.json"
-# A clip's frames may be numbered with gaps, but not with more than these.
-MOST_FRAMES = 100_000
 # One person in a frame: (V, C) and a number, -1 where the file gives none.
 Person = tuple[np.ndarray, int]
 
@@ -82,7 +80,7 @@ def read_openpose(path: str, layout: Layout) -> Poses:
         if digits is None:
             raise BadClip(str(file), "its name has no number of a frame: it should look like x_000000000012_keypoints")
         if int(digits[1]) in numbered:
-            raise BadClip(str(file), f"frame {int(digits[1])} is there twice: keep one clip in a folder")
+            raise BadClip(str(file), f"frame {int(digits[1])} appears twice: keep one clip in a folder")
         numbered[int(digits[1])] = file
     if not numbered:
         raise BadClip(path, f"holds no file *{OPENPOSE_SUFFIX}: give a folder that OpenPose wrote with --write_json")
@@ -219,9 +217,7 @@ def _number(value: Any) -> int:
 
 def _gather(frames: dict[int, list[Person]], layout: Layout, path: str) -> Poses:
     """People by frame number as arrays; a clip begins with its first number."""
-    first, last = min(frames), max(frames)
-    if last - first >= MOST_FRAMES:
-        raise BadClip(path, f"its frames are numbered {first} to {last}: keep one clip together")
+    first, last = frame_span(frames, path)
     most = max(len(people) for people in frames.values())
     points = np.zeros((most, last - first + 1, layout.num_joints, 3))
     ids = np.full(points.shape[:2], -1, np.int64)

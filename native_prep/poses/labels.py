@@ -53,7 +53,7 @@ def read_classes(path: str | os.PathLike[str]) -> list[str]:
         raise ValueError(f"{path}: names no class: give one a line")
     for number, name in enumerate(names, 1):
         if not name or names.index(name) != number - 1:
-            raise ValueError(f"{path}:{number}: {name!r} is empty or there twice: give every class a name of its own")
+            raise ValueError(f"{path}:{number}: {name!r} is empty or appears twice: give every class a name of its own")
     return names
 
 
@@ -72,7 +72,7 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
         classes: the names of the classes.
 
     Raises:
-        ValueError: the file is something else, a clip is there twice, a label or a split is not known.
+        ValueError: the file is something else, a clip appears twice, a label or a split is not known.
         OSError: it cannot be read.
     """
     rows = _read_pickle(path) if str(path).endswith((".pkl", ".pickle")) else _read_csv(Path(path))
@@ -88,7 +88,7 @@ def number_labels(rows: Sequence[tuple[str, str, str, int]], path: str, classes:
     for name, text, split, line in rows:
         where = f"{path}:{line}" if line else f"{path}"
         if name in clips:
-            raise ValueError(f"{where}: clip {name!r} is there twice: keep one of them")
+            raise ValueError(f"{where}: clip {name!r} appears twice: keep one of them")
         clips[name] = Label(_label_of(text, classes, where), split, line)
     return Labels(path, clips, classes or number_classes(1 + max(one.label for one in clips.values())))
 
@@ -134,7 +134,7 @@ def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
                 continue
             line = reader.line_num
             if len(row) != len(columns) or not row[0].strip():
-                raise ValueError(f"{path}:{line}: has {len(row)} columns instead of {len(columns)}: mend the line")
+                raise ValueError(f"{path}:{line}: has {len(row)} columns instead of {len(columns)}: fix the line")
             name, label, split = (*(cell.strip() for cell in row), "")[:3]
             if split and split.lower() not in _SPLITS:
                 raise ValueError(f"{path}:{line}: split {split!r} is not known: use train or val")
@@ -170,5 +170,5 @@ def split_of(given: str, asked: str | None, what: str) -> str:
     if asked is not None and asked not in SPLITS:
         raise ValueError(f"--split {asked}: the label file has no splits of other names: use train or val")
     if not given and asked is None:
-        raise ValueError(f"{what}: says not which clips train: add a column split, or give --split train or val")
+        raise ValueError(f"{what}: does not say which clips train: add a column split, or give --split train or val")
     return given or str(asked)

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.to_clip import check_joints
+from native_prep.poses.to_clip import check_joints, frame_span
 from native_prep.skeletons.layouts import Layout
 
 _JOINT_COLUMNS = ("landmark", "landmark_id", "joint", "id", "index", "name")
 _SCORE_COLUMNS = ("visibility", "v", "score", "confidence")
-_MOST_FRAMES = 100_000
 # Channels that a joint may have in the wide form, and of those the ones that x y z and x y score are.
 _WIDTHS = (4, 3)
 
@@ -69,10 +68,10 @@ def _wide(rows: list[tuple[int, list[str]]], names: list[str], layout: Layout, p
     frames: dict[int, np.ndarray] = {}
     for line, row in rows:
         if len(row) != count:
-            raise BadClip(path, f"has {len(row)} columns instead of {count}: mend the line", line)
+            raise BadClip(path, f"has {len(row)} columns instead of {count}: fix the line", line)
         number = _whole(row[0], path, line) if counts else len(frames)
         if number in frames:
-            raise BadClip(path, f"frame {number} is there twice: write one line a frame", line)
+            raise BadClip(path, f"frame {number} appears twice: write one line a frame", line)
         cells = np.array([_cell(cell, path, line) for cell in row[extra:]]).reshape(layout.num_joints, width)
         frames[number] = _channels(cells, layout)
     return _stack(frames, layout, path)
@@ -95,7 +94,7 @@ def _long(rows: list[tuple[int, list[str]]], names: list[str], layout: Layout, p
     frames: dict[int, np.ndarray] = {}
     for line, row in rows:
         if len(row) != len(names):
-            raise BadClip(path, f"has {len(row)} columns instead of {len(names)}: mend the line", line)
+            raise BadClip(path, f"has {len(row)} columns instead of {len(names)}: fix the line", line)
         joint = _joint(row[joint_at].strip(), layout, path, line)
         values = dict(zip(names, row, strict=True))
         cells = [_cell(values.get(axis, ""), path, line) for axis in "xyz"]
@@ -132,7 +131,7 @@ def _cell(text: str, path: str, line: int) -> float:
     try:
         return float(text) if text.strip() else float("nan")
     except ValueError as error:
-        raise BadClip(path, f"{text[:40]!r} is not a number: mend the line", line) from error
+        raise BadClip(path, f"{text[:40]!r} is not a number: fix the line", line) from error
 
 
 def _whole(text: str, path: str, line: int) -> int:
@@ -145,9 +144,7 @@ def _whole(text: str, path: str, line: int) -> int:
 def _stack(frames: dict[int, np.ndarray], layout: Layout, path: str) -> np.ndarray:
     if not frames:
         raise BadClip(path, "holds no frame: write it again")
-    first, last = min(frames), max(frames)
-    if last - first >= _MOST_FRAMES:
-        raise BadClip(path, f"its frames are numbered {first} to {last}: keep one clip together")
+    first, last = frame_span(frames, path)
     points = np.zeros((last - first + 1, layout.num_joints, 3))
     for number, frame in frames.items():
         points[number - first] = frame

@@ -7,9 +7,9 @@ import numpy as np
 from native_prep.datasets.catalog import Dataset
 from native_prep.datasets.recordings import BadClip
 from native_prep.kernels.kinetics_json import MAX_PEOPLE
-from native_prep.poses.files import MOST_FRAMES, load_json
+from native_prep.poses.files import load_json
 from native_prep.poses.ntu_tracked import read_ntu_bodies
-from native_prep.poses.to_clip import Poses, checked_points
+from native_prep.poses.to_clip import MOST_FRAMES, Poses, checked_points
 from native_prep.poses.tracking import present, tells_apart
 
 

@@ -49,9 +49,9 @@ class PysklFile:
         Raises:
             ValueError: no such split, or several and none is named; a clip without a name.
         """
-        sides: dict[str, set[str]] = {}
+        splits: dict[str, set[str]] = {}
         if self._splits:
-            sides = self._sides(split)
+            splits = self._names_by_split(split)
         known = set()
         for place, one in enumerate(self._annotations):
             name = one.get("frame_dir", one.get("filename"))
@@ -62,19 +62,19 @@ class PysklFile:
             label = int(number) if number.is_integer() else -1
             if not self._splits:
                 yield place, name, label, split_of("", split, str(self._path))
-            for side, names in sides.items():
+            for assigned, names in splits.items():
                 if name in names:
-                    yield place, name, label, side
-        self.lost = sorted(set().union(*sides.values()) - known) if sides else []
+                    yield place, name, label, assigned
+        self.lost = sorted(set().union(*splits.values()) - known) if splits else []
 
-    def _sides(self, split: str | None) -> dict[str, set[str]]:
-        """The names on either side of a split: `xsub_train` and `xsub_val`, or `train1` and `test1`."""
+    def _names_by_split(self, split: str | None) -> dict[str, set[str]]:
+        """The names of train and val of a split: `xsub_train` and `xsub_val`, or `train1` and `test1`."""
         found: dict[str, dict[str, set[str]]] = {}
         for key, names in self._splits.items():
-            for word, side in (("train", "train"), ("val", "val"), ("test", "val")):
+            for word, assigned in (("train", "train"), ("val", "val"), ("test", "val")):
                 if word in str(key):
                     name = str(key).replace(word, "").strip("_-")
-                    found.setdefault(name, {}).setdefault(side, {str(one) for one in names})
+                    found.setdefault(name, {}).setdefault(assigned, {str(one) for one in names})
                     break
         if split is None and len(found) == 1:
             return next(iter(found.values()))
@@ -96,7 +96,7 @@ class PysklFile:
             raise BadClip(str(self._path), text)
         points = checked_points(one["keypoint"], layout, str(self._path), what, one.get("keypoint_score"))
         if "total_frames" in one and _number(one["total_frames"]) != points.shape[1]:
-            text = f"{what}has {points.shape[1]} frames, total_frames says {_short(one['total_frames'])}: mend one"
+            text = f"{what}has {points.shape[1]} frames, total_frames says {_short(one['total_frames'])}: fix one"
             raise BadClip(str(self._path), text)
         shape = one.get("img_shape")
         if layout.coordinates != "image" or not isinstance(shape, tuple | list) or len(shape) != 2:

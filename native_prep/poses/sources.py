@@ -117,7 +117,7 @@ def open_source(
     clips = sorted(found.clips, key=lambda clip: clip.name)
     for one, other in pairwise(clips):
         if one.name == other.name and one.split == other.split:
-            raise ValueError(f"{other.path}: clip {one.name!r} is there twice: give every clip a name of its own")
+            raise ValueError(f"{other.path}: clip {one.name!r} appears twice: give every clip a name of its own")
     if not clips and not found.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path and --label")
     return PoseSource(clips, found.bad, found.classes, found.read)
@@ -134,12 +134,12 @@ def _open_pyskl(
     for place, name, label, assigned in file.clips(split):
         count = len(classes) if classes is not None else MOST_CLASSES
         if not 0 <= label < count:
-            text = f"clip {name}: its label is not a whole number from 0 to {count - 1}: mend it or --class-list"
+            text = f"clip {name}: its label is not a whole number from 0 to {count - 1}: fix it or --class-list"
             bad.append(BadFile(str(path), 0, text))
             continue
         most = max(most, label)
         clips.append(PoseClip(name, str(path), place, label, assigned))
-    bad += [BadFile(str(path), 0, f"clip {name}: is in a split, but has no annotation: mend it") for name in file.lost]
+    bad += [BadFile(str(path), 0, f"clip {name}: is in a split, but has no annotation: fix it") for name in file.lost]
     return PoseSource(clips, bad, classes or number_classes(most + 1), lambda clip: file.read(clip.place, layout))
 
 

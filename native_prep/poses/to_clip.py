@@ -4,6 +4,7 @@ Letters: P people as they were found, M bodies kept, T frames of the clip, V joi
 ("world" layouts) or x y score ("image" layouts). Zeros stand for a joint, or a whole person, that was not seen.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ ALIGNMENTS = ("none", "centre", "turn")
 # Coordinates of world layouts that are not metres of any kind: they stay as they are, unchecked.
 NO_UNIT = "none"
 _LARGEST = 1e6
+# A clip's frames may be numbered with gaps, but not with more than these.
+MOST_FRAMES = 100_000
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
     if scores is not None:
         score = as_array(scores, path, what, "scores")
         if score.shape != array.shape[:3] or score.dtype.kind not in "fiu":
-            raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: mend them")
+            raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: fix them")
         array = np.concatenate([array[..., :2], score[..., None]], axis=3, dtype=np.float32)
     elif flat:
         array = np.concatenate([array, array.any(axis=3, keepdims=True)], axis=3, dtype=np.float32)
@@ -130,6 +133,18 @@ def as_array(values: Any, path: str, what: str = "", name: str = "points") -> np
         return np.asarray(values)
     except (TypeError, ValueError) as error:
         raise BadClip(path, f"{what}its {name} are lists of different lengths: give one array of numbers") from error
+
+
+def frame_span(numbers: Iterable[int], path: str) -> tuple[int, int]:
+    """The first and the last of a clip's frame numbers, between which there may be gaps.
+
+    Raises:
+        BadClip: there are too many of them.
+    """
+    first, last = min(numbers), max(numbers)
+    if last - first >= MOST_FRAMES:
+        raise BadClip(path, f"its frames are numbered {first} to {last}: keep one clip together")
+    return first, last
 
 
 def check_joints(count: int, layout: Layout, path: str, what: str = "", line: int = 0) -> None:

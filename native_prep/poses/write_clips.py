@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip
-from native_prep.io.atomic import hidden, left_behind
+from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
 from native_prep.pipeline.outputs import check_formats
 from native_prep.poses.custom import parse_size, write_source
 from native_prep.poses.labels import number_labels
@@ -71,7 +71,7 @@ def write_clips(
         What `custom.prepare_custom` returns.
 
     Raises:
-        ValueError: a clip is bad, has no label or no split, or is there twice; a setting that does not fit.
+        ValueError: a clip is bad, has no label or no split, or appears twice; a setting that does not fit.
         OSError: a file cannot be written.
     """
     folder = Path(out_folder)
@@ -80,30 +80,28 @@ def write_clips(
     skeleton = find_layout(layout)
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
     settings.check(skeleton)
-    with _waiting_room(folder) as room:
-        found = _take(clips, room, skeleton, list(classes) if classes is not None else None)
+    with _temporary_folder(folder) as temporary:
+        found = _take(clips, temporary, skeleton, list(classes) if classes is not None else None)
         return write_source(found, folder, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
 
 
 @contextmanager
-def _waiting_room(folder: Path) -> Iterator[Path]:
-    made = [parent for parent in folder.parents if not parent.exists()]
+def _temporary_folder(folder: Path) -> Iterator[Path]:
+    made = missing_folders(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     for old in left_behind(folder, "clips"):
         shutil.rmtree(old, ignore_errors=True)
-    room = hidden(folder, "clips")
-    room.mkdir()
+    temporary = hidden(folder, "clips")
+    temporary.mkdir()
     try:
-        yield room
+        yield temporary
     finally:
-        shutil.rmtree(room, ignore_errors=True)
-        for parent in made:  # the innermost first; one that something was written to stays
-            with suppress(OSError):
-                parent.rmdir()
+        shutil.rmtree(temporary, ignore_errors=True)
+        remove_empty(made)
 
 
-def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] | None) -> PoseSource:
-    """Puts the points of the clips into `room`, one file each."""
+def _take(clips: Iterable[Clip], temporary: Path, layout: Layout, classes: list[str] | None) -> PoseSource:
+    """Puts the points of the clips into `temporary`, one file each."""
     rows, bad, files = [], [], {}
     for number, clip in enumerate(clips):
         where = f"clip {clip.name}"
@@ -112,8 +110,8 @@ def _take(clips: Iterable[Clip], room: Path, layout: Layout, classes: list[str] 
                 f"{where}: has label {clip.label!r} and split {clip.split!r}: give a label, and train or val"
             )
         if clip.name in files:
-            raise ValueError(f"{where}: is there twice: give every clip a name of its own")
-        files[clip.name] = room / f"{number}.npy"
+            raise ValueError(f"{where}: appears twice: give every clip a name of its own")
+        files[clip.name] = temporary / f"{number}.npy"
         rows.append((clip.name, str(clip.label), clip.split, 0))
         try:
             points = as_array(clip.joints, where)

@@ -65,7 +65,9 @@ class Layout:
         if sorted(child for child, _ in self.bones) != list(range(self.num_joints)):
             raise ValueError(f"layout {self.name}: every joint needs exactly one bone: pair the centre with itself")
         if not 0 <= self.centre < self.num_joints:
-            raise ValueError(f"layout {self.name}: centre {self.centre} is outside its {self.num_joints} joints")
+            raise ValueError(
+                f"layout {self.name}: centre {self.centre} is outside its {self.num_joints} joints: count them from 0"
+            )
         if self.coordinates not in COORDINATES:
             raise ValueError(
                 f"layout {self.name}: coordinates {self.coordinates!r} are not known: use {' or '.join(COORDINATES)}"
@@ -221,7 +223,7 @@ def _joints(value: Any) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise ValueError(f"joints: number {place} is {name!r}, not a name: quote it")
         if value.index(name) != place:
-            raise ValueError(f"joints: {name!r} is there twice: give every joint a name of its own")
+            raise ValueError(f"joints: {name!r} appears twice: give every joint a name of its own")
     return tuple(value)
 
 

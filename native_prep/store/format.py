@@ -1,6 +1,13 @@
-"""What a packed store's files say of themselves, and whether they are whole.
+"""The packed store's format: the real frames of real bodies, once for all benchmarks, splits and streams.
 
-The form is told in `store`. Letters: N clips, C channels, T frames, V joints, M bodies.
+    packed/store.json                    what it is: version, skeleton, T, M, parts, shards with sizes and checksums
+    packed/shard-00000-.../shard.json    the same for one shard
+    packed/shard-00000-.../frames.npy    (F, V, 3) float32 or float16, clip after clip, body after body
+    packed/shard-00000-.../clips.npy     one record a clip: name, label, parts, who and where, frames, and each body's
+                                         start and length in frames.npy
+
+Frame t of a body is its frame t mod length where bodies repeat, else zeros follow the last one. Letters: N clips,
+C channels, T frames, V joints, M bodies.
 """
 
 import io
@@ -16,7 +23,7 @@ from native_prep.skeletons.layouts import Layout
 
 VERSION = 1
 STORE, SHARD, FRAMES, CLIPS = "store.json", "shard.json", "frames.npy", "clips.npy"
-KINDS = {"float32": "<f4", "float16": "<f2"}
+DTYPES = {"float32": "<f4", "float16": "<f2"}
 PADDINGS = ("repeat", "zero")
 # More than any store can have; whatever is damaged stays below what NumPy's types hold.
 _MOST_BODIES, _MOST_FRAMES, _MOST_BYTES = 1 << 16, (1 << 31) - 1, 1 << 60
@@ -47,14 +54,14 @@ class StoreHead:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for value, known in ((self.padding, PADDINGS), (self.dtype, KINDS)):
+        for name, value, known in (("padding", self.padding, PADDINGS), ("dtype", self.dtype, DTYPES)):
             if value not in known:
-                raise ValueError(f"a packed store of {value!r} cannot be made: use one of {', '.join(known)}")
+                raise ValueError(f"packed store: {name} {value!r} is not known: use one of {', '.join(known)}")
         if not 1 <= len(self.parts) <= 32:
             raise ValueError(f"a packed store has 1 to 32 parts, not {len(self.parts)}: name fewer")
 
 
-def clip_type(name_bytes: int, bodies: int) -> np.dtype:
+def clip_dtype(name_bytes: int, bodies: int) -> np.dtype:
     """The record of one clip in `clips.npy`; `parts` has a bit for each of the store's parts, -1 stands for unknown."""
     numbers = [(name, "<i4") for name in ("label", "setup", "camera", "subject", "replication", "frames")]
     table = [("name", f"S{max(name_bytes, 1)}"), ("parts", "<u4"), *numbers]
@@ -152,18 +159,18 @@ def read_clips(path: Path, clips: int, bodies: int) -> np.ndarray:
     raw = path.read_bytes()
     start = 10 + int.from_bytes(raw[8:10], "little")
     # What the names take is all that is not known beforehand.
-    rest = clip_type(1, bodies).itemsize - 1
+    rest = clip_dtype(1, bodies).itemsize - 1
     name_bytes = (len(raw) - start) // clips - rest if clips else 1
     if 1 <= name_bytes <= _MOST_FRAMES:
-        kind = clip_type(name_bytes, bodies)
-        whole = len(raw) == start + clips * kind.itemsize
-        if whole and raw[:start].split() == _header_of(clips, kind).split():  # NumPy's versions differ in the blanks
-            return np.frombuffer(raw, kind, clips, start)
+        dtype = clip_dtype(name_bytes, bodies)
+        whole = len(raw) == start + clips * dtype.itemsize
+        if whole and raw[:start].split() == _header_of(clips, dtype).split():  # NumPy's versions differ in the blanks
+            return np.frombuffer(raw, dtype, clips, start)
     raise ValueError(f"{path}: not an index of {clips} clips of {bodies} bodies: run prep again")
 
 
-def _header_of(rows: int, kind: np.dtype) -> bytes:
-    metadata = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (rows,)}
+def _header_of(rows: int, dtype: np.dtype) -> bytes:
+    metadata = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (rows,)}
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, metadata)
     return file.getvalue()

@@ -17,8 +17,8 @@ from native_prep.kernels.packed_frames import unpack_streams
 from native_prep.skeletons.streams import STREAMS, check_streams
 from native_prep.store.format import (
     CLIPS,
+    DTYPES,
     FRAMES,
-    KINDS,
     STORE,
     StoreHead,
     check_sizes,
@@ -189,9 +189,9 @@ class Store:
 
     def array(self, part: str, stream: str) -> StreamArray:
         """A stream of a part as what looks like the array in its `.npy` file."""
-        return self.take(self.split(part), stream)
+        return self.select(self.split(part), stream)
 
-    def take(self, clips: np.ndarray, stream: str) -> StreamArray:
+    def select(self, clips: np.ndarray, stream: str) -> StreamArray:
         """A stream of the clips at `clips`, int64 (n,), as what looks like an array (n, 3, T, V, M)."""
         return StreamArray(self._unpacker, clips, stream)
 
@@ -233,12 +233,12 @@ class _Shard:
     def __init__(self, folder: Path, metadata: dict[str, Any], head: StoreHead, mapped: bool) -> None:
         self.folder, self.metadata = folder / metadata["folder"], metadata
         self._shape = (metadata["frames"], head.layout.num_joints, 3)
-        self._head, self._mapped, self._kind = head, mapped, KINDS[head.dtype]
+        self._head, self._mapped, self._dtype = head, mapped, DTYPES[head.dtype]
         self._kept: np.ndarray | None = None
         check_sizes(self.folder, metadata)
-        size = HEADER + np.dtype(self._kind).itemsize * math.prod(self._shape)
+        size = HEADER + np.dtype(self._dtype).itemsize * math.prod(self._shape)
         with (self.folder / FRAMES).open("rb") as file:
-            header = npy_header(self._shape[0], self._shape[1:], self._kind)
+            header = npy_header(self._shape[0], self._shape[1:], self._dtype)
             if metadata["files"][FRAMES]["bytes"] != size or file.read(HEADER) != header:
                 raise ValueError(f"{self.folder / FRAMES}: damaged, or of another shape: run prep again")
 
@@ -259,7 +259,7 @@ class _Shard:
             path = self.folder / FRAMES
             # Copy on write, so that the kernel sees one type of array, however the frames are held.
             raw = np.memmap(path, np.uint8, "c").view(np.ndarray) if self._mapped else np.fromfile(path, np.uint8)
-            kept = self._kept = raw[HEADER:].view(self._kind).reshape(self._shape)
+            kept = self._kept = raw[HEADER:].view(self._dtype).reshape(self._shape)
         return kept
 
     def forget(self) -> None:

@@ -23,14 +23,14 @@ from native_prep.io.hashes import sha256
 from native_prep.io.locks import locked
 from native_prep.store.format import (
     CLIPS,
+    DTYPES,
     FRAMES,
-    KINDS,
     SHARD,
     STORE,
     VERSION,
     StoreHead,
     check_sizes,
-    clip_type,
+    clip_dtype,
     describe,
     read_metadata,
     shard_metadata,
@@ -55,7 +55,7 @@ class ShardWriter:
     def __init__(self, folder: Path, head: StoreHead, final: Path) -> None:
         folder.mkdir(parents=True)
         self.folder, self._head, self._final = folder, head, final
-        self._rows = RowFile(folder / FRAMES, final / FRAMES, (head.layout.num_joints, 3), KINDS[head.dtype])
+        self._rows = RowFile(folder / FRAMES, final / FRAMES, (head.layout.num_joints, 3), DTYPES[head.dtype])
         self._clips: list[tuple[str, int, int, int]] = []
         self._lengths: list[np.ndarray] = []
 
@@ -100,7 +100,7 @@ class ShardWriter:
     def _index(self) -> np.ndarray:
         lengths = np.concatenate([np.zeros((0, self._head.bodies), np.int64), *self._lengths])
         names = [os.fsencode(name) for name, *_ in self._clips]
-        table = np.zeros(len(names), clip_type(max(map(len, names), default=1), self._head.bodies))
+        table = np.zeros(len(names), clip_dtype(max(map(len, names), default=1), self._head.bodies))
         table["name"] = names
         for column, key in enumerate(("label", "parts", "frames"), 1):
             table[key] = [clip[column] for clip in self._clips]

@@ -190,7 +190,7 @@ def test_written_and_read_back(original: Path, tmp_path: Path) -> None:
         ("nesterov=3", "nesterov is 3: give True or False"),
         ("base_lr=fast", "base_lr is 'fast': give a number"),
         ("base_lr=-1", "base_lr is -1.0: set it to a finite number above 0"),
-        ("optimizer=Adam", "knows no nesterov"),
+        ("optimizer=Adam", "has no nesterov"),
         ("optimizer=AdamW", "did you mean 'Adam'"),
         ("model=model.agcn.Net", "did you mean 'model.agcn.Model'"),
         ("feeder=feeders.other.Feeder", "feeder 'feeders.other.Feeder' is not known"),

@@ -48,7 +48,7 @@ def test_graphs_are_those_that_the_layer_uses(tmp_path: Path, variant: str, laye
         model(torch.from_numpy(clip)[None])
         used = torch.stack(conv.graphs(seen[0]))[:, 0].numpy()  # (K, V, V) of the first body
     graphs = layer_graphs(model, clip, layer)
-    total = graphs.learned + graphs.own + (graphs.fixed if variant == "agcn" else 0)
+    total = graphs.learned + graphs.data_dependent + (graphs.fixed if variant == "agcn" else 0)
     np.testing.assert_allclose(total, used, atol=1e-6)
     draw_graphs(tmp_path / "graphs.png", graphs, NTU, clip[:, 0, :, 0])
     with Image.open(tmp_path / "graphs.png") as image:

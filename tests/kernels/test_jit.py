@@ -12,7 +12,7 @@ def one_more(value):
 def test_kept_by_sources(tmp_path, monkeypatch):
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
     for digest, hits in (("old", 0), ("new", 0), ("old", 1)):
-        monkeypatch.setattr(jit, "_digest", lambda digest=digest: digest)
+        monkeypatch.setattr(jit, "digest", lambda digest=digest: digest)
         compiled = jit.njit_cached(one_more)
         assert compiled(1) == 2
         assert sum(compiled.stats.cache_hits.values()) == hits
@@ -23,7 +23,7 @@ def test_bounds_checks_are_code_of_their_own(monkeypatch):
     digests = set()
     for switch in ("0", "1"):
         monkeypatch.setenv("NUMBA_BOUNDSCHECK", switch)
-        digests.add(jit._digest.__wrapped__())
+        digests.add(jit.digest.__wrapped__())
     assert len(digests) == 2
 
 

@@ -160,7 +160,7 @@ def test_without_a_split_column(tmp_path: Path) -> None:
     folder = write_array_folder(tmp_path / "raw", clips=2)
     (folder / "labels.csv").write_text("name,label\nclip0,0\nclip1.npy,1\n")
     given: dict = {"layout": "coco17", "image_size": "640x480"}
-    with pytest.raises(ValueError, match=r"labels.csv:2: says not which clips train"):
+    with pytest.raises(ValueError, match=r"labels.csv:2: does not say which clips train"):
         prepare_custom(folder, tmp_path / "out", **given)
     prepare_custom(folder, tmp_path / "out", split="val", **given)
     assert labels_of(tmp_path / "out/val_label.pkl") == (["clip0", "clip1"], [0, 1])
@@ -307,7 +307,7 @@ def test_clips_that_are_there_twice_or_not_at_all(tmp_path: Path) -> None:
         prepare_custom(folder, tmp_path / "out", source="mediapipe", layout="mediapipe33")
     twice = [annotation("a", 0, walker(5)[None]), annotation("a", 0, walker(5)[None])]
     path = write_pyskl(tmp_path / "p.pkl", twice)
-    with pytest.raises(ValueError, match=r"p\.pkl: clip 'a' is there twice: give every clip a name"):
+    with pytest.raises(ValueError, match=r"p\.pkl: clip 'a' appears twice: give every clip a name"):
         prepare_custom(path, tmp_path / "out", split="train", **given)
     with pytest.raises(ValueError, match="--label: such a pickle holds its own labels"):
         prepare_custom(path, tmp_path / "out", split="train", label="labels.csv", **given)

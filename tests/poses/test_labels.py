@@ -47,7 +47,7 @@ def test_odd_label_pickles(tmp_path: Path, content) -> None:
         ("", ":1: its columns"),
         ("a,1\n", ":1: its columns"),
         ("name,label\n", "names no clip"),
-        ("name,label\na,1\na,2\n", ":3: clip 'a' is there twice"),
+        ("name,label\na,1\na,2\n", ":3: clip 'a' appears twice"),
         ("name,label,split\na,1,left\n", ":2: split 'left'"),
         ("name,label\na\n", ":2: has 1 columns instead of 2"),
         ("name,label\na,7\n", ":2: label 7 is not one of 0 to 1"),
@@ -80,7 +80,7 @@ def test_what_is_no_text_or_names_nothing(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", r"classes\.txt: not text \("),
         (b"\n\n", r"classes\.txt: names no class"),
         (b"wave\n\nfall\n", r"classes\.txt:2: '' is empty"),
-        (b"wave\nfall\nwave\n", r"classes\.txt:3: 'wave' is empty or there twice"),
+        (b"wave\nfall\nwave\n", r"classes\.txt:3: 'wave' is empty or appears twice"),
     ],
 )
 def test_bad_names_of_classes(tmp_path: Path, content: bytes, words: str) -> None:

@@ -113,7 +113,7 @@ def test_mediapipe_long_csv(tmp_path: Path) -> None:
         (lambda rows: [*rows[:2], ["a1", *rows[2][1:]]], ":3: 'a1' is not a number"),
         (lambda rows: [sorted(rows[0]), *rows[1:]], ":1: column .* is not"),
         (lambda rows: rows[:1], "holds no frame"),
-        (lambda rows: [["frame", *rows[0]], [4, *rows[1]], [4, *rows[2]]], ":3: frame 4 is there twice"),
+        (lambda rows: [["frame", *rows[0]], [4, *rows[1]], [4, *rows[2]]], ":3: frame 4 appears twice"),
         (lambda rows: [["frame", *rows[0]], [0, *rows[1]], [10**7, *rows[2]]], "frames are numbered 0 to 10000000"),
         (lambda rows: [], "is empty"),
         (

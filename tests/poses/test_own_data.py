@@ -11,7 +11,7 @@ from exported import three_blocks
 from pose_files import walker, write_array_folder
 
 from agcn.config import load_config, to_yaml
-from agcn.evaluate import names_of, open_test_clips
+from agcn.evaluate import class_names_of, open_test_clips
 from agcn.evaluate import test as score
 from agcn.model.network import build_model
 from agcn.training.train import train
@@ -90,7 +90,7 @@ def test_own_classes_do_not_get_the_names_of_ntu(tmp_path: Path, monkeypatch: py
     config = load_config(ROOT / "agcn/configs/custom.yaml", stream="joint")
     model, tested = build_model(config.model, config.model_args), open_test_clips(config)
     assert (model.layout, model.num_class) == (NTU, 60)
-    assert names_of(model, tested) == names != class_names("ntu60")
+    assert class_names_of(model, tested) == names != class_names("ntu60")
 
 
 def test_sides_that_are_prepared_one_after_the_other(tmp_path: Path) -> None:

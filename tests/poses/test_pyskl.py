@@ -77,7 +77,7 @@ def test_odd_labels_leave_their_clip_out(tmp_path: Path, label) -> None:
     found = open_source("pyskl", write_pyskl(tmp_path / "x.pkl", clips), COCO17, None, "train", None)
     assert [clip.name for clip in found.clips] == ["b"] and found.classes == ["0", "1", "2"]
     assert [bad.reason for bad in found.bad] == [
-        "clip a: its label is not a whole number from 0 to 999999: mend it or --class-list"
+        "clip a: its label is not a whole number from 0 to 999999: fix it or --class-list"
     ]
 
 

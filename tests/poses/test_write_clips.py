@@ -97,7 +97,7 @@ def test_clips_are_taken_one_at_a_time(tmp_path: Path) -> None:
         ),
         ([Clip("a", walker(3), 0)], "clip a: has label 0 and split None"),
         ([Clip("a", walker(3), 0, "test")], "split 'test'"),
-        ([Clip("a", walker(3), 0, "val"), Clip("a", walker(3), 0, "val")], "clip a: is there twice"),
+        ([Clip("a", walker(3), 0, "val"), Clip("a", walker(3), 0, "val")], "clip a: appears twice"),
         ([], "there is no clip to write"),
         ([Clip("a", walker(3, 18), 0, "val")], "clip a: has 18 joints, layout coco17 has 17: use --layout"),
         ([Clip("a", np.full((3, 17, 3), np.inf), 0, "val")], "clip a: frame 0 holds what is not a coordinate"),

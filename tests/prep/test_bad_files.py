@@ -68,7 +68,7 @@ BAD_NTU = {
     "two points": (changed(9, joint(0, "1.2.3")), r":9: not a number"),
     "underscore": (changed(9, joint(0, "1_0")), r":9: not a number"),
     "too large": (changed(9, joint(0, "1e9")), r":9: a number out of range"),
-    "millimetres": (changed(9, joint(2, "3512.4")), r":9: a number out of range \(at most 1000 .*mend its unit"),
+    "millimetres": (changed(9, joint(2, "3512.4")), r":9: a number out of range \(at most 1000 .*correct its unit"),
     "overflow": (changed(9, joint(0, "-1e999")), r":9: a number out of range"),
     "other word": (changed(9, joint(7, "abc")), r":9: not a number"),
     "other zero byte": (changed(9, joint(7, "1\x00")), r":9: not a number"),

@@ -20,8 +20,8 @@ from native_prep.io.pickles import load_pickle, save_pickle
 
 def test_outputs_appear_together(tmp_path: Path) -> None:
     with OutputSet() as outputs:
-        outputs.part(tmp_path / "new/a").write_text("a")
-        outputs.part(tmp_path / "new/b").write_text("b")
+        outputs.temporary(tmp_path / "new/a").write_text("a")
+        outputs.temporary(tmp_path / "new/b").write_text("b")
         assert not (tmp_path / "new/a").exists()
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a", "b"]
 
@@ -29,7 +29,7 @@ def test_outputs_appear_together(tmp_path: Path) -> None:
 def test_nothing_appears_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old")
     with pytest.raises(KeyboardInterrupt), OutputSet() as outputs:
-        outputs.part(tmp_path / "a").write_text("half")
+        outputs.temporary(tmp_path / "a").write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -59,7 +59,7 @@ def test_the_example_is_sound_and_serves_a_model() -> None:
         ({"edges": None}, "has no edges"),
         ({"centre": None}, "has no centre"),
         ({"edge": [[0, 1]]}, "unknown key 'edge'"),
-        ({"joints": ["hip", "hip", "head"]}, "'hip' is there twice"),
+        ({"joints": ["hip", "hip", "head"]}, "'hip' appears twice"),
         ({"joints": ["hip", 3, "head"]}, "number 1 is 3"),
         ({"joints": "hip"}, "list of names"),
         ({"edges": [["chest", "hips"]]}, "no joint is called 'hips'"),

@@ -62,7 +62,7 @@ def test_shares_and_merge(tmp_path):
     for path, content in contents(tmp_path / "npy").items():
         assert (out / path).read_bytes() == content
     for wrong in ("0/2", "3/2", "1", "/2", "1/", "a/2", "1/0", "-1/2", "1/2/3", ""):
-        with pytest.raises(ValueError, match=r"--shard .*: no share: give 1/4"):
+        with pytest.raises(ValueError, match=r"--shard .*: not a share: give 1/4"):
             pack(raw, out, shard=wrong)
     for options in ({"shard": "1/2"}, {"packed_dtype": "float16"}):
         with pytest.raises(ValueError, match="add --format packed"):

@@ -113,7 +113,7 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
     ("args", "words"),
     [
         (["prep", "--strem", "joint"], "No such option"),
-        (["prep", "--format", "packed", "--shard", "3/2"], "--shard 3/2: no share: give 1/4"),
+        (["prep", "--format", "packed", "--shard", "3/2"], "--shard 3/2: not a share: give 1/4"),
         (["prep", "--shard", "1/2"], "add --format packed"),
         (["prep", "ntu61"], "'ntu61' is not one of"),
         (["nothing"], "No such command 'nothing'"),

@@ -134,7 +134,7 @@ def test_names_of_one_file_only_are_counted(files: dict[str, Path]) -> None:
         ("label", (NAMES, [2**70] * 30), "label.pkl: has a label that is not a whole number"),
         ("label", (NAMES, [float("inf")] * 30), "label.pkl: has a label that is not a whole number"),
         ("label", (NAMES, ["x"] * 30), "label.pkl: has a label that is not a whole number"),
-        ("label", ([*NAMES[:-1], NAMES[0]], [0] * 30), "1 names stand twice"),
+        ("label", ([*NAMES[:-1], NAMES[0]], [0] * 30), "1 names appear twice"),
     ],
 )
 def test_wrong_files(files: dict[str, Path], which: str, value: object, message: str) -> None:

@@ -56,7 +56,7 @@ def test_scores_are_the_engines(exported: Path, stores: Path, tmp_path: Path) ->
     assert result["scores"] == [str(tmp_path / f"{name}.pkl") for name in ("s", "s_joint", "s_bone")]
     engine, store = open_engine(exported / "engine", "onnxruntime"), Store(stores / "one" / "packed")
     args = feeder_from(engine.manifest.feeder_args)
-    dense = store.take(np.arange(7), "joint")
+    dense = store.select(np.arange(7), "joint")
     expected = engine.run(np.concatenate([to_input(clip, args, NTU) for clip in dense]))
     for path, rows in zip(("s_joint", "s_bone", "s"), expected, strict=True):
         scores = read_scores(tmp_path / f"{path}.pkl")
