@@ -1,6 +1,7 @@
 """Training one stream: the original's schedule, exact resumption, one process or several.
 
-`train` is the whole of it, from a configuration to its last checkpoint; `setup` makes ready what it trains with.
+`train` goes from a configuration to its last checkpoint, `_train_epochs` is the loop; `setup` makes ready what it
+trains with, which `Run` there describes.
 """
 
 import dataclasses
@@ -122,13 +123,14 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
             restore_epoch(run.interrupted, meter, context)
         frozen = frozen_parameters(config, run.model, epoch)
         batches = run.batches_of(epoch)[first:]
-        clips, epoch_start = len(batches) * config.batch_size, time.perf_counter()
+        num_clips, epoch_start = len(batches) * config.batch_size, time.perf_counter()
         what = f"epoch {epoch + 1}/{config.num_epoch}"
         with (
             StopRequest(context.world_size == 1) as stop,
-            Progress(clips, what, "clip", quiet=not context.is_main_process) as progress,
+            Progress(num_clips, what, "clip", quiet=not context.is_main_process) as progress,
         ):
             coming = run.train_data.batches(micro_batches(batches, config.accumulate), epoch)
+            # As many micro-batches at a time as make a batch.
             for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True), first):
                 rate = learning_rate(config, epoch + done / run.steps_per_epoch)
                 for group in run.optimizer.param_groups:
@@ -144,29 +146,29 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
                     run.log.curve("train", state.step, loss=meter.loss, acc=meter.accuracy, lr=rate)
                 progress.update(config.batch_size, f"loss {meter.loss:.4f}, accuracy {meter.accuracy:.1%}")
                 if stop.requested:
-                    _pause(run, done + 1, meter)
+                    _keep_and_stop(run, done + 1, meter)
         state.step_in_epoch = 0
-        if stop.requested:
-            _pause(run, run.steps_per_epoch, meter)
+        if stop.requested:  # after the last step
+            _keep_and_stop(run, run.steps_per_epoch, meter)
         mean, accuracy = meter.means()
         _check_loss(run, mean)
         run.seconds += time.perf_counter() - epoch_start
-        run.clips_trained += clips
+        run.clips_trained += num_clips
 
         state.epoch = epoch + 1
         state.losses.append(mean)
-        is_best, found = False, ""
+        is_best, figures = False, ""
         if (epoch + 1) % config.eval_interval == 0 or epoch + 1 == config.num_epoch:
             try:
-                is_best, found = evaluate(run)
+                is_best, figures = evaluate(run)
             except KeyboardInterrupt:  # the epoch's steps are done, its test is not
                 state.epoch = epoch
                 state.losses.pop()
-                _pause(run, run.steps_per_epoch, meter)
+                _keep_and_stop(run, run.steps_per_epoch, meter)
         left = config.num_epoch - state.epoch
         seconds = (time.monotonic() - start) / (state.epoch - begun) * left
         run.log.line(
-            f"{what}: loss {mean:.4f}, accuracy {percent(accuracy)}{found}"
+            f"{what}: loss {mean:.4f}, accuracy {percent(accuracy)}{figures}"
             + (f", {duration(seconds)} left" if left else "")
         )
         save(run, is_best)
@@ -237,7 +239,7 @@ def save(run: Run, is_best: bool) -> None:
     if not run.context.is_main_process:
         return
     with OutputSet() as outputs:
-        paths = [run.checkpoint_path()] * is_due + [run.folder / BEST_FILE] * is_best
+        paths = ([run.checkpoint_path()] if is_due else []) + ([run.folder / BEST_FILE] if is_best else [])
         if paths:
             first, *copies = map(outputs.temporary, paths)
             torch.save(plain_state(run.tested_model), first)
@@ -258,7 +260,7 @@ def _put_scores(run: Run, outputs: OutputSet) -> None:
         run.config, outputs.temporary(run.folder / BEST_FILE), BEST_FILE, clips, run.data_hash, run.amp_dtype
     )
     write_scores(outputs, run.folder / SCORE_FILE, dict(zip(clips.names, run.best_scores, strict=True)), metadata)
-    outputs.replaced += [path for name in OUTCOME_FILES if (path := run.folder / name).is_file()]
+    outputs.to_remove += [path for name in OUTCOME_FILES if (path := run.folder / name).is_file()]
 
 
 def _write_outcome(run: Run) -> None:
@@ -283,7 +285,7 @@ def _state_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _pause(run: Run, done: int, meter: Meter) -> NoReturn:
+def _keep_and_stop(run: Run, done: int, meter: Meter) -> NoReturn:
     """Keeps the first `done` steps of an epoch, where one process made them, and ends the run."""
     if run.context.world_size == 1:
         _check_loss(run, meter.means()[0])

@@ -6,6 +6,7 @@ build, and again in the engine where it can be loaded, because an engine that is
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +20,13 @@ from native_prep.io.atomic import atomic_file
 
 # In a QDQ graph convolutions are float32 between conversions, which the builder makes one with them.
 TYPE_NAMES = {"fp32": "FLOAT", "tf32": "FLOAT", "fp16": "HALF", "bf16": "BF16", "int8": "FLOAT"}
-# What the inspector calls them, in any version.
+# What the inspector calls them, in any version; whole words, as "bfloat16" holds "float".
 _INSPECTOR_WORDS = {
-    "fp32": ("float", "fp32"),
-    "tf32": ("float", "fp32", "tf32"),
-    "fp16": ("half", "fp16"),
-    "bf16": ("bfloat16", "bf16"),
-    "int8": ("int8",),
+    "fp32": {"float", "fp32"},
+    "tf32": {"float", "fp32", "tf32"},
+    "fp16": {"half", "fp16"},
+    "bf16": {"bfloat16", "bf16"},
+    "int8": {"int8"},
 }
 TUNED_BATCH = 8
 # Bodies in a clip of NTU, on average.
@@ -194,6 +195,6 @@ def _inspect(flavor: Flavor, engine: bytes, precision: str, graph: str | os.Path
             f"{graph}: {flavor.name} {flavor.version} does not say in which types the engine's layers compute: "
             f"whether it is {precision} cannot be checked: use another version"
         )
-    words = _INSPECTOR_WORDS[precision]
-    if not any(word in kind for kind in kinds for word in words):
+    words = {word for kind in kinds for word in re.findall(r"\w+", kind)}
+    if not words & _INSPECTOR_WORDS[precision]:
         raise ValueError(f"{graph}: the engine has layers in {dict(kinds)}, {precision} was asked for: build it again")

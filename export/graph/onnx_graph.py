@@ -15,6 +15,7 @@ from export.graph.network import RowNetwork, TwoStream, present_rows
 from native_prep.skeletons.streams import STREAMS
 
 INPUT = "joints"
+# The bodies that are there, their place among the M of a clip, and each body's row: see `present_rows`.
 ROW_INPUTS = ("rows", "slots", "place")
 # 22 is the first whose convolution may be bfloat16.
 OPSET = 22

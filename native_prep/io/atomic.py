@@ -67,7 +67,7 @@ class OutputSet:
         self._parts: dict[Path, Path] = {}
         self._made: list[Path] = []
         # Files that go when the new ones come.
-        self.replaced: list[Path] = []
+        self.to_remove: list[Path] = []
 
     def temporary(self, final: str | os.PathLike[str]) -> Path:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
@@ -90,7 +90,7 @@ class OutputSet:
     ) -> None:
         try:
             if kind is None:
-                for stale in self.replaced:
+                for stale in self.to_remove:
                     stale.unlink(missing_ok=True)
                 for final, part in self._parts.items():
                     if part.exists():

@@ -110,7 +110,7 @@ class Outputs:
         if self._settings:
             self._set.temporary(noted).write_text(self._settings, encoding="utf-8")
         elif noted.is_file():
-            self._set.replaced.append(noted)
+            self._set.to_remove.append(noted)
         if not final.is_file():
             return
         others = not _same_labels(final, labels)
@@ -122,7 +122,7 @@ class Outputs:
             if others or before != self._settings or _shape_of(other) != self._shape:
                 why = "is of other clips than these" if others else "was made with other settings than these"
                 print(f"{other}: {why}, removed", file=sys.stderr)
-                self._set.replaced.append(other)
+                self._set.to_remove.append(other)
 
     def warn_of_foreign_files(self, store: Store) -> None:
         """Says which label files of an earlier run name other clips than a store that is written beside them."""
@@ -134,11 +134,11 @@ class Outputs:
                     f"{path}: names other clips than the packed store; where it is, it is read first", file=sys.stderr
                 )
 
-    def replace(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Lets a file that an earlier run left go when these come."""
         if (self._folder / name).is_file():
             print(f"{self._folder / name}: is of other data than this, removed", file=sys.stderr)
-            self._set.replaced.append(self._folder / name)
+            self._set.to_remove.append(self._folder / name)
 
     def write_bad_files(self, bad: list[BadFile]) -> None:
         """Writes `bad_files.csv`: file, line (empty where it has none), reason."""
@@ -171,12 +171,12 @@ def write_clip(places: list[Place], streams: np.ndarray) -> None:
 
 
 # Clips unpacked at a time: their rows then still lie in the processor's cache when they are written.
-_CHUNK = 8
+_CLIPS_AT_ONCE = 8
 # Bytes that the threads' rows and texts may take together.
 _MEMORY = 512 << 20
 
 
-def affordable(workers: int, row: int, rows: int) -> int:
+def threads_that_fit(workers: int, row: int, rows: int) -> int:
     """As many threads as there is room for, at least one; each has `rows` clips of `row` bytes.
 
     Raises:
@@ -198,14 +198,14 @@ def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tup
         OSError: the disk is full or cannot be written.
     """
     bits = [store.head.parts.index(part) for part in parts]
-    workers = affordable(workers, 4 * math.prod(store.clip_shape), _CHUNK * len(streams))
+    workers = threads_that_fit(workers, 4 * math.prod(store.clip_shape), _CLIPS_AT_ONCE * len(streams))
     # One room more than workers, so that some clips are made while others are written.
-    buffers = [np.empty((_CHUNK, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
+    buffers = [np.empty((_CLIPS_AT_ONCE, len(streams), *store.clip_shape), np.float32) for _ in range(workers + 2)]
 
     def read(rows: np.ndarray, clips: np.ndarray) -> None:
         store.unpack(clips, streams, rows[: len(clips)])
 
-    def place(clips: np.ndarray, rows: np.ndarray, _: None) -> list[list[Place]]:
+    def place(_: np.ndarray, clips: np.ndarray, __: None) -> list[list[Place]]:
         progress.update(len(clips))
         shard = int(store.shards[clips[0]])
         if shard:  # all before it are read: their frames need not stay in memory
@@ -226,7 +226,7 @@ def _clips(store: Store) -> Iterator[np.ndarray]:
     """All clips in order, in runs that lie in one shard."""
     for shard in np.unique(store.shards):
         clips = np.flatnonzero(store.shards == shard)
-        yield from np.split(clips, range(_CHUNK, len(clips), _CHUNK))
+        yield from np.split(clips, range(_CLIPS_AT_ONCE, len(clips), _CLIPS_AT_ONCE))
 
 
 def write_clips(rows: np.ndarray, places: list[list[Place]]) -> None:

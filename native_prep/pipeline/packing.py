@@ -21,7 +21,7 @@ from native_prep.store.format import VERSION, StoreHead, describe
 from native_prep.store.shards import SHARD_CLIPS, ShardDirectory, ShardWriter
 
 # Files a thread takes at a time.
-_CHUNK = 32
+_FILES_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Packer:
         statistics: Statistics,
     ) -> None:
         self._head, self._directory, self._skip, self._statistics = head, directory, skip, statistics
-        self._readers = [Reader(dataset, (), max_frames, _CHUNK, packs=True) for _ in range(workers + 2)]
+        self._readers = [Reader(dataset, (), max_frames, _FILES_AT_ONCE, packs=True) for _ in range(workers + 2)]
         self._workers = workers
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class Packer:
         """
         with Progress(sum(len(shard.recordings) for shard in shards), f"prep {what}", "clip") as progress:
 
-            def place(task: tuple[Shard, Sequence[Recording]], reader: Reader, reports: np.ndarray) -> Any:
+            def place(reader: Reader, task: tuple[Shard, Sequence[Recording]], reports: np.ndarray) -> Any:
                 progress.update(len(task[1]))
                 return self._place(*task, reader, reports)
 
@@ -139,7 +139,7 @@ class Packer:
         if self._statistics.bad and not self._skip:
             return None
         if shard.name not in self._open:
-            chunks = -(-len(shard.recordings) // _CHUNK)
+            chunks = -(-len(shard.recordings) // _FILES_AT_ONCE)
             self._open[shard.name] = _Open(self._directory.writer(shard.name, self._head), chunks, [])
         one = self._open[shard.name]
         one.bad += self._statistics.bad[known:]
@@ -171,7 +171,7 @@ class Packer:
 
 def _chunks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, Sequence[Recording]]]:
     for shard in shards:
-        for chunk in runs(shard.recordings, _CHUNK):
+        for chunk in runs(shard.recordings, _FILES_AT_ONCE):
             yield shard, chunk
 
 

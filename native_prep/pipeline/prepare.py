@@ -21,9 +21,9 @@ from native_prep.pipeline.outputs import (
     CUSTOM,
     Outputs,
     Place,
-    affordable,
     check_formats,
     default_folder,
+    threads_that_fit,
     write_clips,
     write_npy,
 )
@@ -36,7 +36,7 @@ from native_prep.store.reader import FOLDER, Store
 from native_prep.store.shards import ShardDirectory
 
 # Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
-_CHUNK = 8
+_FILES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,6 @@ class _Request:
     share: tuple[int, int] | None
     packed_dtype: str
     device: str
-
-    def npy_parts(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Those of a data set's parts whose arrays are to be written."""
-        return tuple(part for part in parts if part.rpartition("/")[0] in self.benchmarks)
 
 
 def prepare(
@@ -154,11 +150,11 @@ def _make_arrays(request: _Request, recordings: Recordings, statistics: Statisti
     frames = request.max_frames or _longest_clip(request, recordings.found)
     shape = (3, frames, request.dataset.layout.num_joints, request.dataset.num_person)
     with Outputs(request.folder, recordings.parts, request.streams, shape) as outputs:
-        workers = affordable(request.workers, 4 * math.prod(shape), _CHUNK * len(request.streams))
+        workers = threads_that_fit(request.workers, 4 * math.prod(shape), _FILES_AT_ONCE * len(request.streams))
         _read_and_write(request, recordings.found, _make_readers(request, shape, workers), workers, outputs, statistics)
         statistics.raise_if_bad(request.skip_bad, request.source)
         outputs.write_labels()
-        outputs.replace(CUSTOM)
+        outputs.remove(CUSTOM)
         if request.skip_bad:
             outputs.write_bad_files(statistics.bad)
     return {"outputs": [str(path) for path in outputs.paths]}
@@ -167,7 +163,7 @@ def _make_arrays(request: _Request, recordings: Recordings, statistics: Statisti
 def _make_readers(request: _Request, shape: tuple[int, ...], workers: int) -> list[Any]:
     """More readers than threads, so that rows can be written meanwhile; a GPU takes more files at a time."""
     if request.device == "cpu":
-        return [Reader(request.dataset, request.streams, shape[1], _CHUNK) for _ in range(workers + 2)]
+        return [Reader(request.dataset, request.streams, shape[1], _FILES_AT_ONCE) for _ in range(workers + 2)]
     from native_prep.cuda import reader as cuda_driver
 
     files = cuda_driver.files_at_once(4 * math.prod(shape) * len(request.streams))
@@ -176,6 +172,9 @@ def _make_readers(request: _Request, shape: tuple[int, ...], workers: int) -> li
 
 def _longest_clip(request: _Request, recordings: Sequence[Recording]) -> int:
     """T where the data set does not say: the longest clip's, found in a pass of its own that keeps nothing."""
+    free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+    for _ in range(request.workers):
+        free.put(Reader(request.dataset, (), LONGEST, 0))
 
     def longest_of(chunk: Sequence[Recording]) -> int:
         reader = free.get()
@@ -185,11 +184,8 @@ def _longest_clip(request: _Request, recordings: Sequence[Recording]) -> int:
             free.put(reader)
         return int(reports[:, FRAMES].max())
 
-    free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
-    for _ in range(request.workers):
-        free.put(Reader(request.dataset, (), LONGEST, 0))
     with ThreadPoolExecutor(request.workers) as pool:
-        return max(1, max(pool.map(longest_of, runs(recordings, _CHUNK)), default=1))
+        return max(1, max(pool.map(longest_of, runs(recordings, _FILES_AT_ONCE)), default=1))
 
 
 def _read_and_write(
@@ -205,7 +201,7 @@ def _read_and_write(
     def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
         return reader.run([recording.path for recording in chunk])
 
-    def place(chunk: Sequence[Recording], reader: Reader, reports: np.ndarray) -> list[list[Place]]:
+    def place(reader: Reader, chunk: Sequence[Recording], reports: np.ndarray) -> list[list[Place]]:
         progress.update(len(chunk))
         places: list[list[Place]] = [[] for _ in chunk]
         for row, label, _ in statistics.note(chunk, reports):
@@ -224,24 +220,30 @@ def _read_and_write(
 
 def _make_store(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
-    found = request.dataset
-    padding = "repeat" if found.layout.name == "ntu" else "zero"
+    dataset = request.dataset
+    padding = "repeat" if dataset.layout.name == "ntu" else "zero"
     head = StoreHead(
-        found.name, found.layout, found.num_person, request.max_frames, recordings.parts, padding, request.packed_dtype
+        dataset.name,
+        dataset.layout,
+        dataset.num_person,
+        request.max_frames,
+        recordings.parts,
+        padding,
+        request.packed_dtype,
     )
     plan = plan_shards(head, recordings.found)
     first, step = request.share or (1, 1)
-    ours = plan[first - 1 :: step]
+    ours = plan[first - 1 :: step]  # every step-th shard from the first on
     with ShardDirectory(request.folder / FOLDER, fingerprint_of(plan)) as directory:
         resumed = _pack_missing(request, head, directory, ours, statistics)
-        missing, outputs = 0, []
+        num_missing, outputs = 0, []
         if request.share is None:
             outputs = _merge_and_publish(request, head, directory, plan, statistics)
         elif directory.is_published():  # another process has made this share too
             directory.discard()
         else:
-            missing = sum(directory.metadata(shard.name) is None for shard in plan)
-    return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": missing}
+            num_missing = sum(directory.metadata(shard.name) is None for shard in plan)
+    return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": num_missing}
 
 
 def _pack_missing(
@@ -258,7 +260,7 @@ def _pack_missing(
         else:
             _count_finished(metadata, statistics)
     if missing:
-        workers = affordable(request.workers, size, 4)  # most clips fill a small part of their room
+        workers = threads_that_fit(request.workers, size, 4)  # most clips fill a small part of their room
         Packer(request.dataset, head, max_frames, directory, workers, request.skip_bad, statistics).make(
             missing, request.dataset.name
         )
@@ -296,7 +298,9 @@ def _write_beside_store(
     request: _Request, store: Store, directory: ShardDirectory, statistics: Statistics
 ) -> list[str]:
     """What is asked for beside the store; all names are given together at the end."""
-    parts = request.npy_parts(store.head.parts) if "npy" in request.formats else ()
+    parts: tuple[str, ...] = ()
+    if "npy" in request.formats:
+        parts = tuple(part for part in store.head.parts if part.rpartition("/")[0] in request.benchmarks)
     with Outputs(request.folder, parts, request.streams if parts else (), store.clip_shape) as outputs:
         if parts:
             write_npy(store, outputs, parts, request.streams, request.workers)

@@ -17,7 +17,7 @@ def in_order(
     buffers: Sequence[Buffer],
     workers: int,
     read: Callable[[Buffer, Task], Found],
-    place: Callable[[Task, Buffer, Found], Place],
+    place: Callable[[Buffer, Task, Found], Place],
     write: Callable[[Buffer, Place], None],
 ) -> None:
     """Reads each task into a buffer in one of `workers` threads, places it here, in order, and has a thread write it.
@@ -44,7 +44,7 @@ def in_order(
 
         def place_oldest() -> None:
             found, buffer, task = reading.popleft()
-            writing.append(pool.submit(write_and_free, buffer, place(task, buffer, found.result())))
+            writing.append(pool.submit(write_and_free, buffer, place(buffer, task, found.result())))
             while writing and (writing[0].done() or len(writing) > len(buffers)):
                 writing.popleft().result()
 

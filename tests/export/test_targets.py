@@ -174,6 +174,10 @@ def test_inspector_finds_a_silently_single_engine(tmp_path: Path) -> None:
 
     inspect("fp16", "Row major linear FP16 format", "Float")
     inspect("bf16", "BFloat16")
+    for precision in ("fp32", "tf32"):
+        inspect(precision, "Float", "Row major linear FP32")
+        with pytest.raises(ValueError, match=rf"the engine has layers in .*bfloat16.*{precision} was asked for"):
+            inspect(precision, "BFloat16", "Row major linear BF16 format")
     with pytest.raises(ValueError, match=r"the engine has layers in .*float.*fp16 was asked for"):
         inspect("fp16", "Float", "Row major linear FP32")
     inspect("fp16", "Half", "Float", field="DataType")  # TensorRT 11, which has Format beside it
