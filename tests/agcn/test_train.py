@@ -110,7 +110,7 @@ def test_a_whole_run(config: Config) -> None:
     assert result["clips_per_second"] > 0 and result["stream"] == "joint"
     names = {path.name for path in work.iterdir()}
     kept = {"tiny-0-4.pt", "tiny-1-8.pt", "best.pt", "resume.pt", "config.yaml", "log.txt", "tensorboard"}
-    assert names == kept | set(outcome.FILES) | {SCORE_FILE, f"{SCORE_FILE}.json"}
+    assert names == kept | set(outcome.OUTCOME_FILES) | {SCORE_FILE, f"{SCORE_FILE}.json"}
     assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
     assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
     said = (work / "log.txt").read_text()
