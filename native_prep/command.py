@@ -1,11 +1,7 @@
-"""Which kind of `prep` is meant, and which options belong to it."""
+"""Which kind of `prep` is meant, and which options belong to it; each kind is imported where it is called."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from native_prep.pipeline.prepare import prepare
-from native_prep.poses.custom import prepare_custom
-from native_prep.poses.ntu_tracked import prepare_tracked
 
 # Options that one kind alone has, as calls name them.
 _OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit", "keep_empty")
@@ -29,11 +25,17 @@ def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if dataset == "custom":
         _refuse(given, (*_NAMED, *_FAST), "prep custom")
+        from native_prep.poses.custom import prepare_custom
+
         return prepare_custom(track=track, **given)
     _refuse(given, _OWN, f"prep {dataset}")
     if not track:
+        from native_prep.pipeline.prepare import prepare
+
         return prepare(dataset, **given)
     _refuse(given, _FAST, "prep --track")
+    from native_prep.poses.ntu_tracked import prepare_tracked
+
     return prepare_tracked(dataset, **given)
 
 
