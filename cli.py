@@ -107,9 +107,10 @@ _own_data_options = _options(
     *(
         click.option(name, metavar=kind, help=f"custom: {text}")
         for name, kind, text in (
-            ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose18, openpose25, ..."),
-            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose or mediapipe."),
-            ("--label", "FILE", "CSV of name,label[,split]; labels.csv beside the clips by default."),
+            ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose25, halpe26, ..."),
+            ("--convert", "NAME|FILE.yaml", "Writes the clips in another layout, as coco17 in kinetics'."),
+            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose, mmpose, ultralytics, ..."),
+            ("--label", "FILE", "CSV of name,label[,split]; else labels.csv beside the clips, or folders CLASS/CLIP."),
             ("--class-list", "FILE", "Names of the classes, one a line."),
             ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
             ("--image-size", "WxH", "Where coordinates are pixels and the files do not say of what."),

@@ -4,7 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Options that one kind alone has, as calls name them.
-_OWN = ("layout", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit", "keep_empty")
+_OWN = (
+    "layout",
+    "convert",
+    "source",
+    "label",
+    "class_list",
+    "split",
+    "image_size",
+    "align",
+    "max_bodies",
+    "unit",
+    "keep_empty",
+)
 _FAST = ("workers", "shard", "packed_dtype", "device")
 _NAMED = ("benchmarks", "ignored_samples")
 _SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from native_prep.io.progress import first_names
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
-from native_prep.poses.files import read_pose_file
+from native_prep.poses.files import SOURCES, default_layout, read_pose_file
 from native_prep.poses.labels import number_classes, read_classes
-from native_prep.poses.sources import SOURCES, PoseClip, PoseSource, default_layout, detect_source, open_source
+from native_prep.poses.sources import PoseClip, PoseSource, clips_below, detect_kind, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
-from native_prep.skeletons.layouts import Layout, find_layout, layout_as_dict, layout_from_dict
+from native_prep.poses.to_clip import convert as convert_poses
+from native_prep.skeletons.layouts import Layout, conversion_table, find_layout, layout_as_dict, layout_from_dict
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.reader import FOLDER
 
@@ -33,6 +35,7 @@ def prepare_custom(
     out_folder: str | os.PathLike[str] | None = None,
     *,
     layout: str | None = None,
+    convert: str | None = None,
     source: str = "auto",
     label: str | None = None,
     split: str | None = None,
@@ -53,8 +56,10 @@ def prepare_custom(
     Args:
         data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
         layout: a name, or a YAML file; None where the source has one of its own.
-        source: one of `sources.SOURCES`, or auto.
-        label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, and for pickles.
+        convert: another layout, in which the clips are written; see `to_clip.convert`.
+        source: one of `files.SOURCES`, or auto.
+        label: CSV file of name,label[,split]; None for `labels.csv` beside the clips, for clips that lie in folders
+            `[train|val/]CLASS`, and for pickles.
         split: which of a pickle's splits; or the split of all clips where the label file names none.
         class_list: file of the names of the classes, one a line.
         streams, formats: as `prepare`'s.
@@ -76,12 +81,19 @@ def prepare_custom(
     path, folder = _places(data_path, out_folder)
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
-    source = detect_source(path) if source == "auto" else source
-    skeleton = find_layout(layout or default_layout(source, path))
+    kind = detect_kind(path, None if source == "auto" else source)
+    skeleton = find_layout(layout or default_layout(kind, clips_below(kind, path), path))
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
     settings.check(skeleton)
-    found = open_source(source, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+    found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+    if convert is not None:
+        found, skeleton = _converted(found, skeleton, find_layout(convert))
     return write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+
+
+def _converted(found: PoseSource, source: Layout, target: Layout) -> tuple[PoseSource, Layout]:
+    conversion_table(source, target)  # raises before anything is read
+    return replace(found, read=lambda clip: convert_poses(found.read(clip), source, target)), target
 
 
 def write_source(
@@ -121,6 +133,7 @@ def write_source(
     warnings = [
         f"{len(names)} of {result['clips']} clips {text} ({first_names(names)})" for text, names in warned.items()
     ]
+    warnings += found.notes
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
     return {**result, "warnings": warnings}

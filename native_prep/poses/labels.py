@@ -15,7 +15,14 @@ from native_prep.io.pickles import load_pickle
 # Labels that no list of classes bounds end here: every class gets a name.
 MOST_CLASSES = 1_000_000
 # What val is called elsewhere.
-_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val", "testing": "val"}
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "validation": "val",
+    "test": "val",
+    "testing": "val",
+}
 
 
 @dataclass(frozen=True)
@@ -136,9 +143,9 @@ def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
             if len(row) != len(columns) or not row[0].strip():
                 raise ValueError(f"{path}:{line}: has {len(row)} columns instead of {len(columns)}: fix the line")
             name, label, split = (*(cell.strip() for cell in row), "")[:3]
-            if split and split.lower() not in _SPLITS:
+            if split and split.lower() not in SPLIT_NAMES:
                 raise ValueError(f"{path}:{line}: split {split!r} is not known: use train or val")
-            rows.append((name, label, _SPLITS.get(split.lower(), ""), line))
+            rows.append((name, label, SPLIT_NAMES.get(split.lower(), ""), line))
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num}: not CSV ({error}): {advice}") from error
     if not rows:

@@ -1,24 +1,27 @@
 """Where the clips of one's own data lie, and what is known of them before they are read."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadFile
+from native_prep.datasets.recordings import BadClip, BadFile
 from native_prep.io.arrays import load_array
-from native_prep.poses.files import OPENPOSE_SUFFIX, is_alphapose, load_json, openpose_keypoints, read_pose_file
-from native_prep.poses.labels import MOST_CLASSES, Labels, number_classes, read_label_file, split_of
+from native_prep.poses.files import NUMPY, OPENPOSE, SOURCES, Kind, kind_of_file, read_pose_file
+from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.to_clip import Poses, checked_points
-from native_prep.skeletons.layouts import LAYOUTS, Layout
+from native_prep.skeletons.layouts import Layout
 
-SOURCES = ("pyskl", "numpy", "openpose", "alphapose", "mediapipe")
-# The layouts of estimators that name their joints by their order; OpenPose's is told from the file.
-_USUAL_LAYOUTS = {"alphapose": "coco17", "mediapipe": "mediapipe33"}
-_SUFFIXES = {"numpy": (".npy",), "alphapose": (".json",), "mediapipe": (".json", ".csv")}
+LABELS = "labels.csv"
+# So many files of a folder are looked at for one that tells their kind.
+_MOST_LOOKED_AT = 1000
+# Of clips in folders of their classes that no folder assigns to a split, one in so many is for validation.
+_ONE_IN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,68 +42,88 @@ class PoseClip:
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Clips sorted by name, what is wrong already, the names of the classes, and how to read a clip."""
+    """Clips sorted by name, what is wrong already, the names of the classes, how to read a clip, what to say of it."""
 
     clips: list[PoseClip]
     bad: list[BadFile]
     classes: list[str]
     read: Callable[[PoseClip], Poses]
+    notes: list[str] = field(default_factory=list)
 
 
-def detect_source(path: Path) -> str:
-    """Which of `SOURCES` a file or folder is.
+def detect_kind(path: Path, source: str | None = None) -> Kind:
+    """What a file or folder holds.
+
+    Args:
+        path: a pickle, an array, or a folder of clips.
+        source: one of `SOURCES` that is wanted; None for any.
 
     Raises:
-        ValueError: nothing is there, or nothing that is known.
+        ValueError: nothing is there, nothing that is known, or something else than what is wanted.
         OSError: it cannot be read.
     """
-    if path.is_file():
-        if path.suffix in (".pkl", ".pickle"):
-            return "pyskl"
-        if path.suffix in (".npy", ".npz"):
-            return "numpy"
-    elif path.is_dir():
-        if next(path.glob(f"*/*{OPENPOSE_SUFFIX}"), None):
-            return "openpose"
-        for suffix, kind in ((".npy", "numpy"), (".csv", "mediapipe")):
-            if any(file.name != "labels.csv" for file in path.glob(f"*{suffix}")):
-                return kind
-        first = min(path.glob("*.json"), default=None)
-        if first is not None:
-            return "alphapose" if is_alphapose(load_json(str(first))) else "mediapipe"
-    else:
+    if not path.exists():
         raise ValueError(f"{path}: no such file or folder: give --data-path your poses")
+    kind = _kind_of_file(path) if path.is_file() else _kind_of_folder(path, source)
+    if source not in (None, kind.source):
+        raise ValueError(f"{path}: looks like {kind.source}, --source says {source}: leave it out or give other poses")
+    return kind
+
+
+def _kind_of_file(path: Path) -> Kind:
+    if path.suffix in (".pkl", ".pickle"):
+        return Kind("pyskl", (path.suffix,))
+    if path.suffix in (*NUMPY.suffixes, ".npz"):
+        return NUMPY
+    kind = kind_of_file(path)
+    what = f"one clip of {kind.source}" if kind is not None else "one clip"
+    raise ValueError(f"{path}: is {what}: give --data-path the folder of all clips")
+
+
+def _kind_of_folder(path: Path, source: str | None) -> Kind:
+    """The kind of the first file that tells one, of those that are likeliest to hold poses."""
+    files = list(islice(_files_below(path), _MOST_LOOKED_AT))
+    wrong: BadClip | None = None
+    other: Kind | None = None
+    for suffix in (OPENPOSE.suffixes[0], ".npy", ".json", ".csv", ".txt"):
+        for file in files:
+            if not file.name.endswith(suffix):
+                continue
+            try:
+                kind = kind_of_file(file, source)
+            except BadClip as error:  # any other file may still tell
+                wrong = wrong or error
+                continue
+            if kind is not None and source in (None, kind.source):
+                return kind
+            other = other or kind
+    if other is not None:
+        return other
+    if wrong is not None:
+        raise wrong
     raise ValueError(f"{path}: holds no poses that are known: give --source one of {', '.join(SOURCES)}")
 
 
-def default_layout(source: str, path: Path) -> str:
-    """The layout of a source that has one.
-
-    Raises:
-        ValueError: it has none, or its files are damaged.
-    """
-    if source == "openpose":
-        for file in sorted(path.glob(f"*/*{OPENPOSE_SUFFIX}")):
-            sizes = [len(numbers) for numbers, _ in openpose_keypoints(str(file))]
-            for name in ("openpose18", "openpose25"):
-                if 3 * LAYOUTS[name].num_joints in sizes:
-                    return name
-    if source in _USUAL_LAYOUTS:
-        return _USUAL_LAYOUTS[source]
-    raise ValueError(
-        f"{path}: does not say which joints it has: give --layout one of {', '.join(LAYOUTS)}, or a YAML file"
-    )
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files in a folder and in those in it, in order: first its own."""
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in sorted(names):
+            if name != LABELS and not name.startswith("."):
+                yield Path(where) / name
 
 
 def open_source(
-    source: str, path: Path, layout: Layout, label_path: str | None, split: str | None, classes: list[str] | None
+    kind: Kind, path: Path, layout: Layout, label_path: str | None, split: str | None, classes: list[str] | None
 ) -> PoseSource:
     """Finds the clips of a file or folder.
 
     Args:
-        source: one of `SOURCES`.
+        kind: what `detect_kind` says of it.
         path, layout: the data and its skeleton.
-        label_path: the label file; None where the data carries labels, or for `labels.csv` in its folder.
+        label_path: the label file; None where the data carries labels, for `labels.csv` in its folder, or where the
+            clips lie in folders of their classes.
         split: of several splits in a pickle which one; without splits, that of all clips.
         classes: the names of the classes, None for those of the labels.
 
@@ -108,19 +131,19 @@ def open_source(
         ValueError: no such file, no clips, labels that do not meet them, two clips of one name.
         OSError: something cannot be read.
     """
-    if source == "pyskl":
+    if kind.source == "pyskl":
         found = _open_pyskl(path, layout, label_path, split, classes)
-    elif path.is_file() and source == "numpy":
+    elif path.is_file():
         found = _open_array(path, layout, label_path, split, classes)
     else:
-        found = _open_folder(source, path, layout, label_path, split, classes)
+        found = _open_folder(kind, path, layout, label_path, split, classes)
     clips = sorted(found.clips, key=lambda clip: clip.name)
     for one, other in pairwise(clips):
         if one.name == other.name and one.split == other.split:
             raise ValueError(f"{other.path}: clip {one.name!r} appears twice: give every clip a name of its own")
     if not clips and not found.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path and --label")
-    return PoseSource(clips, found.bad, found.classes, found.read)
+    return replace(found, clips=clips)
 
 
 def _open_pyskl(
@@ -187,9 +210,12 @@ def _channels_last(shape: tuple[int, ...], layout: Layout, path: Path) -> bool:
 
 
 def _read_labels(given: str | None, folder: Path, classes: list[str] | None) -> Labels:
-    path = Path(given) if given is not None else folder / "labels.csv"
+    path = Path(given) if given is not None else folder / LABELS
     if not path.is_file():
-        raise ValueError(f"{path}: no such file: give --label a CSV file of name,label,split")
+        raise ValueError(
+            f"{path}: no such file: give --label a CSV file of name,label,split, or put the clips into folders that "
+            "have the names of their classes"
+        )
     labels = read_label_file(path, classes)
     splits = {label.split for label in labels.clips.values()}
     if classes is None and "" in splits and not all(name.isdigit() for name in labels.classes):
@@ -201,31 +227,101 @@ def _read_labels(given: str | None, folder: Path, classes: list[str] | None) -> 
 
 
 def _open_folder(
-    source: str, path: Path, layout: Layout, label_path: str | None, split: str | None, classes: list[str] | None
+    kind: Kind, path: Path, layout: Layout, label_path: str | None, split: str | None, classes: list[str] | None
 ) -> PoseSource:
-    """A file or a folder for each clip, called as the label file calls it."""
+    """A file or a folder for each clip, labelled by a file that names them, or by the folders that they lie in."""
     if not path.is_dir():
-        raise ValueError(f"{path}: no such folder: --source {source} wants a folder of clips")
-    labels = _read_labels(label_path, path, classes)
-    files = _clip_files(source, path, Path(labels.path))
+        raise ValueError(f"{path}: no such folder: --source {kind.source} wants a folder of clips")
+    notes: list[str] = []
+    by_class = _clips_by_class(kind, path) if label_path is None and not (path / LABELS).is_file() else {}
+    if by_class:
+        labels, files = _labels_of_folders(path, by_class, split, classes, notes)
+    else:
+        labels = _read_labels(label_path, path, classes)
+        files = _clip_files(kind, path, Path(labels.path))
     clips, bad = [], []
-    by_name = {_stem(source, name): label for name, label in labels.clips.items()}
+    by_name = {_stem(kind, name): label for name, label in labels.clips.items()}
     for name, file in files.items():
         if name not in by_name:
             bad.append(BadFile(str(file), 0, f"has no line in {labels.path}: add one or move the clip away"))
             continue
         assigned = split_of(by_name[name].split, split, f"{labels.path}:{by_name[name].line}")
         clips.append(PoseClip(name, str(file), -1, by_name[name].label, assigned))
-    bad += _without_file(source, labels, files)
-    return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout))
+    bad += _without_file(kind, labels, files)
+    return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout, kind), notes)
 
 
-def _clip_files(source: str, folder: Path, label_file: Path) -> dict[str, Path]:
-    if source == "openpose":
-        return {inside.name: inside for inside in sorted(folder.iterdir()) if inside.is_dir()}
+def clips_below(kind: Kind, path: Path) -> Iterator[Path]:
+    """The files or folders of clips, wherever in a folder they lie; none in a file of many."""
+    if path.is_dir():
+        yield from _clip_files(kind, path).values()
+        for files in _clips_by_class(kind, path).values():
+            yield from files.values()
+
+
+def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str, Path]]:
+    """The clips in `[SPLIT/]CLASS/CLIP`, by split ("" for none) and class; {} where clips lie in the folder itself."""
+    if _clip_files(kind, folder):
+        return {}
+    inside = _folders(folder)
+    if inside and all(one.name.lower() in SPLIT_NAMES for one in inside):
+        classes = [(SPLIT_NAMES[one.name.lower()], label) for one in inside for label in _folders(one)]
+    else:
+        classes = [("", label) for label in inside]
+    found: dict[tuple[str, str], dict[str, Path]] = {}
+    for split, label in classes:
+        for file in _clip_files(kind, label).values():
+            name = file.relative_to(folder) if kind.a_file_a_frame else file.relative_to(folder).with_suffix("")
+            found.setdefault((split, label.name), {})[name.as_posix()] = file
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+
+
+def _labels_of_folders(
+    folder: Path,
+    by_class: dict[tuple[str, str], dict[str, Path]],
+    asked: str | None,
+    classes: list[str] | None,
+    notes: list[str],
+) -> tuple[Labels, dict[str, Path]]:
+    """Labels and splits as the folders' names have them, and the clips' files.
+
+    Without folders of splits, and without `asked`, a share of each class is for validation, chosen by the clips' names
+    so that it stays the same; `notes` says so.
+    """
+    names = classes or sorted({label for _, label in by_class})
+    clips: dict[str, Label] = {}
+    for (split, label), files in by_class.items():
+        if label not in names:
+            raise ValueError(f"{folder}: has a folder {label!r}, which the list of classes has not: add it there")
+        held_out: set[str] = set()
+        if not split and asked is None:
+            in_order = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())
+            held_out = set(in_order[: len(files) // _ONE_IN or int(len(files) > 1)])
+        for name in files:
+            own = split or (asked or ("val" if name in held_out else "train"))
+            clips[name] = Label(names.index(label), own, 0)
+    if asked is None and any(not split for split, _ in by_class):
+        count = sum(label.split == "val" for label in clips.values())
+        notes.append(
+            f"{count} of {len(clips)} clips are for validation, chosen by their names: to choose them, make folders "
+            "train/CLASS and val/CLASS"
+        )
+    every = {name: file for files in by_class.values() for name, file in files.items()}
+    return Labels(str(folder), clips, names), every
+
+
+def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dict[str, Path]:
+    """The clips that lie in a folder itself, by name."""
+    if kind.a_file_a_frame:
+        suffix = kind.suffixes[0]
+        return {one.name: one for one in _folders(folder) if next(one.glob(f"*{suffix}"), None) is not None}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix not in _SUFFIXES[source] or file.resolve() == label_file.resolve():
+        if file.suffix not in kind.suffixes or (label_file is not None and file.resolve() == label_file.resolve()):
             continue
         if file.stem in files:
             raise ValueError(f"{file}: is the same clip as {files[file.stem].name}: keep one of them")
@@ -233,16 +329,16 @@ def _clip_files(source: str, folder: Path, label_file: Path) -> dict[str, Path]:
     return files
 
 
-def _stem(source: str, name: str) -> str:
+def _stem(kind: Kind, name: str) -> str:
     """A clip's name without the suffix that label files may give it."""
-    for suffix in _SUFFIXES.get(source, ()):
+    for suffix in () if kind.a_file_a_frame else kind.suffixes:
         name = name.removesuffix(suffix)
     return name
 
 
-def _without_file(source: str, labels: Labels, files: dict[str, Path]) -> list[BadFile]:
+def _without_file(kind: Kind, labels: Labels, files: dict[str, Path]) -> list[BadFile]:
     return [
         BadFile(labels.path, label.line, f"clip {name!r} is not among the data: add it or remove its line")
         for name, label in labels.clips.items()
-        if _stem(source, name) not in files
+        if _stem(kind, name) not in files
     ]

@@ -5,7 +5,7 @@ Letters: P people as they were found, M bodies kept, T frames of the clip, V joi
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ import numpy as np
 from native_prep.datasets.recordings import BadClip, EmptyClip
 from native_prep.poses.align import align
 from native_prep.poses.checks import UNITS, Fault, metre_fault, picture_fault, score_fault
-from native_prep.poses.tracking import bodies_of_highest_motion, motion_of
-from native_prep.skeletons.layouts import LAYOUTS, Layout
+from native_prep.poses.tracking import bodies_of_highest_motion, motion_of, seen_joints
+from native_prep.skeletons.layouts import LAYOUTS, Layout, conversion_table
 
 ALIGNMENTS = ("none", "centre", "turn")
 # Coordinates of world layouts that are not metres of any kind: they stay as they are, unchecked.
@@ -155,6 +155,26 @@ def check_joints(count: int, layout: Layout, path: str, what: str = "", line: in
     advice = f"use --layout {' or '.join(fitting)}" if fitting else "describe its skeleton in a YAML file for --layout"
     text = f"{what}has {count} joints, layout {layout.name} has {layout.num_joints}: {advice}"
     raise BadClip(path, text, line)
+
+
+def convert(poses: Poses, source: Layout, target: Layout) -> Poses:
+    """The same people with the joints of another layout, as the skeleton files say, see `conversion_table`.
+
+    A joint that is the mean of several was seen where all of them were; its score is the smallest of theirs.
+
+    Raises:
+        ValueError: no conversion is known.
+    """
+    table = conversion_table(source, target)
+    found = np.zeros((*poses.points.shape[:2], target.num_joints, 3), np.float32)
+    for joint, places in enumerate(table):
+        given = poses.points[:, :, list(places)]  # (P, T, n, 3)
+        seen: np.ndarray = np.asarray(seen_joints(given, source.coordinates == "image").all(axis=2))
+        made = given.mean(axis=2)
+        if source.coordinates == "image":
+            made[..., 2] = given[..., 2].min(axis=2)
+        found[:, :, joint] = np.where(seen[..., None], made, 0)
+    return replace(poses, points=found)
 
 
 def keep_bodies(

@@ -10,13 +10,15 @@ centre: hip
 bones: [[chest, hip], [head, chest]]          # optional; the edges without it
 spine: [hip, chest]                           # optional; turned to the z axis by --align turn
 shoulders: [right shoulder, left shoulder]    # optional; turned to the x axis by --align turn
+conversions:                                  # optional; how to make another layout's joints of these: those that are
+  kinetics: {neck: [left shoulder, right shoulder]}     # not called so here are another, or the mean of several
 
 Joints are counted from 0 everywhere in this project; the tables of NTU RGB+D and NW-UCLA count from 1 in their papers.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,8 @@ class Layout:
         spine: (bottom, top) joints turned parallel to the z axis, or None where the recording is not turned.
         shoulders: (right, left) joints turned parallel to the x axis, or None.
         coordinates: "world" (x y z, metres) or "image" (x y score).
+        conversions: for each layout that these joints can become, by name, its joints that are called otherwise here,
+            and what they are made of; see `conversion_table`.
 
     Raises:
         ValueError: an edge or a bone names a joint that does not exist, or a joint has no bone or two.
@@ -54,6 +58,7 @@ class Layout:
     spine: Edge | None = None
     shoulders: Edge | None = None
     coordinates: str = "world"
+    conversions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for child, parent in self.edges + self.bones:
@@ -121,7 +126,7 @@ def layout_from_edges(
 
 
 SUFFIXES = (".yaml", ".yml")
-_KEYS = ("name", "coordinates", "joints", "edges", "centre", "bones", "spine", "shoulders")
+_KEYS = ("name", "coordinates", "joints", "edges", "centre", "bones", "spine", "shoulders", "conversions")
 
 
 def find_layout(name: str | os.PathLike[str]) -> Layout:
@@ -150,6 +155,10 @@ def load_layout(path: str | os.PathLike[str]) -> Layout:
     layout = _read_layout(path)
     if layout.name in LAYOUTS and layout != LAYOUTS[layout.name]:
         raise ValueError(f"{path}: name: {layout.name!r} is another skeleton's: give this one a name of its own")
+    try:
+        _check_conversions([layout])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return layout
 
 
@@ -213,7 +222,61 @@ def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
         if one == other:
             raise ValueError(f"{key}: {joints[one]!r} is given twice: name two joints")
     coordinates = str(raw.get("coordinates", "world"))
-    return Layout(whole.name, joints, edges, bones, centre, ends.get("spine"), ends.get("shoulders"), coordinates)
+    conversions = _conversions(raw.get("conversions"), joints)
+    return Layout(
+        whole.name, joints, edges, bones, centre, ends.get("spine"), ends.get("shoulders"), coordinates, conversions
+    )
+
+
+def _conversions(value: Any, joints: tuple[str, ...]) -> dict[str, dict[str, tuple[str, ...]]]:
+    conversions: dict[str, dict[str, tuple[str, ...]]] = {}
+    for target, made in ({} if value is None else _mapping(value, "conversions")).items():
+        conversions[target] = {}
+        for joint, given in ({} if made is None else _mapping(made, f"conversions: {target}")).items():
+            sources = given if isinstance(given, list) and given else [given]
+            key = f"conversions: {target}: {joint}"
+            conversions[target][joint] = tuple(joints[_joint(source, key, joints)] for source in sources)
+    return conversions
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{key} must be a list of NAME: value: give a layout's name, and its joints below it")
+    return value
+
+
+def conversion_table(source: Layout, target: Layout) -> tuple[tuple[int, ...], ...]:
+    """For each joint of `target`, the joints of `source` of which it is the mean.
+
+    Raises:
+        ValueError: no conversion is known, or it leaves a joint out.
+    """
+    if source.joints == target.joints and source.coordinates == target.coordinates:
+        return tuple((joint,) for joint in range(source.num_joints))
+    # Layouts of the same joints are one for this: openpose18 and kinetics.
+    named = [
+        made for name, made in source.conversions.items() if name == target.name or _joints_of(name) == target.joints
+    ]
+    if not named or source.coordinates != target.coordinates:
+        known = ", ".join(source.conversions)
+        raise ValueError(
+            f"layout {source.name}: no conversion to {target.name} is known: "
+            + (f"convert it to {known}" if known else "add conversions to its YAML file")
+        )
+    table = []
+    for joint in target.joints:
+        made = named[0].get(joint, (joint,))
+        if any(name not in source.joints for name in made):
+            raise ValueError(f"layout {source.name}: conversions: {target.name} does not say what {joint!r} is: add it")
+        table.append(tuple(source.joints.index(name) for name in made))
+    for joint in named[0]:
+        if joint not in target.joints:
+            raise ValueError(f"layout {source.name}: conversions: {target.name} has no joint {joint!r}: leave it out")
+    return tuple(table)
+
+
+def _joints_of(name: str) -> tuple[str, ...]:
+    return LAYOUTS[name].joints if name in LAYOUTS else ()
 
 
 def _joints(value: Any) -> tuple[str, ...]:
@@ -266,7 +329,10 @@ def _check_reach(edges: tuple[Edge, ...], joints: tuple[str, ...], centre: int) 
 
 def _load_built_in() -> dict[str, Layout]:
     folder = Path(__file__).resolve().parent / "data"
-    names = ("ntu", "kinetics", "nw-ucla", "coco17", "openpose18", "openpose25", "mediapipe33")
+    names = (
+        "ntu", "kinetics", "nw-ucla", "coco17", "openpose18", "openpose25", "mediapipe33", "halpe26", "halpe136",
+        "coco133", "h36m17", "azure32",
+    )  # fmt: skip
     layouts: dict[str, Layout] = {}
     for name in names:
         # The same joints found in one's own videos: weights trained on Kinetics fit.
@@ -275,5 +341,13 @@ def _load_built_in() -> dict[str, Layout]:
     return layouts
 
 
+def _check_conversions(layouts: Iterable[Layout]) -> None:
+    """Raises ValueError where what makes one layout of another does not meet their joints."""
+    for layout in layouts:
+        for target in layout.conversions:
+            conversion_table(layout, find_layout(target))
+
+
 LAYOUTS = _load_built_in()
+_check_conversions(LAYOUTS.values())
 NTU, KINETICS, NW_UCLA, COCO17 = (LAYOUTS[name] for name in ("ntu", "kinetics", "nw-ucla", "coco17"))

@@ -20,7 +20,7 @@ from export import build
 from export.runtime.predict import predict
 from native_prep.command import prep
 from native_prep.poses.custom import check_layout, custom_metadata, prepare_custom, read_custom_clip
-from native_prep.poses.sources import detect_source
+from native_prep.poses.sources import detect_kind
 from native_prep.skeletons.layouts import COCO17
 from native_prep.skeletons.streams import STREAMS, stream_of
 
@@ -256,7 +256,7 @@ def _walk(tmp_path: Path, path: Path) -> None:
     assert manifest["dataset"] == "custom" and manifest["class_names"] == ["fall", "wave"]
     found = predict(tmp_path / "engine", [tmp_path / "raw/clip0.npy", tmp_path / "raw/clip3.npy"], top=2)["clips"]
     assert [{one["class"] for one in clip["top"]} for clip in found] == [{"fall", "wave"}] * 2
-    with pytest.raises(ValueError, match=r"custom\.yaml: is not a clip"):
+    with pytest.raises(ValueError, match=r"custom\.yaml: is of no kind that is known"):
         predict(tmp_path / "engine", [path])
 
 
@@ -281,25 +281,25 @@ def test_a_kind_that_is_found_by_itself_or_not_at_all(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / name).write_text("")
         (folder / "labels.csv").write_text("")
-        assert detect_source(folder) == kind
+        assert detect_kind(folder).source == kind
     for name, text, kind in (
         ("alphapose", '[{"image_id": 1, "keypoints": []}]', "alphapose"),
-        ("dicts", "[]", "mediapipe"),
+        ("dicts", '[null, {"pose_landmarks": []}]', "mediapipe"),
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.json").write_text(text)
-        assert detect_source(tmp_path / name) == kind
+        assert detect_kind(tmp_path / name).source == kind
     (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="none: holds no poses that are known: give --source one of pyskl"):
-        detect_source(tmp_path / "none")
+        detect_kind(tmp_path / "none")
     with pytest.raises(ValueError, match="nowhere: no such file or folder: give --data-path your poses"):
-        detect_source(tmp_path / "nowhere")
+        detect_kind(tmp_path / "nowhere")
 
 
 def test_clips_that_are_there_twice_or_not_at_all(tmp_path: Path) -> None:
     given: dict = {"layout": "coco17", "image_size": "640x480"}
     folder = write_array_folder(tmp_path / "raw", clips=2)
-    with pytest.raises(ValueError, match=r"clip0\.npy: no such folder: --source openpose wants a folder"):
+    with pytest.raises(ValueError, match=r"clip0\.npy: looks like numpy, --source says openpose"):
         prepare_custom(folder / "clip0.npy", tmp_path / "out", source="openpose", **given)
     for suffix in (".csv", ".json"):
         (folder / f"clip0{suffix}").write_text("[]")

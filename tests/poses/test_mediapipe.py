@@ -9,7 +9,7 @@ import pytest
 from pose_layouts import MEDIAPIPE33, WORLD33
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.files import read_pose_file
+from native_prep.poses.files import MEDIAPIPE, read_pose_file
 
 
 def mediapipe_frames(frames: int = 4) -> np.ndarray:
@@ -67,7 +67,7 @@ def test_bad_mediapipe_json(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "clip.json"
     path.write_text(content)
     with pytest.raises(BadClip, match=words):
-        read_pose_file(str(path), MEDIAPIPE33)
+        read_pose_file(str(path), MEDIAPIPE33, MEDIAPIPE)
 
 
 def wide(frames: np.ndarray, header: bool, first: str = "") -> list[list[object]]:

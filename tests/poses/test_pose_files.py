@@ -9,8 +9,7 @@ from pose_files import SIZE, make_clip, walker, write_openpose
 from pose_layouts import OPENPOSE18, OPENPOSE25, WORLD33
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.files import read_pose_file
-from native_prep.poses.sources import default_layout
+from native_prep.poses.files import OPENPOSE, default_layout, read_pose_file
 from native_prep.poses.to_clip import Poses, PoseSettings
 from native_prep.skeletons.layouts import COCO17, NTU
 
@@ -71,11 +70,11 @@ def test_bad_openpose(tmp_path: Path, content: str, words: str) -> None:
 @pytest.mark.parametrize("content", ["[]", '{"people": [1]}', '{"people": [{"pose_keypoints_2d": 3}]}'])
 def test_bad_openpose_tells_no_layout(tmp_path: Path, content: str) -> None:
     write_openpose(tmp_path / "a", {0: [], 1: [walker(1, 25)[0]]})
-    assert default_layout("openpose", tmp_path) == "openpose25"
+    assert default_layout(OPENPOSE, [tmp_path / "a"], tmp_path) == "openpose25"
     file = tmp_path / "a/a_000000000000_keypoints.json"
     file.write_text(content)
     with pytest.raises(BadClip, match=f"{file}: .* list of"):
-        default_layout("openpose", tmp_path)
+        default_layout(OPENPOSE, [tmp_path / "a"], tmp_path)
 
 
 def test_openpose_numbering(tmp_path: Path) -> None:
@@ -135,7 +134,7 @@ def test_npy_clips(tmp_path: Path) -> None:
         read_pose_file(str(tmp_path / "four.npy"), COCO17)
     for shape in ((3, 5, 17, 2), (3, 5, 17, 3)):
         np.save(tmp_path / "either.npy", np.ones(shape))
-        with pytest.raises(BadClip, match=r"may be \(M, T, V, C\) of three people or \(C, T, V, M\)"):
+        with pytest.raises(BadClip, match=r"may be \(M, T, V, C\) of 3 people or \(C, T, V, M\)"):
             read_pose_file(str(tmp_path / "either.npy"), COCO17)
     (tmp_path / "cut.npy").write_bytes((tmp_path / "one.npy").read_bytes()[:200])
     with pytest.raises(BadClip, match=r"not an \.npy array"):

@@ -9,7 +9,7 @@ from pose_files import SIZE, annotation, walker, write_pyskl
 
 from native_prep.datasets.recordings import BadClip
 from native_prep.poses.pyskl_pickle import PysklFile
-from native_prep.poses.sources import open_source
+from native_prep.poses.sources import detect_kind, open_source
 from native_prep.skeletons.layouts import COCO17, NTU
 
 
@@ -74,7 +74,8 @@ def test_odd_splits(tmp_path: Path, split) -> None:
 def test_odd_labels_leave_their_clip_out(tmp_path: Path, label) -> None:
     """One string is kept for every class, so a label must not be just any number."""
     clips = [annotation("a", label, walker(4)[None]), annotation("b", 2, walker(4)[None])]
-    found = open_source("pyskl", write_pyskl(tmp_path / "x.pkl", clips), COCO17, None, "train", None)
+    path = write_pyskl(tmp_path / "x.pkl", clips)
+    found = open_source(detect_kind(path), path, COCO17, None, "train", None)
     assert [clip.name for clip in found.clips] == ["b"] and found.classes == ["0", "1", "2"]
     assert [bad.reason for bad in found.bad] == [
         "clip a: its label is not a whole number from 0 to 999999: fix it or --class-list"

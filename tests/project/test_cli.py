@@ -16,7 +16,8 @@ PROMISED = {
     "prep": {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
         "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
-        "--class-list", "--split", "--image-size", "--align", "--unit", "--keep-empty", "--max-bodies", "--track",
+        "--class-list", "--convert", "--split", "--image-size", "--align", "--unit", "--keep-empty",
+        "--max-bodies", "--track",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
