@@ -154,6 +154,7 @@ def run_predict(
     stores: tuple[str, ...],
     part: str | None,
     out: str | None,
+    image_size: str | None = None,
     runtime: str = "auto",
 ) -> dict[str, Any]:
     """What `predict`, `live.session.predict_stream` or `runtime.stores.score_stores` returns, by the options.
@@ -170,6 +171,8 @@ def run_predict(
     live |= {"gone": gone, "realtime": realtime or None}
     _refuse(live, "--stream", stream)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
+    if stores or stream:
+        _refuse({"image_size": image_size}, "clips", False)
     if stores:
         _refuse({"top": top}, "clips and --stream", False)
         return _of_stores(engine, stores, clips, stream, out, part, runtime)
@@ -183,7 +186,7 @@ def run_predict(
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
     from export.runtime.predict import predict as run
 
-    return run(engine, clips, top=top, runtime=runtime)
+    return run(engine, clips, top=top, runtime=runtime, image_size=image_size)
 
 
 def _usual_engine(dataset: str | None) -> str:
@@ -239,4 +242,4 @@ def _refuse(options: dict[str, Any], mode: str, chosen: bool) -> None:
     """Raises ValueError for the first option that is given although its mode was not chosen."""
     given = [name for name, value in options.items() if value is not None]
     if given and not chosen:
-        raise ValueError(f"--{given[0]} is for {mode}: add that, or leave it out")
+        raise ValueError(f"--{given[0].replace('_', '-')} is for {mode}: add that, or leave it out")

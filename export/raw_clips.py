@@ -1,9 +1,11 @@
 """Raw recordings as an engine's input: prepared as the clips of the training data were, or raw for one that does it."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +20,11 @@ from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.checks import metre_fault, picture_fault
-from native_prep.poses.custom import custom_clip, custom_metadata, read_custom_clip, settings_from
-from native_prep.poses.files import read_pose_file
+from native_prep.poses.custom import custom_clip, custom_metadata, settings_from
+from native_prep.poses.files import kind_of_clip, read_as
 from native_prep.poses.people import read_people
-from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings
-from native_prep.skeletons.layouts import layout_from_dict
+from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, keep_bodies
+from native_prep.skeletons.layouts import Layout, layout_from_dict
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -98,6 +100,7 @@ class RawClips:
     Args:
         manifest: of the engine.
         folder: the engine's, for messages.
+        image_size: width and height in pixels of pose files that do not say; None for the training data's.
 
     Attributes:
         layout: the skeleton of the recordings.
@@ -107,13 +110,21 @@ class RawClips:
         ValueError: the engine is for a skeleton whose raw files are not known.
     """
 
-    def __init__(self, manifest: Manifest | ClipForm, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest | ClipForm,
+        folder: str | os.PathLike[str],
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
         if not manifest.dataset:
             raise ValueError(
                 f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
                 "prepare its joints and use export.runtime.open"
             )
         self._manifest, self._folder = manifest, folder
+        self._custom = manifest.custom | ({"image_size": list(image_size)} if image_size and manifest.custom else {})
+        self._image_size = image_size
+        self._converted: set[str] = set()
         self._args = feeder_from(manifest.feeder_args)
         # A part of a recording that ends as it began is not in disorder.
         self._streamed = replace(self._args, reorder=False)
@@ -143,7 +154,10 @@ class RawClips:
             ValueError: a file of another data set, one that cannot be read (file and line), another shape.
         """
         if self._dataset is None:
-            return self._fitted(read_custom_clip(path, self._manifest.custom, self.frames), path, self._args)
+            clip = custom_clip(self._read_poses(path), self._custom, self.frames, path)
+            return self._fitted(clip, path, self._args)
+        if self._is_of_poses(path):
+            return self._prepare_poses(path, self._dataset.layout)
         self._check_suffix(path)
         if self._manifest.with_prep:
             clip = read_raw_clip(path, self._dataset.name, self._manifest.frames)
@@ -152,6 +166,35 @@ class RawClips:
         if not clip.any():
             raise EmptyClip(path, "nobody is seen in any of its frames")
         return self._fitted(clip, path, self._args)
+
+    def _read_poses(self, path: str) -> Poses:
+        """A pose file in the engine's joints; says once for each layout that it makes them of others."""
+        poses, own = read_as(path, self.layout)
+        if own.name != self.layout.name and own.name not in self._converted:
+            self._converted.add(own.name)
+            print(f"{path}: its {own.name} joints become {self.layout.name}'s, as do those of others", file=sys.stderr)
+        return poses
+
+    def _is_of_poses(self, path: str) -> bool:
+        """Whether a clip for a data set's engine is a pose file rather than one of the data set's own."""
+        if Path(path).is_dir() or self._dataset is None:
+            return True
+        if self._dataset.suffix != ".json":
+            return path.endswith(".json")
+        if not path.endswith(".json") or not Path(path).is_file():
+            return False
+        try:
+            return b'"skeleton' not in Path(path).read_bytes() and kind_of_clip(Path(path)) is not None
+        except ValueError:
+            return False  # the data set's own reader says what is wrong
+
+    def _prepare_poses(self, path: str, layout: Layout) -> np.ndarray:
+        poses = self._read_poses(path)
+        keep_bodies(poses, layout, PoseSettings(image_size=self._image_size), path)  # raises for bad numbers
+        points = poses.points.astype(np.float64)
+        if layout.coordinates == "image":
+            points[..., :2] /= poses.size or self._image_size or (1, 1)
+        return self.prepare(points, path)
 
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
@@ -201,7 +244,7 @@ class RawClips:
             OSError: it cannot be read.
         """
         if self._dataset is None:
-            return read_pose_file(path, self.layout)
+            return self._read_poses(path)
         self._check_suffix(path)
         return read_people(path, self._dataset)
 

@@ -77,18 +77,23 @@ class Engine(ABC):
 _BATCH = 32
 
 
-def score_recordings(engine: Engine, clips: Sequence[str | os.PathLike[str] | np.ndarray]) -> list[np.ndarray | None]:
+def score_recordings(
+    engine: Engine,
+    clips: Sequence[str | os.PathLike[str] | np.ndarray],
+    image_size: tuple[int, int] | None = None,
+) -> list[np.ndarray | None]:
     """The softmax of the fused scores of each recording, float32 (num_class,); None where nobody is in it.
 
     Args:
         clips: see `Engine.predict`.
+        image_size: see `RawClips`.
 
     Raises:
         ValueError: see `Engine.predict`.
     """
     if not len(clips):
         raise ValueError("no clip to look at: name at least one raw file")
-    raw = RawClips(engine.manifest, engine.folder)
+    raw = RawClips(engine.manifest, engine.folder, image_size)
     found: list[np.ndarray | None] = [None] * len(clips)
     with Progress(len(clips), "predict", "clip") as progress:
         for start in range(0, len(clips), _BATCH):

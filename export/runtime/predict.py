@@ -17,19 +17,26 @@ from export.manifest import Manifest
 from export.runtime.base import Engine, score_recordings
 from export.runtime.open import open_engine
 from native_prep.io.progress import Progress, first_names
+from native_prep.poses.custom import parse_size
 from native_prep.skeletons.layouts import Layout
 
 
 def predict(
-    folder: str | os.PathLike[str], clips: Sequence[str | os.PathLike[str]], top: int = 5, runtime: str = "auto"
+    folder: str | os.PathLike[str],
+    clips: Sequence[str | os.PathLike[str]],
+    top: int = 5,
+    runtime: str = "auto",
+    image_size: str | None = None,
 ) -> dict[str, Any]:
     """The likeliest actions in raw recordings.
 
     Args:
         folder: what `export-trt` wrote.
-        clips: raw files of the data set that the engine is for; of one's own, a file or folder for each clip.
+        clips: raw files of the data set that the engine is for, or a pose file or folder for each clip, as `prep
+            custom` takes them; other joints than the engine's become its own where a conversion is known.
         top: how many actions of each.
         runtime: see `open_engine`.
+        image_size: WIDTHxHEIGHT of the pictures of pose files in pixels; None for the training data's.
 
     Returns:
         clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
@@ -44,7 +51,7 @@ def predict(
         raise ValueError(f"top is {top}: ask for at least 1")
     engine = open_engine(folder, runtime)
     paths = [os.fspath(clip) for clip in clips]
-    found = score_recordings(engine, paths)
+    found = score_recordings(engine, paths, parse_size(image_size))
     if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
         print(
             f"nobody is seen in {len(empty)} of the clips, they have no answer: {first_names(empty)}", file=sys.stderr

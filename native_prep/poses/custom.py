@@ -16,7 +16,7 @@ from native_prep.io.progress import first_names
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
-from native_prep.poses.files import SOURCES, default_layout, read_pose_file
+from native_prep.poses.files import SOURCES, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
 from native_prep.poses.sources import PoseClip, PoseSource, clips_below, detect_kind, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
@@ -278,7 +278,7 @@ def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = N
     """A clip of one's own as `prep custom` made those that the network was trained on.
 
     Args:
-        path: a folder of OpenPose files, or one .json, .csv or .npy file.
+        path: a file, or a folder of one file a frame, of any program that `prep custom` knows.
         metadata: what `custom_metadata` gave.
         frames: T, filled with zeros; None for the clip's own length.
 
@@ -290,7 +290,7 @@ def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = N
         ValueError: the clip is bad, or longer than T.
         OSError: it cannot be read.
     """
-    return custom_clip(read_pose_file(path, layout_from_dict(metadata["layout"])), metadata, frames, path)
+    return custom_clip(read_as(path, layout_from_dict(metadata["layout"]))[0], metadata, frames, path)
 
 
 def custom_clip(

@@ -12,7 +12,7 @@ from native_prep.datasets.recordings import BadClip, EmptyClip
 from native_prep.poses.readers import alphapose, array, azure_kinect, mediapipe, mmpose, openpose, ultralytics
 from native_prep.poses.readers.frames import Frames, Person, describe, gather, load_json, numbered_files
 from native_prep.poses.readers.mediapipe_csv import read_mediapipe_csv
-from native_prep.poses.to_clip import Poses, checked_points
+from native_prep.poses.to_clip import Poses, checked_points, convert
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 SOURCES = (
@@ -144,6 +144,26 @@ def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses
     poses = gather(_frames(path, kind), layout, path)
     # Shares of the picture, whatever size others in the folder have.
     return Poses(poses.points, poses.ids, (1.0, 1.0)) if kind == _TEXT else poses
+
+
+def read_as(path: str, layout: Layout) -> tuple[Poses, Layout]:
+    """A clip in the joints of `layout`, made of its own where those are others, and the layout that it had.
+
+    Raises:
+        EmptyClip, BadClip, OSError: as `read_pose_file`; BadClip also where no conversion is known.
+    """
+    kind = kind_of_clip(Path(path))
+    own = layout
+    if kind is not None and _LAYOUTS.get(kind.source):
+        found = LAYOUTS[default_layout(kind, [Path(path)], Path(path))]
+        own = layout if found.num_joints == layout.num_joints else found
+    poses = read_pose_file(path, own, kind)
+    if own is layout:
+        return poses, own
+    try:
+        return convert(poses, own, layout), own
+    except ValueError as error:
+        raise BadClip(path, str(error)) from error
 
 
 def _frames(path: str, kind: Kind) -> Frames:

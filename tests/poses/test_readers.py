@@ -125,7 +125,7 @@ def test_layouts_that_no_program_has(tmp_path: Path) -> None:
         ("mmpose_inferencer", lambda entries: entries[1].pop("instances"), "entry 1 has no list of instances"),
         ("mmpose_inferencer", lambda entries: entries[1].update(frame_id=0), "frame 0 appears twice"),
         ("mmpose_inferencer", lambda entries: entries[1].update(frame_id=-3), "frame_id is -3, expected a whole"),
-        ("mmpose_demo", lambda it: it["instance_info"][1]["instances"][0].pop("keypoints"), "person 0: has no keypoints"),
+        ("mmpose_demo", lambda it: it["instance_info"][1]["instances"][0].pop("keypoints"), "0: has no keypoints"),
         ("mmpose_demo", lambda content: content.update(instance_info=3), "instance_info is no list of frames"),
         ("azure_kinect", lambda content: content["frames"][1].pop("bodies"), "frame 1 has no list of bodies"),
         ("azure_kinect", lambda content: content["frames"][1].update(frame_id=0), "frame 0 appears twice"),
