@@ -120,6 +120,7 @@ _own_data_options = _options(
     ),
     click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
     click.option("--keep-empty", is_flag=True, default=None, help="custom: Clips in which nobody is seen stay."),
+    click.option("--min-quality", type=click.FloatRange(0, 1), help="custom: Leaves out clips below it (0 to 1)."),
     click.option("--track", is_flag=True, help="custom, NTU: follows bodies, leaves out noise."),
 )
 

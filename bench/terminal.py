@@ -63,6 +63,13 @@ def _prep(result: Result) -> tuple[list[Row], str]:
         if result.get(key):
             rows.append(("", f"{result[key]:,} {text}"))
     rows += [("warning", text) for text in result.get("warnings", ())]
+    for measure, text in (
+        ("empty_frames", "of frames without anyone"), ("weak_joints", "of joints below a score of 0.3, or not seen"),
+        ("jumps", "of steps longer than a body"),
+    ):  # fmt: skip
+        if found := result.get("quality", {}).get(measure):
+            worst = f", most in {found['clip']}: {percent(found['worst'])}" if found["worst"] else ""
+            rows.append(("quality" if measure == "empty_frames" else "", f"{percent(found['mean'])} {text}{worst}"))
     if result["bytes_read"]:
         rows.append(("read", f"{size(result['bytes_read'])} in {duration(result['seconds'])}"))
     rows += _written(result["outputs"])

@@ -16,6 +16,7 @@ _OWN = (
     "max_bodies",
     "unit",
     "keep_empty",
+    "min_quality",
 )
 _FAST = ("workers", "shard", "packed_dtype", "device")
 _NAMED = ("benchmarks", "ignored_samples")

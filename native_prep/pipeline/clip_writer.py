@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def clip_writer(
 
 
 Made = tuple[np.ndarray, int]
-Make = Callable[[int], Made]
+Make = Callable[[int], Made | None]
 
 
 @dataclass(frozen=True)
@@ -176,12 +176,12 @@ class PoseJob:
         source: where the clips are from, for messages.
         recordings: which clips, and the parts that they belong to.
         make: the place of a clip in `recordings.found` -> its bodies, float32 (M, T', V, 3), T' being at most T, and
-            how many frames the recording has; raises BadClip.
+            how many frames the recording has; None for a clip that is to be left out; raises BadClip.
         layout, streams, frames, bodies: V and bones; what to make; T, None for the longest clip's; M.
         folder, formats: where it goes, as npy, packed or both.
         on_bad_file: "error" or "skip".
         repeats: whether a body is to go on from its start behind its last frame; zeros follow otherwise.
-        files: more files to publish with the arrays, name -> text.
+        files: called when all clips are made: more files to publish with the arrays, name -> text.
         settings: what decides about the numbers, see `outputs.Outputs`.
     """
 
@@ -197,7 +197,7 @@ class PoseJob:
     formats: tuple[str, ...]
     on_bad_file: str
     repeats: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Callable[[], Mapping[str, str]] = dict
     settings: str = ""
 
 
@@ -228,7 +228,7 @@ def write_job(job: PoseJob) -> dict[str, Any]:
                 kept = [_without_end(body, job.repeats) for body in bodies]
                 writer.add(recording.name, recording.label, [parts[part] for part in recording.parts], kept)
         statistics.raise_if_bad(skip, job.source)
-        writer.notes, writer.settings = dict(job.files), job.settings
+        writer.notes, writer.settings = dict(job.files()), job.settings
         writer.bad = statistics.bad if skip else None
     result = statistics.result(time.perf_counter() - start)
     return {"dataset": job.dataset, **result, "outputs": [str(path) for path in writer.paths]}
@@ -260,7 +260,7 @@ def _made(job: PoseJob, bad: list[BadFile]) -> Iterator[tuple[Recording, np.ndar
 
 
 def _attempt(make: Make, place: int, path: str, bad: list[BadFile]) -> Made | None:
-    """What `make` makes of the clip at `place`, or None where it is bad, which is noted."""
+    """What `make` makes of the clip at `place`, or None where it is left out, or bad, which is noted."""
     try:
         return make(place)
     except BadClip as error:

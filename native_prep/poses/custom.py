@@ -18,6 +18,8 @@ from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
 from native_prep.poses.files import SOURCES, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
+from native_prep.poses.quality import FILE as QUALITY
+from native_prep.poses.quality import QualityTable, quality_of
 from native_prep.poses.sources import PoseClip, PoseSource, clips_below, detect_kind, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
 from native_prep.poses.to_clip import convert as convert_poses
@@ -49,6 +51,7 @@ def prepare_custom(
     track: bool = False,
     unit: str = "m",
     keep_empty: bool = False,
+    min_quality: float = 0.0,
     on_bad_file: str = "error",
 ) -> dict[str, Any]:
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each split and stream, label files and `custom.json`.
@@ -66,11 +69,12 @@ def prepare_custom(
         max_frames: T; None for the longest clip's. Shorter clips have zeros behind their last frame, longer are bad.
         max_bodies: M, 2 by default.
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
-        align, track, unit, keep_empty: see `to_clip.PoseSettings`.
+        align, track, unit, keep_empty, min_quality: see `to_clip.PoseSettings`.
         on_bad_file: as `prepare`'s.
 
     Returns:
-        What `prepare` returns, and warnings: what looks wrong with clips that were prepared, and how many.
+        What `prepare` returns; warnings: what looks wrong with clips that were prepared, and how many; quality: see
+        `quality.QualityTable.summary`.
 
     Raises:
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
@@ -83,7 +87,7 @@ def prepare_custom(
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     kind = detect_kind(path, None if source == "auto" else source)
     skeleton = find_layout(layout or default_layout(kind, clips_below(kind, path), path))
-    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
     if convert is not None:
@@ -109,11 +113,14 @@ def write_source(
 ) -> dict[str, Any]:
     """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
     warned: dict[str, list[str]] = {}
+    table = QualityTable(settings.min_quality)
 
-    def make(place: int) -> tuple[np.ndarray, int]:
+    def make(place: int) -> tuple[np.ndarray, int] | None:
         clip = found.clips[place]
         poses = found.read(clip)
         kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
+        if not table.add(clip.name, clip.split, quality_of(kept, layout.coordinates == "image")):
+            return None
         for text in _warnings(kept, layout, settings):
             warned.setdefault(text, []).append(clip.name)
         bodies = place_bodies(kept, poses, layout, settings)
@@ -121,10 +128,11 @@ def write_source(
 
     metadata = _metadata(layout, settings, found.classes)
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
-    files = {CUSTOM: json.dumps(metadata, indent=2) + "\n"}
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
-        folder, tuple(formats), on_bad_file, files=files, settings=json.dumps(metadata),
+        folder, tuple(formats), on_bad_file,
+        files=lambda: {CUSTOM: json.dumps(metadata, indent=2) + "\n", QUALITY: table.as_csv(folder / QUALITY)},
+        settings=json.dumps(metadata),
     )  # fmt: skip
     result = write_job(job)
     splits = [{clip.name for clip in found.clips if clip.split == split} for split in SPLITS]
@@ -133,10 +141,13 @@ def write_source(
     warnings = [
         f"{len(names)} of {result['clips']} clips {text} ({first_names(names)})" for text, names in warned.items()
     ]
+    if table.left_out:
+        what = f"{len(table.left_out)} of {len(found.clips)} clips are left out, of a quality below"
+        warnings.append(f"{what} {settings.min_quality:g}: see {QUALITY} ({first_names(table.left_out)})")
     warnings += found.notes
     for warning in warnings:
         print(f"{path}: {warning}", file=sys.stderr)
-    return {**result, "warnings": warnings}
+    return {**result, "warnings": warnings, "quality": table.summary()}
 
 
 def _warnings(kept: np.ndarray, layout: Layout, settings: PoseSettings) -> list[str]:

@@ -52,6 +52,7 @@ class PoseSettings:
         track: people are followed from frame to frame and noise is left out, see `tracking`.
         unit: of x y z as they come, m, cm or mm; they become metres. none: no metres at all, they are not checked.
         keep_empty: clips in which nobody is seen stay.
+        min_quality: clips below it are left out, see `quality.Quality`.
 
     Raises:
         ValueError: a value that is not known.
@@ -63,6 +64,7 @@ class PoseSettings:
     track: bool = False
     unit: str = "m"
     keep_empty: bool = False
+    min_quality: float = 0.0
 
     def __post_init__(self) -> None:
         if self.max_bodies < 1:
@@ -71,6 +73,8 @@ class PoseSettings:
             raise ValueError(f"align {self.align!r} is not known: use one of {', '.join(ALIGNMENTS)}")
         if self.unit not in (*UNITS, NO_UNIT):
             raise ValueError(f"unit {self.unit!r} is not known: use one of {', '.join((*UNITS, NO_UNIT))}")
+        if not 0 <= self.min_quality <= 1:
+            raise ValueError(f"min quality is {self.min_quality:g}: give a share from 0 to 1")
         if self.image_size is not None and min(self.image_size) < 1:
             raise ValueError("the image size must be two numbers above 0: give --image-size WIDTHxHEIGHT")
 

@@ -54,6 +54,7 @@ def write_clips(
     track: bool = False,
     unit: str = "m",
     keep_empty: bool = False,
+    min_quality: float = 0.0,
     on_bad_file: str = "error",
 ) -> dict[str, Any]:
     """Writes clips as `prep custom` does, with all of its checks.
@@ -64,8 +65,8 @@ def write_clips(
         clips: taken one at a time; they wait in a hidden folder beside `out_folder`, not in memory.
         out_folder, layout: where the arrays go; the name of the skeleton, or a YAML file.
         classes: the names of the classes; None for those of the labels, sorted.
-        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, on_bad_file: as
-            `custom.prepare_custom`'s.
+        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, min_quality, on_bad_file:
+            as `custom.prepare_custom`'s.
 
     Returns:
         What `custom.prepare_custom` returns.
@@ -78,7 +79,7 @@ def write_clips(
     asked = check_streams(tuple(streams))
     check_formats(formats)
     skeleton = find_layout(layout)
-    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty)
+    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
     with _temporary_folder(folder) as temporary:
         found = _take(clips, temporary, skeleton, list(classes) if classes is not None else None)

@@ -43,7 +43,7 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
     assert sorted(Path(path).name for path in result["outputs"]) == sorted(
         [f"{split}_{what}" for split in ("train", "val") for what in (
             "data_joint.npy", "data_bone.npy", "data_bone_motion.npy", "label.pkl"
-        )] + ["custom.json"]
+        )] + ["custom.json", "quality.csv"]
     )  # fmt: skip
     assert labels_of(tmp_path / "out/train_label.pkl") == (["clip0", "clip1", "clip4", "clip5"], [1, 0, 1, 0])
     joint = np.load(tmp_path / "out/train_data_joint.npy")

@@ -17,7 +17,7 @@ PROMISED = {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
         "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
         "--class-list", "--convert", "--split", "--image-size", "--align", "--unit", "--keep-empty",
-        "--max-bodies", "--track",
+        "--max-bodies", "--min-quality", "--track",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
