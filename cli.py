@@ -264,6 +264,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--image-size", metavar="WxH", help="Of pose files in pixels.  [default: the training data's]")
+@click.option("--per-person", is_flag=True, help="Names the actions of each person alone too.")
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
 @click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")
 @click.option("--timeline", metavar="FILE.csv", help="stream: Writes the actions one after the other.")

@@ -155,6 +155,7 @@ def run_predict(
     part: str | None,
     out: str | None,
     image_size: str | None = None,
+    per_person: bool = False,
     runtime: str = "auto",
 ) -> dict[str, Any]:
     """What `predict`, `live.session.predict_stream` or `runtime.stores.score_stores` returns, by the options.
@@ -174,19 +175,19 @@ def run_predict(
     if stores or stream:
         _refuse({"image_size": image_size}, "clips", False)
     if stores:
-        _refuse({"top": top}, "clips and --stream", False)
+        _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)
         return _of_stores(engine, stores, clips, stream, out, part, runtime)
     top = TOP if top is None else top
     if stream:
         from export.live.session import LiveSettings
 
-        settings = LiveSettings(window, stride, fps, MAX_GAP if gone is None else gone, top, realtime)
+        settings = LiveSettings(window, stride, fps, MAX_GAP if gone is None else gone, top, realtime, per_person)
         return _of_stream(engine, clips, follow, idle, timeline, settings, runtime)
     if not clips:
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
     from export.runtime.predict import predict as run
 
-    return run(engine, clips, top=top, runtime=runtime, image_size=image_size)
+    return run(engine, clips, top=top, runtime=runtime, image_size=image_size, per_person=per_person)
 
 
 def _usual_engine(dataset: str | None) -> str:

@@ -20,11 +20,12 @@ from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.checks import metre_fault, picture_fault
-from native_prep.poses.custom import custom_clip, custom_metadata, settings_from
+from native_prep.poses.custom import custom_clip, custom_metadata, layout_before, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
 from native_prep.poses.people import read_people
 from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, keep_bodies
-from native_prep.skeletons.layouts import Layout, layout_from_dict
+from native_prep.poses.tracking import people_of
+from native_prep.skeletons.layouts import layout_from_dict
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -157,7 +158,7 @@ class RawClips:
             clip = custom_clip(self._read_poses(path), self._custom, self.frames, path)
             return self._fitted(clip, path, self._args)
         if self._is_of_poses(path):
-            return self._prepare_poses(path, self._dataset.layout)
+            return self.prepare(self._as_recorded(path).points.astype(np.float64), path)
         self._check_suffix(path)
         if self._manifest.with_prep:
             clip = read_raw_clip(path, self._dataset.name, self._manifest.frames)
@@ -169,7 +170,7 @@ class RawClips:
 
     def _read_poses(self, path: str) -> Poses:
         """A pose file in the engine's joints; says once for each layout that it makes them of others."""
-        poses, own = read_as(path, self.layout)
+        poses, own = read_as(path, self.layout, layout_before(self._manifest.custom))
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)
             print(f"{path}: its {own.name} joints become {self.layout.name}'s, as do those of others", file=sys.stderr)
@@ -179,22 +180,45 @@ class RawClips:
         """Whether a clip for a data set's engine is a pose file rather than one of the data set's own."""
         if Path(path).is_dir() or self._dataset is None:
             return True
-        if self._dataset.suffix != ".json":
-            return path.endswith(".json")
         if not path.endswith(".json") or not Path(path).is_file():
             return False
+        if self._dataset.suffix != ".json":
+            return True
         try:
             return b'"skeleton' not in Path(path).read_bytes() and kind_of_clip(Path(path)) is not None
         except ValueError:
             return False  # the data set's own reader says what is wrong
 
-    def _prepare_poses(self, path: str, layout: Layout) -> np.ndarray:
+    def _as_recorded(self, path: str) -> Poses:
+        """A pose file for a data set's engine, as the data set's own files have people: in metres, or shares."""
         poses = self._read_poses(path)
-        keep_bodies(poses, layout, PoseSettings(image_size=self._image_size), path)  # raises for bad numbers
-        points = poses.points.astype(np.float64)
-        if layout.coordinates == "image":
-            points[..., :2] /= poses.size or self._image_size or (1, 1)
-        return self.prepare(points, path)
+        keep_bodies(poses, self.layout, PoseSettings(image_size=self._image_size), path)  # raises for bad numbers
+        if self.layout.coordinates == "image":
+            poses.points[..., :2] /= poses.size or self._image_size or (1, 1)
+        return Poses(poses.points, poses.ids)
+
+    def people(self, path: str) -> dict[str, tuple[tuple[int, int], np.ndarray]]:
+        """Each person of a raw file alone: first and last frame, and the engine's input (1, C, T, V, M).
+
+        People are followed by their ids, or by the nearest pose; see `tracking`.
+
+        Raises:
+            ValueError: see `read`.
+        """
+        poses = self.read_people(path)
+        image, ids = self.layout.coordinates == "image", poses.ids
+        if self.layout.name == "kinetics" and self._dataset is not None and ids is None:
+            ids = np.full(poses.points.shape[:2], -1)  # people are in no order there
+        found = {}
+        for name, body in people_of(poses.points, ids, image).items():
+            frames = np.flatnonzero(body.any(axis=(1, 2)))
+            if self._dataset is None:
+                clip = custom_clip(Poses(body[None], None, poses.size), self._custom, self.frames, path)
+                clip = self._fitted(clip, path, self._args)
+            else:
+                clip = self.prepare(body[None].astype(np.float64), path)
+            found[str(name)] = (int(frames[0]), int(frames[-1])), clip
+        return found
 
     def prepare(self, points: np.ndarray, what: str) -> np.ndarray:
         """People float64 (P, T, V, 3), as a file would have them, as the engine's input (1, C, T, V, M).
@@ -245,6 +269,8 @@ class RawClips:
         """
         if self._dataset is None:
             return self._read_poses(path)
+        if self._is_of_poses(path):
+            return self._as_recorded(path)
         self._check_suffix(path)
         return read_people(path, self._dataset)
 

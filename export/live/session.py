@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from export.runtime.base import softmax
 from export.runtime.open import Engine, open_engine
 from export.runtime.predict import best_classes
 from native_prep.io.atomic import atomic_file
+from native_prep.poses.tracking import Follower
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 # So many frames that the window has no room for, with no newer one between them: their sender began anew.
@@ -41,6 +42,7 @@ class LiveSettings:
             frames' numbers the window begins anew.
         top: how many classes an answer names.
         realtime: leaves out answers while frames wait, so that the next one is about the newest.
+        per_person: answers for each person alone too; those without an id are followed by the nearest pose.
 
     Raises:
         ValueError: a number out of its range.
@@ -52,6 +54,7 @@ class LiveSettings:
     max_gap: int = 10
     top: int = 5
     realtime: bool = False
+    per_person: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (
@@ -147,12 +150,13 @@ class LiveSession:
     def __init__(
         self, engine: Engine, settings: LiveSettings, place: str, write: Callable[[dict[str, Any]], None]
     ) -> None:
-        self.raw, self.timeline = RawClips(engine.manifest, engine.folder), Timeline()
+        self.raw, self.timeline = RawClips(engine.manifest, engine.folder), Timeline(settings.per_person)
         self.parser: FrameParser | None = None
         self.lines: LineFrames | None = None
         self._engine, self._place, self._write, self._settings = engine, place, write, settings
         self.length = settings.window or self.raw.default_window
         self.stride = settings.stride or max(1, self.length // 6)
+        self._follower = Follower(self.raw.layout.coordinates == "image")
         self._window = Window(self.length, settings.max_gap, self.raw.layout)
         self._due: int | None = None
         self._answered: int | None = None
@@ -183,6 +187,8 @@ class LiveSession:
 
     def take(self, arrival: Arrival) -> None:
         """One frame; answers where one is due."""
+        if self._settings.per_person:
+            arrival = arrival._replace(frame=self._followed(arrival.frame))
         frame = arrival.frame
         newest = self._window.newest
         if arrival.first and newest is not None and frame.number <= newest:
@@ -201,6 +207,15 @@ class LiveSession:
             self._restart([one for one, _ in self._old])
         else:
             self._took(arrival, fate)
+
+    def _followed(self, frame: Frame) -> Frame:
+        """The frame with a name for everybody whom it calls by a place."""
+        unnamed = [name for name in frame.bodies if name.startswith("#")]
+        if not unnamed:
+            return frame
+        poses = np.stack([frame.bodies[name].points for name in unnamed])
+        names = dict(zip(unnamed, map("#{}".format, self._follower.follow(frame.number, poses)), strict=True))
+        return replace(frame, bodies={names.get(name, name): body for name, body in frame.bodies.items()})
 
     def _took(self, arrival: Arrival, fate: Fate) -> None:
         frame = arrival.frame
@@ -248,21 +263,29 @@ class LiveSession:
         began = time.monotonic()
         people = window.people()
         top: list[dict[str, Any]] = []
-        if len(people):
-            clip = self.raw.prepare(people, self._place)
+        if people:
+            clip = self.raw.prepare(np.stack(list(people.values())), self._place)
             self._prepared.append(time.monotonic() - began)
             top = best_classes(softmax(self._engine.run(clip)[-1][0]), manifest, self._settings.top)
-        best: dict[str, Any] = top[0] if top else {"class": "", "label": -1, "score": 0.0}
-        self.timeline.add(start, end, best["label"], best["class"], best["score"])
+        self.timeline.add(start, end, top)
+        alone = {name: self._alone(points) for name, points in people.items()} if self._settings.per_person else {}
+        self.timeline.add_people(start, end, alone)
         self._latencies.append(time.monotonic() - arrived)
         self._count["answers"] += 1
         self._write(
             {
                 "start_frame": window.start, "end_frame": window.newest, "start": round(start, 4),
                 "end": round(end, 4), "people": len(people), "top": top,
+                **({"persons": [{"person": name, "top": one} for name, one in alone.items()]}
+                   if self._settings.per_person else {}),
                 "latency_seconds": round(self._latencies[-1], 6), "lag_frames": waiting,
             }
         )  # fmt: skip
+
+    def _alone(self, points: np.ndarray) -> list[dict[str, Any]]:
+        """The likeliest actions of one person (T, V, 3)."""
+        clip = self.raw.prepare(points[None], self._place)
+        return best_classes(softmax(self._engine.run(clip)[-1][0]), self._engine.manifest, self._settings.top)
 
     def _seconds(self, number: int) -> float:
         """When a frame was taken: as the nearest frame that says so and the rate have it."""

@@ -2,10 +2,13 @@
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FIELDS = ("start", "end", "label", "name", "score")
+PERSON = "person"
 
 
 @dataclass
@@ -19,7 +22,7 @@ class Row:
     scores: list[float] = field(default_factory=list)
 
 
-class Timeline:
+class Actions:
     """Rows of answers that follow one another.
 
     An answer speaks for the time around its window's middle, halfway to the middles of the answers before and after;
@@ -55,11 +58,49 @@ class Timeline:
         """What comes next does not follow what came before."""
         self._going = False
 
+
+class Timeline:
+    """The actions of a stream, and of each person in it.
+
+    Args:
+        per_person: whether its file says in a last column whose each action is, nothing for everybody's together.
+    """
+
+    def __init__(self, per_person: bool = False) -> None:
+        self._per_person = per_person
+        self._together = Actions()
+        self._alone: dict[str, Actions] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """The actions of everybody together."""
+        return self._together.rows
+
+    def add(self, start: float, end: float, top: Sequence[Mapping[str, Any]]) -> None:
+        """An answer about the window from `start` to `end` (seconds), the likeliest class first; none: nobody."""
+        self._together.add(start, end, *_best(top))
+
+    def add_people(self, start: float, end: float, tops: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """The same about each person in it; those of before who are not have gone."""
+        for name in dict.fromkeys([*self._alone, *tops]):
+            self._alone.setdefault(name, Actions()).add(start, end, *_best(tops.get(name, ())))
+
+    def cut(self) -> None:
+        """What comes next does not follow what came before."""
+        for actions in (self._together, *self._alone.values()):
+            actions.cut()
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the rows as CSV, seconds with three digits."""
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(FIELDS)
-            for row in self.rows:
-                mean = sum(row.scores) / len(row.scores)
-                table.writerow([f"{row.start:.3f}", f"{row.end:.3f}", row.label, row.name, f"{mean:.4f}"])
+            table.writerow([*FIELDS, *([PERSON] if self._per_person else [])])
+            for name, actions in {"": self._together, **self._alone}.items():
+                for row in actions.rows:
+                    mean = sum(row.scores) / len(row.scores)
+                    cells = [f"{row.start:.3f}", f"{row.end:.3f}", row.label, row.name, f"{mean:.4f}"]
+                    table.writerow([*cells, *([name] if self._per_person else [])])
+
+
+def _best(top: Sequence[Mapping[str, Any]]) -> tuple[int, str, float]:
+    return (top[0]["label"], top[0]["class"], top[0]["score"]) if top else (-1, "", 0.0)

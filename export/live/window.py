@@ -122,17 +122,17 @@ class Window:
         self._tracks[name] = _Track(np.zeros((*shape, 3)), np.zeros(shape, bool))
         return self._tracks[name]
 
-    def people(self) -> np.ndarray:
-        """Everybody in the window, in the order in which they came: float64 (P, T, V, 3), dropouts filled."""
+    def people(self) -> dict[str, np.ndarray]:
+        """Everybody in the window by id, in the order in which they came: float64 (T, V, 3), dropouts filled."""
         assert self.newest is not None, "an empty window has nobody"
         places = np.arange(self._first, self.newest + 1) % self._room
         length = self.newest - self.start + 1
-        found = []
-        for track in self._tracks.values():
+        found = {}
+        for name, track in self._tracks.items():
             points = self._filled(track.points[places], track.seen[places])[-length:]
             if points.any():
-                found.append(points)
-        return np.stack(found) if found else np.zeros((0, length, self._layout.num_joints, 3))
+                found[name] = points
+        return found
 
     def _filled(self, points: np.ndarray, seen: np.ndarray) -> np.ndarray:
         if seen.all():

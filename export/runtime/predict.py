@@ -14,7 +14,8 @@ from agcn.settings import Config
 from export.fusion import fuse_arrays
 from export.inputs import feeder_from, feeder_settings, input_batches, input_shape
 from export.manifest import Manifest
-from export.runtime.base import Engine, score_recordings
+from export.raw_clips import RawClips
+from export.runtime.base import Engine, score_recordings, softmax
 from export.runtime.open import open_engine
 from native_prep.io.progress import Progress, first_names
 from native_prep.poses.custom import parse_size
@@ -27,6 +28,7 @@ def predict(
     top: int = 5,
     runtime: str = "auto",
     image_size: str | None = None,
+    per_person: bool = False,
 ) -> dict[str, Any]:
     """The likeliest actions in raw recordings.
 
@@ -38,10 +40,12 @@ def predict(
         runtime: see `open_engine`.
         image_size: WIDTHxHEIGHT of the pictures of pose files in pixels; None for the training data's.
 
+        per_person: answers for each person alone too.
+
     Returns:
         clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
-        probability being the softmax of the fused scores; `top` is empty where nobody is in the clip; runtime: what
-        ran.
+        probability being the softmax of the fused scores; `top` is empty where nobody is in the clip; per person also
+        "people": [{"person": id, or a number from 0, "frames": [first, last], "top": the same}]; runtime: what ran.
 
     Raises:
         ValueError: a recording that cannot be read (file and line), no recording at all, an engine for a skeleton
@@ -51,16 +55,33 @@ def predict(
         raise ValueError(f"top is {top}: ask for at least 1")
     engine = open_engine(folder, runtime)
     paths = [os.fspath(clip) for clip in clips]
-    found = score_recordings(engine, paths, parse_size(image_size))
+    size = parse_size(image_size)
+    found = score_recordings(engine, paths, size)
     if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
         print(
             f"nobody is seen in {len(empty)} of the clips, they have no answer: {first_names(empty)}", file=sys.stderr
         )
     answers = [[] if scores is None else best_classes(scores, engine.manifest, top) for scores in found]
+    clips_found: list[dict[str, Any]] = [
+        {"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)
+    ]
+    if per_person:
+        raw = RawClips(engine.manifest, engine.folder, size)
+        for one, path in zip(clips_found, paths, strict=True):
+            one["people"] = _people(engine, raw, path, top) if one["top"] else []
     return {
-        "clips": [{"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)],
+        "clips": clips_found,
         "runtime": f"{engine.runtime} on {engine.device}",
     }
+
+
+def _people(engine: Engine, raw: RawClips, path: str, top: int) -> list[dict[str, Any]]:
+    """The likeliest actions of each person of a recording."""
+    found = []
+    for name, (frames, clip) in raw.people(path).items():
+        probabilities = softmax(engine.run(clip)[-1][0])
+        found.append({"person": name, "frames": list(frames), "top": best_classes(probabilities, engine.manifest, top)})
+    return found
 
 
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:

@@ -30,6 +30,8 @@ from native_prep.store.reader import FOLDER
 OUT_FOLDER = "data/custom"
 # Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
 _VERSION, _FIRST = 2, 1
+# The layout of clips before they were converted, where they were.
+_BEFORE = "layout_before"
 
 
 def prepare_custom(
@@ -97,7 +99,8 @@ def prepare_custom(
 
 def _converted(found: PoseSource, source: Layout, target: Layout) -> tuple[PoseSource, Layout]:
     conversion_table(source, target)  # raises before anything is read
-    return replace(found, read=lambda clip: convert_poses(found.read(clip), source, target)), target
+    read = found.read
+    return replace(found, read=lambda clip: convert_poses(read(clip), source, target), before=source), target
 
 
 def write_source(
@@ -127,6 +130,11 @@ def write_source(
         return bodies, bodies.shape[1]
 
     metadata = _metadata(layout, settings, found.classes)
+    if found.before is not None:
+        made = found.before.conversions.items()
+        metadata[_BEFORE] = layout_as_dict(found.before) | {
+            "conversions": {name: dict(joints) for name, joints in made}
+        }
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
@@ -245,6 +253,7 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         settings_from(metadata)
         layout_from_dict(metadata["layout"])
+        layout_before(metadata)
         if metadata["version"] not in (_FIRST, _VERSION) or not isinstance(metadata["classes"], list):
             raise ValueError("of another version")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -301,7 +310,13 @@ def read_custom_clip(path: str, metadata: dict[str, Any], frames: int | None = N
         ValueError: the clip is bad, or longer than T.
         OSError: it cannot be read.
     """
-    return custom_clip(read_as(path, layout_from_dict(metadata["layout"]))[0], metadata, frames, path)
+    poses, _ = read_as(path, layout_from_dict(metadata["layout"]), layout_before(metadata))
+    return custom_clip(poses, metadata, frames, path)
+
+
+def layout_before(metadata: dict[str, Any]) -> Layout | None:
+    """The layout that the clips had before they were converted; None where they were not."""
+    return layout_from_dict(metadata[_BEFORE]) if _BEFORE in metadata else None
 
 
 def custom_clip(

@@ -146,8 +146,12 @@ def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses
     return Poses(poses.points, poses.ids, (1.0, 1.0)) if kind == _TEXT else poses
 
 
-def read_as(path: str, layout: Layout) -> tuple[Poses, Layout]:
+def read_as(path: str, layout: Layout, before: Layout | None = None) -> tuple[Poses, Layout]:
     """A clip in the joints of `layout`, made of its own where those are others, and the layout that it had.
+
+    Args:
+        path, layout: as `read_pose_file`'s.
+        before: the layout that clips of the training data had, for files that do not say which joints they have.
 
     Raises:
         EmptyClip, BadClip, OSError: as `read_pose_file`; BadClip also where no conversion is known.
@@ -157,6 +161,8 @@ def read_as(path: str, layout: Layout) -> tuple[Poses, Layout]:
     if kind is not None and _LAYOUTS.get(kind.source):
         found = LAYOUTS[default_layout(kind, [Path(path)], Path(path))]
         own = layout if found.num_joints == layout.num_joints else found
+    elif kind == NUMPY and before is not None and array.joint_count(path) == before.num_joints:
+        own = before
     poses = read_pose_file(path, own, kind)
     if own is layout:
         return poses, own

@@ -42,13 +42,23 @@ class PoseClip:
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Clips sorted by name, what is wrong already, the names of the classes, how to read a clip, what to say of it."""
+    """What was found, and how to read it.
+
+    Attributes:
+        clips: sorted by name.
+        bad: what is wrong already.
+        classes: their names.
+        read: reads a clip.
+        notes: what to say of the clips.
+        before: the layout that clips have before `read` converts them; None where it does not.
+    """
 
     clips: list[PoseClip]
     bad: list[BadFile]
     classes: list[str]
     read: Callable[[PoseClip], Poses]
     notes: list[str] = field(default_factory=list)
+    before: Layout | None = None
 
 
 def detect_kind(path: Path, source: str | None = None) -> Kind:

@@ -41,7 +41,7 @@ def bodies_of_highest_motion(points: np.ndarray, ids: np.ndarray | None, count: 
     Returns:
         float32 (M, T, V, 3), zeros where there is nobody.
     """
-    bodies = drop_noise(_follow(points, ids, image), image)
+    bodies = drop_noise(list(_follow(points, ids, image).values()), image)
     kept = np.zeros((count, *points.shape[1:]), np.float32)
     spans: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     for body in sorted(bodies, key=lambda one: -_clean_motion(one, image)):
@@ -91,18 +91,25 @@ def _clean_motion(body: np.ndarray, image: bool) -> float:
     return min(motion_of(frames, image), motion_of(upright, image)) if len(upright) else 0.0
 
 
-def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> list[np.ndarray]:
-    """One array (T, V, 3) for each person."""
+def people_of(points: np.ndarray, ids: np.ndarray | None, image: bool) -> dict[int, np.ndarray]:
+    """Everybody in a clip, without noise, by who they are: float32 (T, V, 3) each; arguments as above."""
+    found = _follow(points, ids, image)
+    kept = drop_noise(list(found.values()), image)
+    return {name: body for name, body in found.items() if any(body is one for one in kept)}
+
+
+def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> dict[int, np.ndarray]:
+    """One array (T, V, 3) for each person, by number, in the order in which they come in."""
     there = present(points)
     if ids is None:
-        return [one for place, one in enumerate(points) if there[place].any()]
+        return {place: one for place, one in enumerate(points) if there[place].any()}
     names = ids if tells_apart(ids, there) else _match(points, there, image)
-    bodies = []
-    for name in dict.fromkeys(names.T[there.T].tolist()):  # in the order in which they come in
+    bodies = {}
+    for name in dict.fromkeys(names.T[there.T].tolist()):
         body = np.zeros(points.shape[1:], np.float32)
         for place, frame in zip(*np.nonzero(there & (names == name)), strict=True):
             body[frame] = points[place, frame]
-        bodies.append(body)
+        bodies[name] = body
     return bodies
 
 
@@ -116,26 +123,38 @@ def tells_apart(ids: np.ndarray, there: np.ndarray) -> bool:
 
 def _match(points: np.ndarray, there: np.ndarray, image: bool) -> np.ndarray:
     """Numbers for people whom the file does not tell apart, (P, T)."""
-    names = np.full(there.shape, -1, np.int64)
-    last: dict[int, tuple[int, np.ndarray]] = {}  # number -> frame and pose where the person was seen last
+    names, follower = np.full(there.shape, -1, np.int64), Follower(image)
     for frame in range(there.shape[1]):
-        people = np.flatnonzero(there[:, frame]).tolist()
-        pairs = sorted(
-            (_distance(pose, points[place, frame], image), name, place)
-            for name, (when, pose) in last.items()
-            if frame - when <= LONGEST_GAP
-            for place in people
-        )
-        taken: set[int] = set()
-        for distance, name, place in pairs:
-            if distance < NEAREST and names[place, frame] < 0 and name not in taken:
-                names[place, frame] = name
-                taken.add(name)
-        for place in people:
-            if names[place, frame] < 0:
-                names[place, frame] = len(last)
-            last[int(names[place, frame])] = (frame, points[place, frame])
+        people = np.flatnonzero(there[:, frame])
+        names[people, frame] = follower.follow(frame, points[people, frame])
     return names
+
+
+class Follower:
+    """Numbers for people, frame by frame: the same for the nearest pose of the last ten frames."""
+
+    def __init__(self, image: bool) -> None:
+        self._image, self._count = image, 0
+        self._last: dict[int, tuple[int, np.ndarray]] = {}  # number -> frame and pose where the person was seen last
+
+    def follow(self, frame: int, poses: np.ndarray) -> list[int]:
+        """The numbers of the people of a frame, (n, V, 3)."""
+        self._last = {name: (when, pose) for name, (when, pose) in self._last.items() if frame - when <= LONGEST_GAP}
+        pairs = sorted(
+            (_distance(pose, other, self._image), name, place)
+            for name, (_, pose) in self._last.items()
+            for place, other in enumerate(poses)
+        )
+        names: dict[int, int] = {}
+        for distance, name, place in pairs:
+            if distance < NEAREST and place not in names and name not in names.values():
+                names[place] = name
+        for place, pose in enumerate(poses):
+            if place not in names:
+                names[place] = self._count
+                self._count += 1
+            self._last[names[place]] = (frame, pose)
+        return [names[place] for place in range(len(poses))]
 
 
 def _distance(pose: np.ndarray, other: np.ndarray, image: bool) -> float:

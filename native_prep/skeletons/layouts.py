@@ -233,7 +233,7 @@ def _conversions(value: Any, joints: tuple[str, ...]) -> dict[str, dict[str, tup
     for target, made in ({} if value is None else _mapping(value, "conversions")).items():
         conversions[target] = {}
         for joint, given in ({} if made is None else _mapping(made, f"conversions: {target}")).items():
-            sources = given if isinstance(given, list) and given else [given]
+            sources = list(given) if isinstance(given, list | tuple) and given else [given]
             key = f"conversions: {target}: {joint}"
             conversions[target][joint] = tuple(joints[_joint(source, key, joints)] for source in sources)
     return conversions

@@ -36,6 +36,10 @@ def test_a_clip_is_read_as_prep_converted_those_of_the_training_data(
     np.testing.assert_array_equal(raw.read(str(path)), prepared)
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and f"{path}: its coco17 joints become kinetics's" in told
+    # A file that does not say which joints it has: those that were converted for training.
+    np.save(tmp_path / "clip.npy", np.stack([walker(6, seed=1), walker(6, seed=2, start=300)]))
+    found = raw.read(str(tmp_path / "clip.npy"))[0]  # its people are in their own order
+    np.testing.assert_allclose(np.sort(found, axis=-1), np.sort(prepared[0], axis=-1), atol=1e-6)
     larger = RawClips(ClipForm("custom", "kinetics", metadata, {}, (3, T, 18, 2), 0), "engine", (1280, 960))
     half = larger.read(str(path))[0, :2, 0, :, 0] + np.array([[0.5], [-0.5]])
     np.testing.assert_allclose(half, (prepared[0, :2, 0, :, 0] + np.array([[0.5], [-0.5]])) / 2, atol=1e-6)

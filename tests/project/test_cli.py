@@ -38,7 +38,7 @@ PROMISED = {
     "predict": {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
         "--stride", "--fps", "--gone", "--realtime", "--store", "--part", "--out",
-        "--image-size",
+        "--image-size", "--per-person",
     },
     "bench": {"--out", "--ntu", "--kinetics", "--minutes", "--device", "--nw-ucla", "--only"},
     "demo": {"--out", "--seed"},

@@ -10,7 +10,7 @@ import pytest
 
 from export.live.frames import BadLine, Body, Frame, FrameParser, WrongStream, frames_of
 from export.live.sources import LONGEST_LINE, LineFrames, split_lines
-from export.live.timeline import Timeline
+from export.live.timeline import Actions, Timeline
 from export.live.window import MOST_PEOPLE, Fate, Window, fill
 from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import KINETICS, NTU
@@ -134,7 +134,7 @@ def test_the_window_slides() -> None:
         assert ours.add(frame(number, "a")) is Fate.TAKEN
         first = max(10, number - 5)
         assert ours.start == first
-        np.testing.assert_array_equal(ours.people(), WALK[None, first : number + 1])
+        np.testing.assert_array_equal(list(ours.people().values()), WALK[None, first : number + 1])
 
 
 def test_late_repeated_and_far_frames() -> None:
@@ -142,11 +142,11 @@ def test_late_repeated_and_far_frames() -> None:
     for number in (10, 11, 14, 13):
         assert ours.add(frame(number, "a")) is Fate.TAKEN
     assert ours.add(frame(12, "a")) is Fate.TAKEN, "late, but in time for the window"
-    np.testing.assert_array_equal(ours.people(), WALK[None, 10:15])
+    np.testing.assert_array_equal(list(ours.people().values()), WALK[None, 10:15])
     assert ours.add(frame(9, "a")) is Fate.TAKEN and ours.start == 9
     assert ours.add(frame(12, "a")) is Fate.REPEATED
     assert ours.add(Frame(12)) is Fate.OTHER and ours.add(frame(12, "b")) is Fate.OTHER
-    np.testing.assert_array_equal(ours.people(), WALK[None, 9:15])
+    np.testing.assert_array_equal(list(ours.people().values()), WALK[None, 9:15])
     assert ours.add(frame(8, "a")) is Fate.LATE
     assert ours.add(frame(19, "a")) is Fate.FAR and ours.newest == 14
     assert ours.add(frame(18, "a")) is Fate.TAKEN, "a gap of three is filled"
@@ -157,7 +157,7 @@ def test_missing_frames_are_filled_in_a_straight_line() -> None:
     ours = window(7)
     for number in (*range(-20, 2), 5, 6):  # its ring has gone round
         ours.add(frame(number, "a"))
-    (found,) = ours.people()
+    (found,) = ours.people().values()
     np.testing.assert_allclose(found[2:5], WALK[1] + (WALK[5] - WALK[1]) * np.array([0.25, 0.5, 0.75])[:, None, None])
     np.testing.assert_array_equal(found[[0, 1, 5, 6]], WALK[[0, 1, 5, 6]])
 
@@ -167,7 +167,7 @@ def test_a_dropout_at_the_windows_start_is_filled_from_before_it() -> None:
     for number in range(12):
         ours.add(frame(number, "a", hidden=(7,) if number in (7, 8) else ()))
     assert ours.start == 8
-    (found,) = ours.people()
+    (found,) = ours.people().values()
     np.testing.assert_allclose(found[0, 7], WALK[6, 7] + (WALK[9, 7] - WALK[6, 7]) * 2 / 3)
 
 
@@ -175,7 +175,7 @@ def test_joints_that_are_lost() -> None:
     ours = window(10, 2)
     for number in range(10):
         ours.add(frame(number, "a", hidden=((7,) if number in (0, 1) else ()) + ((9,) if number > 3 else ())))
-    (found,) = ours.people()
+    (found,) = ours.people().values()
     np.testing.assert_array_equal(found[:2, 7], WALK[[2, 2], 7])
     np.testing.assert_array_equal(found[4:, 9], [WALK[3, 9], WALK[3, 9], *np.zeros((4, 3))])
     np.testing.assert_array_equal(found[:, 5], WALK[:10, 5])
@@ -185,7 +185,7 @@ def test_nobody_knows_where_a_person_without_centre_is() -> None:
     ours = window(10, 2)
     for number in range(10):
         ours.add(frame(number, "a", hidden=(CENTRE,) if number > 3 else ()))
-    (found,) = ours.people()
+    (found,) = ours.people().values()
     assert found[:6].any(axis=(1, 2)).all() and not found[6:].any()
 
 
@@ -193,7 +193,7 @@ def test_people_enter_leave_and_come_back() -> None:
     ours = window(12, 2)
     for number in range(12):
         ours.add(frame(number, *("a" * (number < 9)), *("b" * (number not in (0, 1, 2, 5, 6)))))
-    a, b = ours.people()
+    a, b = ours.people().values()
     np.testing.assert_array_equal(a[:9], WALK[:9])
     np.testing.assert_array_equal(a[9:], [WALK[8], WALK[8], np.zeros((25, 3))])
     assert not b[:3].any(), "before somebody comes nobody is there"
@@ -208,7 +208,7 @@ def test_only_so_many_people_are_followed() -> None:
     for number in range(60):
         ours.add(frame(number, "steady", f"new{number}a", f"new{number}b", *map(str, range(14))))
         assert len(ours.people()) <= MOST_PEOPLE
-    np.testing.assert_array_equal(ours.people()[0], WALK[54:])
+    np.testing.assert_array_equal(next(iter(ours.people().values())), WALK[54:])
 
 
 def test_scores_are_not_drawn_in_lines() -> None:
@@ -218,7 +218,7 @@ def test_scores_are_not_drawn_in_lines() -> None:
     for moment in frames_of(Poses(points[None].astype(np.float32)), KINETICS):
         if moment.number not in (2, 3):
             ours.add(moment)
-    (found,) = ours.people()
+    (found,) = ours.people().values()
     np.testing.assert_array_equal(found[2:4], found[[1, 1]])
     assert not found[:, 4].any()
 
@@ -260,12 +260,14 @@ def test_people_of_a_recording_keep_their_ids() -> None:
 
 
 def test_timeline_joins_neighbours(tmp_path: Path) -> None:
-    ours = Timeline()
+    ours = Actions()
     for start, label, score in ((0, 4, 0.5), (1, 4, 0.7), (2, 6, 0.9), (3, -1, 0.0), (4, 6, 0.8)):
         ours.add(start, start + 2, label, f"class {label}", score)
     ours.cut()
     ours.add(20, 22, 6, "class 6", 0.4)
-    ours.write(tmp_path / "t.csv")
+    timeline = Timeline()
+    timeline._together = ours
+    timeline.write(tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows == [

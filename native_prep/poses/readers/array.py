@@ -14,10 +14,10 @@ _FORMS = "(T, V, C), (M, T, V, C), (C, T, V, M) or (1, C, T, V, M)"
 
 
 def read(path: str, layout: Layout) -> Poses:
-    """A clip of one .npy file: (T, V, C), (M, T, V, C), (C, T, V, M) or (1, C, T, V, M), C being 2 or 3.
+    """A clip of one .npy file: (T, V, C), (M, T, V, C), (C, T, V, M) or (1, C, T, V, M).
 
-    Which of them is told by V and C, and where both of four axes could be C, by the numbers: a reading in which no
-    pose could be is not meant.
+    C is 3, or 2 for x y alone, but in (C, T, V, M). Which of them it is is told by V and C, and where the first and the
+    last of four axes could be C, by the numbers: a reading in which no pose could be is not meant.
 
     Raises:
         BadClip: another shape or joint count, more than one reading, or none.
@@ -43,6 +43,19 @@ def read(path: str, layout: Layout) -> Poses:
             "write (T, V, C), or (1, C, T, V, M)",
         )
     return Poses(readings[0])
+
+
+def joint_count(path: str) -> int:
+    """V of a clip, whichever of the shapes it has: the last axis but one; 0 where it has none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        shape = load_array(path, mapped=True).shape
+    except ValueError:
+        return 0
+    return shape[-2] if len(shape) > 2 else 0
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:
