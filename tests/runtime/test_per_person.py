@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_streams import Looker, answers, engine_for, session
-from prep_files import write_ntu
+from prep_files import ntu_lines
 
 from export.live.frames import frames_of
 from export.live.session import LiveSettings
@@ -21,7 +21,9 @@ from native_prep.skeletons.layouts import NTU
 
 
 def test_each_person_of_a_clip(exported: Path, tmp_path: Path) -> None:
-    path = write_ntu(tmp_path / "S001C001P001R001A001.skeleton", seed=3, frames=70, bodies=1)
+    points = walkers(30, swaps=30)
+    path = tmp_path / "S001C001P001R001A001.skeleton"
+    path.write_text("\n".join(ntu_lines([list(frame) for frame in points.transpose(1, 0, 2, 3)])) + "\n")
     (found,) = predict(exported / "engine", [path], per_person=True)["clips"]
     assert found["top"] == predict(exported / "engine", [path])["clips"][0]["top"]
     poses = read_ntu_bodies(str(path))
@@ -39,7 +41,7 @@ def test_each_person_of_a_clip(exported: Path, tmp_path: Path) -> None:
 def walkers(frames: int, swaps: int = 7) -> np.ndarray:
     """Two people far apart, without ids, whose order in the file changes after every few frames: (P, T, V, 3)."""
     rng = np.random.default_rng(0)
-    bodies = rng.normal(0, 0.4, (2, 1, 25, 3)) + np.array([[-2.0, 0, 4], [2.0, 0, 4]])[:, None, None]
+    bodies = rng.normal(0, (0.1, 0.5, 0.1), (2, 1, 25, 3)) + np.array([[-2.0, 0, 4], [2.0, 0, 4]])[:, None, None]
     points = bodies + 0.01 * np.arange(frames)[None, :, None, None]
     for frame in range(0, frames, swaps):
         points[:, frame : frame + swaps] = points[:: 1 - 2 * (frame // swaps % 2), frame : frame + swaps]
