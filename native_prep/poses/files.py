@@ -3,7 +3,7 @@
 A source is told by keys and shapes, never by elimination: what fits no reader, or two, is said as what was seen.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -106,14 +106,48 @@ def kind_of_clip(path: Path) -> Kind | None:
         if kind is not None and kind.a_file_a_frame:
             raise BadClip(str(path), f"is one frame of {kind.source}: give the folder of the clip's frames")
         return kind
-    for file in sorted(path.iterdir()):
-        if file.is_file():
-            kind = kind_of_file(file)
-            if kind is not None and not kind.a_file_a_frame:
-                raise BadClip(str(path), f"is a folder of clips of {kind.source}, not one of frames: give one clip")
-            if kind is not None:
+    kind = first_kind([file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file)])
+    if kind is None:
+        text = f"holds no file of poses: give a folder of *{openpose.SUFFIX}, .json or .txt, one a frame"
+        raise BadClip(str(path), text)
+    if not kind.a_file_a_frame:
+        raise BadClip(str(path), f"is a folder of clips of {kind.source}, not one of frames: give one clip")
+    return kind
+
+
+def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
+    """The kind of the first file that tells one, of those that are likeliest to hold poses; None where none is.
+
+    Args:
+        files: of one or of several clips, and whatever lies beside them.
+        source: which is wanted; another one is given where none of it is there.
+
+    Raises:
+        BadClip: none tells one, and one that could is of no kind that is known.
+        OSError: a file cannot be read.
+    """
+    wrong: BadClip | None = None
+    other: Kind | None = None
+    for suffix in (openpose.SUFFIX, ".npy", ".json", ".csv", ultralytics.TEXT_SUFFIX):
+        for file in files:
+            if not file.name.endswith(suffix):
+                continue
+            try:
+                kind = kind_of_file(file, source)
+            except BadClip as error:  # another file may still tell
+                wrong = wrong or error
+                continue
+            if kind is not None and source in (None, kind.source):
                 return kind
-    raise BadClip(str(path), f"holds no file of poses: give a folder of *{openpose.SUFFIX}, .json or .txt, one a frame")
+            other = other or kind
+    if other is None and wrong is not None:
+        raise wrong
+    return other
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file or folder is one that file managers and file systems leave behind."""
+    return path.name.startswith(".")
 
 
 def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses:
@@ -158,9 +192,9 @@ def read_as(path: str, layout: Layout, before: Layout | None = None) -> tuple[Po
     """
     kind = kind_of_clip(Path(path))
     own = layout
-    if kind is not None and _LAYOUTS.get(kind.source):
-        found = LAYOUTS[default_layout(kind, [Path(path)], Path(path))]
-        own = layout if found.num_joints == layout.num_joints else found
+    if kind is not None and kind.source in _LAYOUTS:
+        found, _ = _layout_of(kind, [Path(path)])
+        own = layout if found is None or found.num_joints == layout.num_joints else found
     elif kind == NUMPY and before is not None and array.joint_count(path) == before.num_joints:
         own = before
     poses = read_pose_file(path, own, kind)
@@ -204,16 +238,24 @@ def default_layout(kind: Kind, clips: Iterable[Path], path: Path) -> str:
         ValueError: it has none, or its files are damaged.
         OSError: a file cannot be read.
     """
-    names = _LAYOUTS.get(kind.source, ())
-    if len(names) == 1 and kind.source != "ultralytics":
-        return names[0]
     advice = f"give --layout one of {', '.join(LAYOUTS)}, or a YAML file"
-    for clip in clips if names else ():
+    layout, seen = _layout_of(kind, clips)
+    if layout is not None:
+        return layout.name
+    if seen:
+        raise ValueError(f"{path}: has {seen} joints, no layout of {kind.source}'s: {advice}")
+    raise ValueError(f"{path}: does not say which joints it has: {advice}")
+
+
+def _layout_of(kind: Kind, clips: Iterable[Path]) -> tuple[Layout | None, int]:
+    """The layout of the first person that is found, if its source has such a one, and how many joints there are."""
+    layouts = [LAYOUTS[name] for name in _LAYOUTS.get(kind.source, ())]
+    if kind.source == "mediapipe":  # its readers need a layout, and it has one only
+        return layouts[0], layouts[0].num_joints
+    for clip in clips if layouts else ():
         for people in _frames(str(clip), kind).values():
             for person in people:
-                for name in names:
-                    layout = LAYOUTS[name]
-                    if (layout.num_joints, layout.coordinates) == (len(person.points), person.coordinates):
-                        return name
-                raise ValueError(f"{clip}: has {len(person.points)} joints, no layout of {kind.source}'s: {advice}")
-    raise ValueError(f"{path}: does not say which joints it has: {advice}")
+                joints = (len(person.points), person.coordinates)
+                fitting = [layout for layout in layouts if (layout.num_joints, layout.coordinates) == joints]
+                return (fitting[0] if fitting else None), joints[0]
+    return None, 0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadClip, BadFile
+from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import load_array
-from native_prep.poses.files import NUMPY, OPENPOSE, SOURCES, Kind, kind_of_file, read_pose_file
+from native_prep.poses.files import NUMPY, SOURCES, Kind, first_kind, hidden, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.to_clip import Poses, checked_points
@@ -74,7 +74,13 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     """
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder: give --data-path your poses")
-    kind = _kind_of_file(path) if path.is_file() else _kind_of_folder(path, source)
+    if path.is_file():
+        kind = _kind_of_file(path)
+    else:
+        found = first_kind(list(islice(_files_below(path), _MOST_LOOKED_AT)), source)
+        if found is None:
+            raise ValueError(f"{path}: holds no poses that are known: give --source one of {', '.join(SOURCES)}")
+        kind = found
     if source not in (None, kind.source):
         raise ValueError(f"{path}: looks like {kind.source}, --source says {source}: leave it out or give other poses")
     return kind
@@ -90,38 +96,12 @@ def _kind_of_file(path: Path) -> Kind:
     raise ValueError(f"{path}: is {what}: give --data-path the folder of all clips")
 
 
-def _kind_of_folder(path: Path, source: str | None) -> Kind:
-    """The kind of the first file that tells one, of those that are likeliest to hold poses."""
-    files = list(islice(_files_below(path), _MOST_LOOKED_AT))
-    wrong: BadClip | None = None
-    other: Kind | None = None
-    for suffix in (OPENPOSE.suffixes[0], ".npy", ".json", ".csv", ".txt"):
-        for file in files:
-            if not file.name.endswith(suffix):
-                continue
-            try:
-                kind = kind_of_file(file, source)
-            except BadClip as error:  # any other file may still tell
-                wrong = wrong or error
-                continue
-            if kind is not None and source in (None, kind.source):
-                return kind
-            other = other or kind
-    if other is not None:
-        return other
-    if wrong is not None:
-        raise wrong
-    raise ValueError(f"{path}: holds no poses that are known: give --source one of {', '.join(SOURCES)}")
-
-
 def _files_below(folder: Path) -> Iterator[Path]:
     """Files in a folder and in those in it, in order: first its own."""
     for where, folders, names in os.walk(folder):
         folders.sort()
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in sorted(names):
-            if name != LABELS and not name.startswith("."):
-                yield Path(where) / name
+        folders[:] = [name for name in folders if not hidden(Path(name))]
+        yield from (Path(where) / name for name in sorted(names) if name != LABELS and not hidden(Path(name)))
 
 
 def open_source(
@@ -287,7 +267,7 @@ def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str,
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one))
 
 
 def _labels_of_folders(
@@ -331,7 +311,9 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
         return {one.name: one for one in _folders(folder) if next(one.glob(f"*{suffix}"), None) is not None}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix not in kind.suffixes or (label_file is not None and file.resolve() == label_file.resolve()):
+        if file.suffix not in kind.suffixes or hidden(file):
+            continue
+        if label_file is not None and file.resolve() == label_file.resolve():
             continue
         if file.stem in files:
             raise ValueError(f"{file}: is the same clip as {files[file.stem].name}: keep one of them")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from mutations import mutated
 from pose_files import write_labels
 from pose_forms import FORMS, as_points, some_people
+from pose_forms import alphapose as alphapose_file
 
 from native_prep.poses.custom import prepare_custom
-from native_prep.poses.files import Kind, default_layout, kind_of_clip, read_pose_file
+from native_prep.poses.files import Kind, default_layout, kind_of_clip, read_as, read_pose_file
 from native_prep.poses.readers import alphapose, azure_kinect, mediapipe, mmpose, ultralytics
 from native_prep.poses.sources import clips_below, detect_kind
-from native_prep.skeletons.layouts import LAYOUTS, NTU
+from native_prep.skeletons.layouts import LAYOUTS, NTU, layout_from_edges
 
 
 def write_form(folder: Path, form: str, layout: str = "") -> Path:
@@ -104,7 +106,7 @@ def test_layouts_that_no_program_has(tmp_path: Path) -> None:
     kind = Kind("alphapose", (".json",))
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"image_id": 0, "keypoints": [1.0] * 15}]))
-    with pytest.raises(ValueError, match=r"a\.json: has 5 joints, no layout of alphapose's: give --layout"):
+    with pytest.raises(ValueError, match=r"has 5 joints, no layout of alphapose's: give --layout"):
         default_layout(kind, [path], tmp_path)
     path.write_text("[]")
     with pytest.raises(ValueError, match="does not say which joints it has: give --layout"):
@@ -199,3 +201,28 @@ def test_mutations_end_in_poses_or_one_line(tmp_path: Path, form: str) -> None:
             read += 1
             assert np.isfinite(points).all() and points.shape[2:] == (layout.num_joints, 3)
     assert 0 < read < 250
+
+
+def test_what_lies_beside_clips_and_frames(tmp_path: Path) -> None:
+    """Notes of people, and what file managers leave behind."""
+    clip = write_form(tmp_path / "raw", "openpose")
+    for folder in (clip, tmp_path / "raw"):
+        (folder / "README.txt").write_text("taken in the yard\n")
+        (folder / "._clip.json").write_bytes(b"\x00\x05\x16")
+        (folder / ".DS_Store").write_bytes(b"\x00")
+        (folder / "Thumbs.db").write_bytes(b"\x00")
+    assert detect_kind(tmp_path / "raw") == kind_of_clip(clip)
+    assert read_pose_file(str(clip), LAYOUTS["openpose18"]).points.shape[1] == 6
+    write_labels(tmp_path / "raw/labels.csv", [("clip", "wave", "train")])
+    assert prepare_custom(tmp_path / "raw", tmp_path / "out")["clips"] == 1
+    assert kind_of_clip(write_form(tmp_path / "other", "ultralytics_json")) == detect_kind(tmp_path / "other")
+
+
+def test_a_skeleton_of_ones_own_in_the_form_of_a_program(tmp_path: Path) -> None:
+    """Its number of joints is no program's, so nothing is converted."""
+    stick = replace(layout_from_edges([(1, 0), (2, 1), (3, 1), (4, 3)], 5), coordinates="image")
+    path = alphapose_file(tmp_path, some_people(5))
+    poses, own = read_as(str(path), stick)
+    assert own is stick and poses.points.shape == (2, 6, 5, 3)
+    with pytest.raises(ValueError, match="frame 0 has 5 joints, layout coco17 has 17"):
+        read_as(str(path), LAYOUTS["coco17"])
