@@ -22,7 +22,7 @@ class Quality(NamedTuple):
     Attributes:
         empty_frames: frames in which nobody is.
         weak_joints: of the joints of those who are there, those whose score is below 0.3; of x y z, those not seen.
-        jumps: of the steps from one frame to the next, those in which a body moves by more than its own size.
+        jumps: of the steps from one frame to the next, those in which the middle of a body moves by more than its size.
     """
 
     empty_frames: float
@@ -42,28 +42,28 @@ def quality_of(bodies: np.ndarray, image: bool) -> Quality:
     if not there.any():
         return Quality(1.0, 0.0, 0.0)
     sure = bodies[..., 2] >= WEAK if image else seen
-    steps = there[:, 1:] & there[:, :-1]
-    places = bodies[..., :2] if image else bodies
-    jumped = _moves(places, seen) > _sizes(places, seen)[:, :-1]
+    steps = there[:, 1:] & there[:, :-1]  # (M, T - 1)
+    # One plane for each coordinate, so that sums run along memory.
+    planes = np.moveaxis(bodies, -1, 0)[: 2 if image else 3].copy()  # (C, M, T, V)
+    # Joints that were not seen are zeros, which count for nothing in the sum.
+    middles = planes.sum(axis=-1) / np.maximum(seen.sum(axis=-1), 1)  # (C, M, T)
+    moves = np.linalg.norm(middles[..., 1:] - middles[..., :-1], axis=0)[steps]
+    jumped = moves > _sizes(planes, seen)[:, :-1][steps]
     return Quality(
         float(1 - there.any(axis=0).mean()),
         float(1 - sure[there].mean()),
-        float(jumped[steps].mean()) if steps.any() else 0.0,
+        float(jumped.mean()) if len(jumped) else 0.0,
     )
 
 
-def _moves(places: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """How far the middle of the joints seen in both frames moves, (M, T - 1)."""
-    both = (seen[:, 1:] & seen[:, :-1])[..., None]
-    steps = np.where(both, places[:, 1:] - places[:, :-1], 0).sum(axis=2)
-    return np.asarray(np.linalg.norm(steps, axis=-1) / np.maximum(both.sum(axis=2)[..., 0], 1))
-
-
-def _sizes(places: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """From corner to corner of the joints that are seen, (M, T)."""
-    hidden = ~seen[..., None]
-    spans = np.where(hidden, -np.inf, places).max(axis=2) - np.where(hidden, np.inf, places).min(axis=2)
-    return np.asarray(np.linalg.norm(np.where(np.isfinite(spans), spans, 0), axis=-1))
+def _sizes(planes: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """From corner to corner of the joints that are seen: (C, M, T, V), bool (M, T, V) -> (M, T), 0 for nobody."""
+    if seen.all():
+        spans = planes.max(axis=-1) - planes.min(axis=-1)
+    else:
+        spans = np.where(seen, planes, -np.inf).max(axis=-1) - np.where(seen, planes, np.inf).min(axis=-1)
+        spans[:, ~seen.any(axis=-1)] = 0
+    return np.asarray(np.linalg.norm(spans, axis=0))
 
 
 class QualityTable:
