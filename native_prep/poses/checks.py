@@ -28,10 +28,11 @@ FARTHEST = 1000.0
 
 
 class Fault(NamedTuple):
-    """What is wrong with numbers, and what to do about it where they are prepared."""
+    """What is wrong with numbers, what to do about it where they are prepared, and whether it may be --image-size."""
 
     wrong: str
     advice: str
+    of_size: bool = False
 
 
 def score_fault(scores: np.ndarray) -> Fault | None:
@@ -68,7 +69,7 @@ def picture_fault(
     largest = max(-float(low.min()), float(high.max()))
     farthest = 1.0 + MARGIN
     if size is None and largest > farthest:
-        return Fault(f"{seen} are pixels", "give --image-size WIDTHxHEIGHT, or shares of the picture from 0 to 1")
+        return Fault(f"{seen} are pixels", "give --image-size WIDTHxHEIGHT, or shares of the picture from 0 to 1", True)
     if size is not None and min(size) > farthest and 0 < largest <= farthest:
         advice = "set img_shape to (1, 1)" if named else "leave --image-size out"
         return Fault(f"{seen} are no pixels, but shares of the picture already", advice)
@@ -77,7 +78,7 @@ def picture_fault(
     if shares.min() < -MARGIN or shares.max() > farthest:
         ranges = f"x from {low[0]:g} to {high[0]:g} and y from {low[1]:g} to {high[1]:g}"
         advice = "fix img_shape" if named else "give its own --image-size" if size else "give shares of it from 0 to 1"
-        return Fault(f"{ranges} lie far outside of a picture of {width:g}x{height:g}", advice)
+        return Fault(f"{ranges} lie far outside of a picture of {width:g}x{height:g}", advice, not named)
     negative = float((places < 0).mean(axis=0).max())
     if negative > MOST_NEGATIVE and not from_stream:
         return Fault(

@@ -333,8 +333,6 @@ def custom_clip(
         kept = choose_bodies(poses, layout, settings)
     else:
         advice = "give it as the clips were that the network was trained on"
-        if layout.coordinates == "image":
-            advice += ", or its own --image-size"
         kept = keep_bodies(poses, layout, settings, path, advice=advice)
     bodies = place_bodies(kept, poses, layout, settings)
     length = bodies.shape[1]

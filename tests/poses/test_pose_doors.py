@@ -15,6 +15,7 @@ from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import layout_as_dict
 
 TRAINED = "give it as the clips were that the network was trained on"
+OTHER_SIZE = "give its own --image-size, or "
 CASES = {
     **{name: (points, {"image_size": "1920x1080" if settings.image_size else None}, "coco17", words)
        for name, (points, settings, words) in IN_PICTURES.items()},
@@ -65,7 +66,9 @@ def test_every_door_refuses(tmp_path: Path, door: str, points, given: dict, name
         assert str(told.value).endswith(TRAINED)
         with pytest.raises(ValueError) as prepared:
             prepare_custom(raw, tmp_path / "other", layout=layout, **given)
-        assert str(prepared.value).startswith(str(told.value).removesuffix(TRAINED))  # the same range
+        same_range = str(told.value).removesuffix(TRAINED).removesuffix(OTHER_SIZE)
+        assert str(prepared.value).startswith(same_range)
+        assert (OTHER_SIZE in str(told.value)) is ("are pixels" in words or "far outside" in words)
     else:
         told.match(words)
         assert not (tmp_path / "out").exists()
