@@ -168,7 +168,7 @@ def _predict(result: Result) -> tuple[list[Row], str]:
         rows.append(("clip", one["clip"]))
         answers = [f"{percent(best['score']):>8}  {best['class']}" for best in one["top"]]
         rows += [("", answer) for answer in answers or ["nobody is in it"]]
-        for person in one.get("people", ()):
+        for person in one.get("persons", ()):
             best = person["top"][0]
             first, last = person["frames"]
             rows.append(

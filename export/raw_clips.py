@@ -19,7 +19,7 @@ from native_prep.cpu.in_memory import prepare_frames, raw_frames
 from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import EmptyClip
-from native_prep.poses.checks import metre_fault, picture_fault
+from native_prep.poses.checks import MARGIN, metre_fault, picture_fault
 from native_prep.poses.custom import custom_clip, custom_metadata, layout_before, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
 from native_prep.poses.people import read_people
@@ -173,7 +173,11 @@ class RawClips:
         poses, own = read_as(path, self.layout, layout_before(self._manifest.custom))
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)
-            print(f"{path}: its {own.name} joints become {self.layout.name}'s, as do those of others", file=sys.stderr)
+            print(f"{path}: its {own.name} joints become {self.layout.name}'s", file=sys.stderr)
+        if self.layout.coordinates == "image" and poses.size is None and self._image_size is None:
+            largest = float(np.abs(poses.points[..., :2]).max(initial=0))
+            if 0 < largest <= 1 + MARGIN:  # shares of the picture, whatever the training data were
+                poses = replace(poses, size=(1.0, 1.0))
         return poses
 
     def _is_of_poses(self, path: str) -> bool:

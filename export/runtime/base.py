@@ -80,20 +80,20 @@ _BATCH = 32
 def score_recordings(
     engine: Engine,
     clips: Sequence[str | os.PathLike[str] | np.ndarray],
-    image_size: tuple[int, int] | None = None,
+    raw: RawClips | None = None,
 ) -> list[np.ndarray | None]:
     """The softmax of the fused scores of each recording, float32 (num_class,); None where nobody is in it.
 
     Args:
         clips: see `Engine.predict`.
-        image_size: see `RawClips`.
+        raw: what reads them; None for `RawClips` of the engine.
 
     Raises:
         ValueError: see `Engine.predict`.
     """
     if not len(clips):
         raise ValueError("no clip to look at: name at least one raw file")
-    raw = RawClips(engine.manifest, engine.folder, image_size)
+    raw = raw or RawClips(engine.manifest, engine.folder)
     found: list[np.ndarray | None] = [None] * len(clips)
     with Progress(len(clips), "predict", "clip") as progress:
         for start in range(0, len(clips), _BATCH):

@@ -45,7 +45,7 @@ def predict(
     Returns:
         clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
         probability being the softmax of the fused scores; `top` is empty where nobody is in the clip; per person also
-        "people": [{"person": id, or a number from 0, "frames": [first, last], "top": the same}]; runtime: what ran.
+        "persons": [{"person": id, or a number from 0, "frames": [first, last], "top": the same}]; runtime: what ran.
 
     Raises:
         ValueError: a recording that cannot be read (file and line), no recording at all, an engine for a skeleton
@@ -55,8 +55,8 @@ def predict(
         raise ValueError(f"top is {top}: ask for at least 1")
     engine = open_engine(folder, runtime)
     paths = [os.fspath(clip) for clip in clips]
-    size = parse_size(image_size)
-    found = score_recordings(engine, paths, size)
+    raw = RawClips(engine.manifest, engine.folder, parse_size(image_size))
+    found = score_recordings(engine, paths, raw)
     if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
         print(
             f"nobody is seen in {len(empty)} of the clips, they have no answer: {first_names(empty)}", file=sys.stderr
@@ -66,9 +66,8 @@ def predict(
         {"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)
     ]
     if per_person:
-        raw = RawClips(engine.manifest, engine.folder, size)
         for one, path in zip(clips_found, paths, strict=True):
-            one["people"] = _people(engine, raw, path, top) if one["top"] else []
+            one["persons"] = _people(engine, raw, path, top) if one["top"] else []
     return {
         "clips": clips_found,
         "runtime": f"{engine.runtime} on {engine.device}",

@@ -123,6 +123,11 @@ def write_source(
         poses = found.read(clip)
         kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
         if not table.add(clip.name, clip.split, quality_of(kept, layout.coordinates == "image")):
+            if len(table.left_out) == len(found.clips):
+                raise ValueError(
+                    f"{path}: no clip has a quality of {settings.min_quality:g}, the best {table.best:.3g}: lower "
+                    "--min-quality"
+                )
             return None
         for text in _warnings(kept, layout, settings):
             warned.setdefault(text, []).append(clip.name)

@@ -74,6 +74,10 @@ def kind_of_file(file: Path, source: str | None = None) -> Kind | None:
         return None
     if file.suffix == ultralytics.TEXT_SUFFIX and ultralytics.text_fits(file):
         return _TEXT
+    if file.suffix == ultralytics.TEXT_SUFFIX:
+        raise BadClip(
+            str(file), "is text, no label file of Ultralytics: read it by write_clips, as docs/your-own-data.md shows"
+        )
     if file.suffix != ".json":
         raise BadClip(str(file), f"is of no kind that is known: give poses of {', '.join(SOURCES)}")
     return _kind_of_json(load_json(str(file)), file, source)
@@ -101,6 +105,7 @@ def _nobody(content: Any) -> bool:
 
 def kind_of_clip(path: Path) -> Kind | None:
     """Of which kind one clip is, a file or a folder of one file a frame; else as `kind_of_file`."""
+    path.stat()  # raises where nothing is
     if not path.is_dir():
         kind = kind_of_file(path)
         if kind is not None and kind.a_file_a_frame:
@@ -147,7 +152,7 @@ def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
 
 def hidden(path: Path) -> bool:
     """Whether a file or folder is one that file managers and file systems leave behind."""
-    return path.name.startswith(".")
+    return path.name.startswith((".", "__MACOSX"))
 
 
 def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses:
@@ -203,7 +208,8 @@ def read_as(path: str, layout: Layout, before: Layout | None = None) -> tuple[Po
     try:
         return convert(poses, own, layout), own
     except ValueError as error:
-        raise BadClip(path, str(error)) from error
+        text = f"its {own.name} joints cannot become those of {layout.name}: give poses of {layout.name}"
+        raise BadClip(path, text) from error
 
 
 def _frames(path: str, kind: Kind) -> Frames:
@@ -239,6 +245,12 @@ def default_layout(kind: Kind, clips: Iterable[Path], path: Path) -> str:
         OSError: a file cannot be read.
     """
     advice = f"give --layout one of {', '.join(LAYOUTS)}, or a YAML file"
+    clips = list(clips)
+    if not clips and path.is_dir():
+        raise ValueError(
+            f"{path}: holds no clip of {kind.source} where clips are looked for: put them into the "
+            "folder itself, with a label file, or into folders [train|val/]CLASS"
+        )
     layout, seen = _layout_of(kind, clips)
     if layout is not None:
         return layout.name
@@ -252,10 +264,25 @@ def _layout_of(kind: Kind, clips: Iterable[Path]) -> tuple[Layout | None, int]:
     layouts = [LAYOUTS[name] for name in _LAYOUTS.get(kind.source, ())]
     if kind.source == "mediapipe":  # its readers need a layout, and it has one only
         return layouts[0], layouts[0].num_joints
+    wrong: BadClip | None = None
     for clip in clips if layouts else ():
-        for people in _frames(str(clip), kind).values():
-            for person in people:
-                joints = (len(person.points), person.coordinates)
-                fitting = [layout for layout in layouts if (layout.num_joints, layout.coordinates) == joints]
-                return (fitting[0] if fitting else None), joints[0]
+        try:
+            frames = _frames(str(clip), kind)
+        except BadClip as error:  # another clip may still tell
+            wrong = wrong or error
+            continue
+        for person in (person for people in frames.values() for person in people):
+            _check_dataset(kind, clip)
+            joints = (len(person.points), person.coordinates)
+            fitting = [layout for layout in layouts if (layout.num_joints, layout.coordinates) == joints]
+            return (fitting[0] if fitting else None), joints[0]
+    if wrong is not None:
+        raise wrong
     return None, 0
+
+
+def _check_dataset(kind: Kind, clip: Path) -> None:
+    """Raises BadClip where MMPose says that its joints are those of a data set whose layout is not known here."""
+    name = mmpose.dataset_name(load_json(str(clip))) if kind.source == "mmpose" and not kind.a_file_a_frame else None
+    if name is not None and name not in mmpose.DATASETS:
+        raise BadClip(str(clip), f"its joints are those of {name!r}, unknown here: give --layout a YAML file")

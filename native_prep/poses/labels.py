@@ -19,6 +19,7 @@ SPLIT_NAMES = {
     "train": "train",
     "training": "train",
     "val": "val",
+    "valid": "val",
     "validation": "val",
     "test": "val",
     "testing": "val",

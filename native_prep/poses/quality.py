@@ -87,6 +87,11 @@ class QualityTable:
         """The names of clips that are not good enough."""
         return [name for name, _, quality in self._rows if quality.quality < self._least]
 
+    @property
+    def best(self) -> float:
+        """The highest quality."""
+        return max(quality.quality for _, _, quality in self._rows)
+
     def as_csv(self, before: Path) -> str:
         """The file's text, with the other split's lines of the one that is there."""
         text = io.StringIO()

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -18,6 +18,8 @@ from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
 LABELS = "labels.csv"
+# What poses may be written in; other files lie in peace beside them.
+_POSES = (".json", ".npy", ".csv")
 # So many files of a folder are looked at for one that tells their kind.
 _MOST_LOOKED_AT = 1000
 # Of clips in folders of their classes that no folder assigns to a split, one in so many is for validation.
@@ -79,7 +81,8 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     else:
         found = first_kind(list(islice(_files_below(path), _MOST_LOOKED_AT)), source)
         if found is None:
-            raise ValueError(f"{path}: holds no poses that are known: give --source one of {', '.join(SOURCES)}")
+            known = ", ".join(SOURCES)
+            raise ValueError(f"{path}: holds no poses that are known, or nobody is in any: give poses of {known}")
         kind = found
     if source not in (None, kind.source):
         raise ValueError(f"{path}: looks like {kind.source}, --source says {source}: leave it out or give other poses")
@@ -229,7 +232,7 @@ def _open_folder(
     else:
         labels = _read_labels(label_path, path, classes)
         files = _clip_files(kind, path, Path(labels.path))
-    clips, bad = [], []
+    clips, bad = [], (_left_over(kind, path, set(files.values())) if by_class else [])
     by_name = {_stem(kind, name): label for name, label in labels.clips.items()}
     for name, file in files.items():
         if name not in by_name:
@@ -250,11 +253,22 @@ def clips_below(kind: Kind, path: Path) -> Iterator[Path]:
 
 
 def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str, Path]]:
-    """The clips in `[SPLIT/]CLASS/CLIP`, by split ("" for none) and class; {} where clips lie in the folder itself."""
-    if _clip_files(kind, folder):
-        return {}
+    """The clips in `[SPLIT/]CLASS/CLIP`, by split ("" for none) and class; {} where clips lie in the folder itself.
+
+    Raises:
+        ValueError: folders of splits beside others, or clips beside folders of clips.
+    """
     inside = _folders(folder)
-    if inside and all(one.name.lower() in SPLIT_NAMES for one in inside):
+    if direct := _clip_files(kind, folder):
+        if any(_clip_files(kind, one) for one in inside):
+            stray = next(iter(direct.values()))
+            raise ValueError(f"{stray}: lies beside folders of classes: move it into one, or give --label")
+        return {}
+    splits = [one for one in inside if one.name.lower() in SPLIT_NAMES]
+    if splits and len(splits) < len(inside):
+        other = next(one for one in inside if one not in splits)
+        raise ValueError(f"{other}: lies beside {splits[0].name}: move it into a folder of a split, or away")
+    if splits:
         classes = [(SPLIT_NAMES[one.name.lower()], label) for one in inside for label in _folders(one)]
     else:
         classes = [("", label) for label in inside]
@@ -264,6 +278,18 @@ def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str,
             name = file.relative_to(folder) if kind.a_file_a_frame else file.relative_to(folder).with_suffix("")
             found.setdefault((split, label.name), {})[name.as_posix()] = file
     return found
+
+
+def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFile]:
+    """Poses in a folder of clips in folders that are none of the clips: of another form, or in the wrong place."""
+    bad = []
+    for one in sorted(folder.rglob("*")):
+        if one.suffix.lower() not in _POSES or one.is_dir() or hidden(one) or one.parent == folder:
+            continue
+        if one not in taken and one.parent not in taken:
+            where = f"is no clip of {kind.source} like the others ({kind.suffixes[0]}), or not in the folder of a class"
+            bad.append(BadFile(str(one), 0, f"{where}: move it"))
+    return bad
 
 
 def _folders(folder: Path) -> list[Path]:

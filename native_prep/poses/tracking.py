@@ -41,7 +41,7 @@ def bodies_of_highest_motion(points: np.ndarray, ids: np.ndarray | None, count: 
     Returns:
         float32 (M, T, V, 3), zeros where there is nobody.
     """
-    bodies = drop_noise(list(_follow(points, ids, image).values()), image)
+    bodies = drop_noise(list(people_of(points, ids, image).values()), image)
     kept = np.zeros((count, *points.shape[1:]), np.float32)
     spans: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     for body in sorted(bodies, key=lambda one: -_clean_motion(one, image)):
@@ -92,14 +92,10 @@ def _clean_motion(body: np.ndarray, image: bool) -> float:
 
 
 def people_of(points: np.ndarray, ids: np.ndarray | None, image: bool) -> dict[int, np.ndarray]:
-    """Everybody in a clip, without noise, by who they are: float32 (T, V, 3) each; arguments as above."""
-    found = _follow(points, ids, image)
-    kept = drop_noise(list(found.values()), image)
-    return {name: body for name, body in found.items() if any(body is one for one in kept)}
+    """Everybody in a clip by number, in the order in which they come in: float32 (T, V, 3) each.
 
-
-def _follow(points: np.ndarray, ids: np.ndarray | None, image: bool) -> dict[int, np.ndarray]:
-    """One array (T, V, 3) for each person, by number, in the order in which they come in."""
+    Arguments as above. Noise is not left out: who falls is wide, too.
+    """
     there = present(points)
     if ids is None:
         return {place: one for place, one in enumerate(points) if there[place].any()}

@@ -1,6 +1,7 @@
 """Clips in folders of their classes, `[train|val/]CLASS/CLIP`, and the shapes that `.npy` clips come in."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,30 @@ def test_a_label_file_goes_before_folders(tmp_path: Path) -> None:
         prepare_custom(root, tmp_path / "out", **GIVEN)
     (root / "labels.csv").unlink()
     np.save(root / "x.npy", walker(3))
+    with pytest.raises(ValueError, match=r"x\.npy: lies beside folders of classes: move it into one, or give --label"):
+        prepare_custom(root, tmp_path / "out", **GIVEN)
+    shutil.rmtree(root / "walk")
     with pytest.raises(ValueError, match=r"labels\.csv: no such file: give --label .*, or put the clips into folders"):
+        prepare_custom(root, tmp_path / "out", **GIVEN)
+
+
+def test_nothing_is_left_behind_in_silence(tmp_path: Path) -> None:
+    """Folders beside those of splits, poses of another form or with another suffix, or in the wrong place."""
+    root = write_classes(tmp_path / "raw", {"train/walk": 2, "val/walk": 1})
+    (root / "notes.json").write_text("{}")  # beside the splits: nobody's clip
+    (root / "train/walk/README.txt").write_text("")
+    prepare_custom(root, tmp_path / "out", **GIVEN)
+    for name in ("train/walk/a.json", "train/a.npy", "train/walk/deep/a.npy", "val/walk/A.NPY"):
+        (root / name).parent.mkdir(exist_ok=True)
+        np.save(root / "x", walker(3))
+        (root / "x.npy").rename(root / name)
+        with pytest.raises(ValueError, match=f"{name}: is no clip of numpy like the others"):
+            prepare_custom(root, tmp_path / "out", **GIVEN)
+        result = prepare_custom(root, tmp_path / "skipped", on_bad_file="skip", **GIVEN)
+        assert result["clips"] == 3 and result["bad_files"] == 1
+        (root / name).unlink()
+    write_classes(root, {"other": 1})
+    with pytest.raises(ValueError, match="other: lies beside train: move it into a folder of a split, or away"):
         prepare_custom(root, tmp_path / "out", **GIVEN)
 
 
@@ -125,6 +149,7 @@ def test_three_people_in_pixels_are_three_people(tmp_path: Path, scores: bool) -
         (np.full((3, 5, 17, 2), 0.5), COCO17, r"may be \(M, T, V, C\) of 3 people or \(C, T, V, M\) of 2"),
         (np.zeros((3, 5, 25, 3)), NTU, r"may be \(M, T, V, C\) of 3 people or"),
         (np.ones((2, 3, 5, 17, 2)), COCO17, r"is \(2, 3, 5, 17, 2\), expected \(T, V, C\)"),
+        (np.ones((1, 2, 5, 17, 3)), COCO17, r"is \(1, 2, 5, 17, 3\), expected \(T, V, C\)"),
         (np.ones((1, 4, 5, 17, 2)), COCO17, r"is \(1, 4, 5, 17, 2\), expected \(T, V, C\)"),
         (np.ones((1, 3, 5, 18, 2)), COCO17, "18 joints, layout coco17 has 17"),
     ],

@@ -290,7 +290,7 @@ def test_a_kind_that_is_found_by_itself_or_not_at_all(tmp_path: Path) -> None:
         (tmp_path / name / "a.json").write_text(text)
         assert detect_kind(tmp_path / name).source == kind
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="none: holds no poses that are known: give --source one of pyskl"):
+    with pytest.raises(ValueError, match="none: holds no poses that are known, or nobody is in any: give poses of"):
         detect_kind(tmp_path / "none")
     with pytest.raises(ValueError, match="nowhere: no such file or folder: give --data-path your poses"):
         detect_kind(tmp_path / "nowhere")

@@ -40,6 +40,12 @@ def test_a_clip_is_read_as_prep_converted_those_of_the_training_data(
     np.save(tmp_path / "clip.npy", np.stack([walker(6, seed=1), walker(6, seed=2, start=300)]))
     found = raw.read(str(tmp_path / "clip.npy"))[0]  # its people are in their own order
     np.testing.assert_allclose(np.sort(found, axis=-1), np.sort(prepared[0], axis=-1), atol=1e-6)
+    # Shares of the picture, though the training data were pixels.
+    frames = [
+        [one[frame] / (*SIZE, 1) for one in (walker(6, seed=1), walker(6, seed=2, start=300))] for frame in range(6)
+    ]
+    (tmp_path / "shares").mkdir()
+    np.testing.assert_allclose(raw.read(str(ultralytics_json(tmp_path / "shares", frames))), prepared, atol=1e-6)
     larger = RawClips(ClipForm("custom", "kinetics", metadata, {}, (3, T, 18, 2), 0), "engine", (1280, 960))
     half = larger.read(str(path))[0, :2, 0, :, 0] + np.array([[0.5], [-0.5]])
     np.testing.assert_allclose(half, (prepared[0, :2, 0, :, 0] + np.array([[0.5], [-0.5]])) / 2, atol=1e-6)
@@ -68,14 +74,14 @@ def test_an_engine_of_ntu(tmp_path: Path) -> None:
         for place, body in enumerate(bodies):
             points[place, frame] = body[[0, 1, 3, 26, *range(5, 9), *range(12, 16), *range(18, 26), 2, 9, 10, 16, 17]]
     np.testing.assert_allclose(raw.read(str(path)), raw.prepare(points, "x"), atol=1e-5)
-    with pytest.raises(ValueError, match=r"clip\.json: .*layout coco17: no conversion to ntu is known"):
+    with pytest.raises(ValueError, match=r"clip\.json: its coco17 joints cannot become those of ntu: give"):
         raw.read(str(write_walkers(tmp_path / "flat")))
 
 
 def test_no_conversion_is_one_line(tmp_path: Path) -> None:
     write, layouts = FORMS["openpose"][1:]
     path = write(tmp_path, some_people(LAYOUTS[layouts[0]].num_joints))
-    with pytest.raises(ValueError, match="layout openpose18: no conversion to coco17 is known") as error:
+    with pytest.raises(ValueError, match="its openpose18 joints cannot become those of coco17: give") as error:
         RawClips(ClipForm("custom", "coco17", _metadata(tmp_path), {}, (3, T, 17, 2), 0), "engine").read(str(path))
     assert str(error.value).startswith(str(path))
 

@@ -81,6 +81,12 @@ def test_clips_that_are_left_out(tmp_path: Path) -> None:
     assert "1 of 8 clips are left out, of a quality below 0.4: see quality.csv (clip2)" in result["warnings"]
     assert {row["name"]: row["kept"] for row in rows_of(tmp_path / "out/quality.csv")}["clip2"] == "no"
     assert np.load(tmp_path / "out/val_data_joint.npy").shape[0] == 3
+    with pytest.raises(ValueError, match=r"raw: no clip has a quality of 1, the best 0\.\d+: lower --min-quality"):
+        for name in ("clip1", "clip3", "clip4", "clip5", "clip6", "clip7"):
+            clip = np.load(folder / f"{name}.npy")
+            clip[..., 1, :, :] = 0
+            np.save(folder / f"{name}.npy", clip)
+        prepare_custom(folder, tmp_path / "none", min_quality=1.0, **GIVEN)
     with pytest.raises(ValueError, match="--min-quality is not for prep ntu60: leave it out"):
         prep("ntu60", min_quality=0.4)
     with pytest.raises(ValueError, match="min quality is 2: give a share from 0 to 1"):

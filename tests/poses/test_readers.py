@@ -125,6 +125,7 @@ def test_layouts_that_no_program_has(tmp_path: Path) -> None:
         ("ultralytics_json", lambda frames: frames[1][0]["keypoints"]["visible"].pop(), r"17 keypoints and scores"),
         ("ultralytics_json", lambda frames: frames[1][0]["keypoints"].update(x=["a"] * 17), "x are no list of numbers"),
         ("mmpose_inferencer", lambda entries: entries[1].pop("instances"), "entry 1 has no list of instances"),
+        ("mmpose_inferencer", lambda entries: entries[1].pop("frame_id"), "entry 1 and the first differ in having"),
         ("mmpose_inferencer", lambda entries: entries[1].update(frame_id=0), "frame 0 appears twice"),
         ("mmpose_inferencer", lambda entries: entries[1].update(frame_id=-3), "frame_id is -3, expected a whole"),
         ("mmpose_demo", lambda it: it["instance_info"][1]["instances"][0].pop("keypoints"), "0: has no keypoints"),
@@ -171,6 +172,46 @@ def test_label_files_of_fewer_columns(tmp_path: Path) -> None:
     assert poses.points.shape == (1, 3, 17, 3) and not poses.points[0, 1].any()
     assert (poses.points[0, 0] == (0.25, 0.25, 1)).all() and (poses.points[0, 2] == 0.25).all()
     assert poses.ids is not None and poses.ids.tolist() == [[-1, -1, -1]]
+
+
+@pytest.mark.parametrize("extra", [[], [0.87], [3], [0.87, 3]])
+def test_confidence_and_number_behind_a_label(tmp_path: Path, extra: list[float]) -> None:
+    clip = tmp_path / "a"
+    clip.mkdir()
+    (clip / "a_1.txt").write_text(" ".join(map(str, [0, 0.5, 0.5, 0.1, 0.1, *[0.25] * 51, *extra])))
+    poses = read_pose_file(str(clip), LAYOUTS["coco17"])
+    assert (poses.points == 0.25).all()
+    assert poses.ids is not None and poses.ids.tolist() == [[3 if 3 in extra else -1]]
+
+
+def test_what_files_say_of_their_joints(tmp_path: Path) -> None:
+    path = write_form(tmp_path, "mmpose_demo")
+    content = json.loads(path.read_text())
+    content["meta_info"]["dataset_name"] = "ap10k"
+    path.write_text(json.dumps(content))
+    kind = kind_of_clip(path)
+    assert kind is not None
+    with pytest.raises(ValueError, match=r"clip\.json: its joints are those of 'ap10k', unknown here: give --layout"):
+        default_layout(kind, [path], tmp_path)
+    path = write_form(tmp_path, "azure_kinect")
+    content = json.loads(path.read_text())
+    content["joint_names"] = [name.replace("NAVEL", "NAVAL") for name in azure_kinect.JOINTS]
+    path.write_text(json.dumps(content))
+    assert read_pose_file(str(path), LAYOUTS["azure32"]).points.any()
+    content["joint_names"].reverse()
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="its joint_names are not those of body tracking in their order"):
+        read_pose_file(str(path), LAYOUTS["azure32"])
+
+
+def test_a_first_file_that_is_damaged(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    write_form(folder, "alphapose").rename(folder / "b.json")
+    (folder / "a.json").write_text("[")
+    write_labels(folder / "labels.csv", [("a", "wave", "train"), ("b", "clap", "val")])
+    assert prepare_custom(folder, tmp_path / "out", on_bad_file="skip")["bad_files"] == 1
+    with pytest.raises(ValueError, match=r"a\.json:1: not JSON"):
+        prepare_custom(folder, tmp_path / "other")
 
 
 def test_azure_kinect_is_in_metres(tmp_path: Path) -> None:

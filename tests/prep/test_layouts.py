@@ -21,7 +21,10 @@ KNOWN = {
 
 
 def test_no_field_of_a_built_in_layout_has_changed() -> None:
-    told = {name: json.dumps(asdict(layout)).encode() for name, layout in LAYOUTS.items()}
+    fields = {name: asdict(LAYOUTS[name]) for name in KNOWN}
+    for layout in fields.values():
+        del layout["conversions"]  # new since, and compared with tables by hand in poses/test_conversions.py
+    told = {name: json.dumps(layout).encode() for name, layout in fields.items()}
     assert {name: hashlib.sha256(text).hexdigest()[:16] for name, text in told.items()} == KNOWN
 
 

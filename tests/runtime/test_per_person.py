@@ -28,9 +28,9 @@ def test_each_person_of_a_clip(exported: Path, tmp_path: Path) -> None:
     assert found["top"] == predict(exported / "engine", [path])["clips"][0]["top"]
     poses = read_ntu_bodies(str(path))
     alone = people_of(poses.points, poses.ids, image=False)
-    assert [one["person"] for one in found["people"]] == [str(name) for name in alone] and len(alone) == 2
+    assert [one["person"] for one in found["persons"]] == [str(name) for name in alone] and len(alone) == 2
     engine = open_engine(exported / "engine", "onnxruntime")
-    for one, body in zip(found["people"], alone.values(), strict=True):
+    for one, body in zip(found["persons"], alone.values(), strict=True):
         there = np.flatnonzero(body.any(axis=(1, 2)))
         assert one["frames"] == [there[0], there[-1]]
         classes, scores = engine.predict([body[None]])

@@ -28,7 +28,7 @@ def read(path: str, layout: Layout) -> Poses:
     except ValueError as error:
         raise BadClip(path, "not an .npy array of numbers: write it again with numpy.save") from error
     if array.ndim == 5:
-        if array.shape[0] != 1 or array.shape[1] not in (2, 3):
+        if array.shape[0] != 1 or array.shape[1] not in (2, 3) or (array.shape[1] == 2 and array.shape[4] == 3):
             raise BadClip(path, f"is {array.shape}, expected {_FORMS}: write one clip a file")
         return Poses(checked_points(_channels_first(array[0]), layout, path))
     if array.ndim != 4 or array.shape[0] != 3 or array.shape[2] != layout.num_joints:

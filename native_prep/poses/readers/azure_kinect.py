@@ -9,6 +9,14 @@ from native_prep.datasets.recordings import BadClip
 from native_prep.poses.readers.frames import Frames, Person, frame_number, numbers_of, person_number
 
 _METRES = 0.001
+# What the body tracking calls the joints of layout azure32, NAVEL also NAVAL.
+_ARM = ("CLAVICLE", "SHOULDER", "ELBOW", "WRIST", "HAND", "HANDTIP", "THUMB")
+JOINTS = (
+    "PELVIS", "SPINE_NAVEL", "SPINE_CHEST", "NECK",
+    *(f"{joint}_{side}" for side in ("LEFT", "RIGHT") for joint in _ARM),
+    *(f"{joint}_{side}" for side in ("LEFT", "RIGHT") for joint in ("HIP", "KNEE", "ANKLE", "FOOT")),
+    "HEAD", "NOSE", "EYE_LEFT", "EAR_LEFT", "EYE_RIGHT", "EAR_RIGHT",
+)  # fmt: skip
 
 
 def fits(content: Any) -> bool:
@@ -21,8 +29,11 @@ def read(path: str, content: dict[str, Any]) -> Frames:
     """The people of each frame, by their `body_id`.
 
     Raises:
-        BadClip: a frame of another form.
+        BadClip: a frame of another form, or joints in another order.
     """
+    names = content.get("joint_names") or JOINTS
+    if [str(name).replace("NAVAL", "NAVEL") for name in names] != list(JOINTS):
+        raise BadClip(path, "its joint_names are not those of body tracking in their order: write all 32 joints")
     frames: Frames = {}
     for place, frame in enumerate(content["frames"]):
         if not isinstance(frame, dict) or not isinstance(frame.get("bodies"), list):

@@ -14,6 +14,16 @@ import numpy as np
 from native_prep.datasets.recordings import BadClip
 from native_prep.poses.readers.frames import Frames, Person, frame_number, numbers_of, person_number, scored
 
+# What `meta_info` calls the data sets whose joints are known, and the layouts of those.
+DATASETS = {"coco": "coco17", "coco_wholebody": "coco133", "halpe26": "halpe26", "h36m": "h36m17"}
+
+
+def dataset_name(content: Any) -> str | None:
+    """What a file says its joints are those of; None where it does not."""
+    metadata = content.get("meta_info") if isinstance(content, dict) else None
+    name = metadata.get("dataset_name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
+
 
 def fits(content: Any) -> bool:
     """Whether JSON is of this form."""
@@ -42,6 +52,8 @@ def read(path: str, content: Any) -> Frames:
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict) or not isinstance(entry.get("instances"), list):
             raise BadClip(path, f"entry {place} has no list of instances: give results of MMPose")
+        if ("frame_id" in entry) is not ("frame_id" in entries[0]):
+            raise BadClip(path, f"entry {place} and the first differ in having a frame_id: number all frames or none")
         number = frame_number(entry.get("frame_id", place), path, f"entry {place}: frame_id")
         if number in frames:
             raise BadClip(path, f"frame {number} appears twice: write one entry a frame")

@@ -3,8 +3,9 @@
 [[{"name": "person", "keypoints": {"x": [...], "y": [...], "visible": [...]}, "track_id": 1, ...}, ...], ...]
 
 One file holds the frames of a clip, or a folder a file a frame. A line of a label file is a person, in shares of the
-picture: class, centre and size of the box, x y visibility of each joint, and the person's number where it was tracked
-(Ultralytics, `engine/results.py`). Pixels or shares: `prep custom` tells them apart by their size.
+picture: class, centre and size of the box, x y visibility of each joint, the box's confidence where `save_conf` asked
+for it, and the person's number where it was tracked (Ultralytics, `engine/results.py`). Pixels or shares: `prep custom`
+tells them apart by their size.
 """
 
 from pathlib import Path
@@ -82,7 +83,7 @@ def text_fits(file: Path) -> bool:
         first, *box = map(float, cells[:_BEFORE])
     except ValueError:
         return False
-    counts = {_BEFORE + joint * 17 + extra for joint in (2, 3) for extra in (0, 1)}
+    counts = {_BEFORE + joint * 17 + extra for joint in (2, 3) for extra in (0, 1, 2)}
     return len(cells) in counts and first.is_integer() and all(0 <= share <= 1 for share in box)
 
 
@@ -106,12 +107,14 @@ def _text_person(line: str, file: str, number: int) -> Person:
     except ValueError as error:
         raise BadClip(file, "holds what is no number: give label files that save_txt wrote", number) from error
     count = len(cells) - _BEFORE
-    # x y visibility, that and a number, x y, that and a number: the first that fits, of 17 joints if one does.
-    forms = [(width, extra) for width in (3, 2) for extra in (0, 1) if count > extra and (count - extra) % width == 0]
+    # x y visibility or x y, and up to two numbers behind: the first that fits, of 17 joints if one does.
+    extras = range(3)
+    forms = [(width, extra) for width in (3, 2) for extra in extras if count > extra and (count - extra) % width == 0]
     forms.sort(key=lambda form: (count - form[1]) != form[0] * 17)
     if not forms:
         raise BadClip(file, f"has {len(cells)} numbers: expected class, box, and x y visibility of each joint", number)
     width, extra = forms[0]
     joints = cells[_BEFORE : len(cells) - extra].reshape(-1, width)
-    who = person_number(float(cells[-1])) if extra else -1
+    # A confidence is a share, a number counts from 1.
+    who = person_number(float(cells[-1])) if extra and cells[-1] >= 1 and float(cells[-1]).is_integer() else -1
     return Person(scored(joints[:, :2], joints[:, 2] if width == 3 else None, file, ""), who)
