@@ -23,7 +23,14 @@ from native_prep.poses.quality import QualityTable, quality_of
 from native_prep.poses.sources import PoseClip, PoseSource, clips_below, detect_kind, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
 from native_prep.poses.to_clip import convert as convert_poses
-from native_prep.skeletons.layouts import Layout, conversion_table, find_layout, layout_as_dict, layout_from_dict
+from native_prep.skeletons.layouts import (
+    Layout,
+    conversion_table,
+    conversions_as_dict,
+    find_layout,
+    layout_as_dict,
+    layout_from_dict,
+)
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.reader import FOLDER
 
@@ -136,10 +143,7 @@ def write_source(
 
     metadata = _metadata(layout, settings, found.classes)
     if found.before is not None:
-        made = found.before.conversions.items()
-        metadata[_BEFORE] = layout_as_dict(found.before) | {
-            "conversions": {name: dict(joints) for name, joints in made}
-        }
+        metadata[_BEFORE] = layout_as_dict(found.before) | {"conversions": conversions_as_dict(found.before)}
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
     job = PoseJob(
         "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,

@@ -186,6 +186,13 @@ def layout_as_dict(layout: Layout) -> dict[str, Any]:
     return plain
 
 
+def conversions_as_dict(layout: Layout) -> dict[str, dict[str, list[str]]]:
+    """What `layout_as_dict` leaves out, as plain values: who looks at prepared clips needs no conversions."""
+    return {
+        target: {joint: list(sources) for joint, sources in made.items()} for target, made in layout.conversions.items()
+    }
+
+
 def layout_from_dict(raw: Mapping[str, Any]) -> Layout:
     """A layout from the values of a YAML file.
 
@@ -233,7 +240,7 @@ def _conversions(value: Any, joints: tuple[str, ...]) -> dict[str, dict[str, tup
     for target, made in ({} if value is None else _mapping(value, "conversions")).items():
         conversions[target] = {}
         for joint, given in ({} if made is None else _mapping(made, f"conversions: {target}")).items():
-            sources = list(given) if isinstance(given, list | tuple) and given else [given]
+            sources = given if isinstance(given, list) and given else [given]
             key = f"conversions: {target}: {joint}"
             conversions[target][joint] = tuple(joints[_joint(source, key, joints)] for source in sources)
     return conversions

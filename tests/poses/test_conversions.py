@@ -91,6 +91,12 @@ def test_prep_custom_converts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no conversion to coco17 is known: add conversions to its YAML file"):
         conversion_table(NTU, COCO17)
     assert not (tmp_path / "no").exists()
+    # One split after the other, as of two folders.
+    for split in ("train", "val"):
+        (folder / "labels.csv").write_text("name,label\n" + "".join(f"clip{clip},{clip % 2}\n" for clip in range(8)))
+        prepare_custom(folder, tmp_path / "apart", convert="kinetics", split=split, **given)
+    with pytest.raises(ValueError, match="its val clips were prepared with another layout"):
+        prepare_custom(folder, tmp_path / "apart", split="train", **given)
 
 
 STICK = """
