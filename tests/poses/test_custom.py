@@ -71,46 +71,6 @@ def test_a_pickle(tmp_path: Path) -> None:
     assert np.load(tmp_path / "out/val_data_joint.npy").shape == (1, 3, 8, 17, 1)
 
 
-@pytest.mark.parametrize("last", [True, False])
-def test_one_array(tmp_path: Path, last: bool) -> None:
-    people = np.zeros((3, 2, 9, 17, 3), np.float32)  # (N, M, T, V, C)
-    for clip in range(3):
-        people[clip, :, : 5 + clip] = np.stack([walker(5 + clip, seed=clip), walker(5 + clip, seed=9)])
-    array = people if last else people.transpose(0, 4, 2, 3, 1)
-    np.save(tmp_path / "data.npy", array)
-    names = [("z", 0, "train"), ("y", 1, "train"), ("x", 1, "val")]
-    write_labels(tmp_path / "l.csv", names)
-    prepare_custom(
-        tmp_path / "data.npy", tmp_path / "out", layout="coco17", label=str(tmp_path / "l.csv"), image_size="640x480"
-    )
-    joint = np.load(tmp_path / "out/train_data_joint.npy")
-    assert labels_of(tmp_path / "out/train_label.pkl") == (["y", "z"], [1, 0])
-    assert joint.shape == (2, 3, 7, 17, 2)  # what is behind the longest clip is gone
-    np.testing.assert_allclose(joint[0, 2].transpose(2, 0, 1), people[1, :, :7, :, 2])
-    np.savez(tmp_path / "data.npz", data=array)
-    again = prepare_custom(
-        tmp_path / "data.npz", tmp_path / "again", layout="coco17", label=str(tmp_path / "l.csv"), image_size="640x480"
-    )
-    assert again["clips"] == 3
-    np.testing.assert_array_equal(np.load(tmp_path / "again/train_data_joint.npy"), joint)
-
-
-@pytest.mark.parametrize(
-    ("shape", "words"),
-    [
-        ((3, 3, 9, 17, 3), "may be .N, C, T, V, M. or .N, M, T, V, C."),
-        ((3, 2, 9, 18, 3), "neither .*17 joints"),
-        ((3, 1, 9, 17, 4), "no axis of 2 or 3 channels"),
-        ((3, 9, 17, 3), "neither"),
-    ],
-)
-def test_arrays_of_other_shapes(tmp_path: Path, shape: tuple, words: str) -> None:
-    np.save(tmp_path / "data.npy", np.zeros(shape, np.float32))
-    write_labels(tmp_path / "labels.csv", [(name, 0, "train") for name in "abc"])
-    with pytest.raises(ValueError, match=words):
-        prepare_custom(tmp_path / "data.npy", tmp_path / "out", layout="coco17")
-
-
 def test_openpose_folders_and_what_does_not_meet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = tmp_path / "raw"
     for name in ("a", "b", "c"):
