@@ -160,23 +160,20 @@ def _fuse(result: Result) -> tuple[list[Row], str]:
     return rows, "" if "runtime" in result else "bench"
 
 
+def _answer(best: Result) -> str:
+    return f"{percent(best['score']):>8}  {best['class']}"
+
+
 def _predict(result: Result) -> tuple[list[Row], str]:
     if not isinstance(result.get("clips"), list):
         return _plain(result)
     rows: list[Row] = []
     for one in result["clips"]:
         rows.append(("clip", one["clip"]))
-        answers = [f"{percent(best['score']):>8}  {best['class']}" for best in one["top"]]
-        rows += [("", answer) for answer in answers or ["nobody is in it"]]
+        rows += [("", _answer(best)) for best in one["top"]] or [("", "nobody is in it")]
         for person in one.get("persons", ()):
-            best = person["top"][0]
             first, last = person["frames"]
-            rows.append(
-                (
-                    f"person {person['person']}",
-                    f"{percent(best['score']):>8}  {best['class']}, frames {first} to {last}",
-                )
-            )
+            rows.append((f"person {person['person']}", f"{_answer(person['top'][0])}, frames {first} to {last}"))
     return [*rows, ("runtime", result["runtime"])], ""
 
 

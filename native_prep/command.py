@@ -5,19 +5,9 @@ from typing import Any
 
 # Options that one kind alone has, as calls name them.
 _OWN = (
-    "layout",
-    "convert",
-    "source",
-    "label",
-    "class_list",
-    "split",
-    "image_size",
-    "align",
-    "max_bodies",
-    "unit",
-    "keep_empty",
-    "min_quality",
-)
+    "layout", "convert", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit",
+    "keep_empty", "min_quality",
+)  # fmt: skip
 _FAST = ("workers", "shard", "packed_dtype", "device")
 _NAMED = ("benchmarks", "ignored_samples")
 _SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}

@@ -17,9 +17,8 @@ from export.live.sources import Arrival, LineFrames, follow_file, read_file, rea
 from export.live.timeline import Timeline
 from export.live.window import Fate, Window
 from export.raw_clips import RawClips
-from export.runtime.base import softmax
 from export.runtime.open import Engine, open_engine
-from export.runtime.predict import best_classes
+from export.runtime.predict import likeliest
 from native_prep.io.atomic import atomic_file
 from native_prep.poses.tracking import Follower
 
@@ -256,7 +255,7 @@ class LiveSession:
             self._answer(arrived, 0)
 
     def _answer(self, arrived: float, waiting: int) -> None:
-        window, manifest = self._window, self._engine.manifest
+        window, settings = self._window, self._settings
         assert window.newest is not None
         self._answered = window.newest
         start, end = self._seconds(window.start), self._seconds(window.newest)
@@ -266,9 +265,11 @@ class LiveSession:
         if people:
             clip = self.raw.prepare(np.stack(list(people.values())), self._place)
             self._prepared.append(time.monotonic() - began)
-            top = best_classes(softmax(self._engine.run(clip)[-1][0]), manifest, self._settings.top)
+            top = likeliest(self._engine, clip, settings.top)
         self.timeline.add(start, end, top)
-        alone = {name: self._alone(points) for name, points in people.items()} if self._settings.per_person else {}
+        alone: dict[str, list[dict[str, Any]]] = {}
+        if settings.per_person:  # who is alone has everybody's answer
+            alone = {name: top if len(people) == 1 else self._alone(points) for name, points in people.items()}
         self.timeline.add_people(start, end, alone)
         self._latencies.append(time.monotonic() - arrived)
         self._count["answers"] += 1
@@ -277,15 +278,14 @@ class LiveSession:
                 "start_frame": window.start, "end_frame": window.newest, "start": round(start, 4),
                 "end": round(end, 4), "people": len(people), "top": top,
                 **({"persons": [{"person": name, "top": one} for name, one in alone.items()]}
-                   if self._settings.per_person else {}),
+                   if settings.per_person else {}),
                 "latency_seconds": round(self._latencies[-1], 6), "lag_frames": waiting,
             }
         )  # fmt: skip
 
     def _alone(self, points: np.ndarray) -> list[dict[str, Any]]:
         """The likeliest actions of one person (T, V, 3)."""
-        clip = self.raw.prepare(points[None], self._place)
-        return best_classes(softmax(self._engine.run(clip)[-1][0]), self._engine.manifest, self._settings.top)
+        return likeliest(self._engine, self.raw.prepare(points[None], self._place), self._settings.top)
 
     def _seconds(self, number: int) -> float:
         """When a frame was taken: as the nearest frame that says so and the rate have it."""

@@ -39,7 +39,6 @@ def predict(
         top: how many actions of each.
         runtime: see `open_engine`.
         image_size: WIDTHxHEIGHT of the pictures of pose files in pixels; None for the training data's.
-
         per_person: answers for each person alone too.
 
     Returns:
@@ -76,11 +75,10 @@ def predict(
 
 def _people(engine: Engine, raw: RawClips, path: str, top: int) -> list[dict[str, Any]]:
     """The likeliest actions of each person of a recording."""
-    found = []
-    for name, (frames, clip) in raw.people(path).items():
-        probabilities = softmax(engine.run(clip)[-1][0])
-        found.append({"person": name, "frames": list(frames), "top": best_classes(probabilities, engine.manifest, top)})
-    return found
+    return [
+        {"person": name, "frames": list(frames), "top": likeliest(engine, clip, top)}
+        for name, (frames, clip) in raw.people(path).items()
+    ]
 
 
 def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "auto") -> dict[str, Any]:
@@ -130,6 +128,11 @@ def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -
             logits = [np.concatenate(part) for part in zip(*answers, strict=True)]
             total = [old + new for old, new in zip(total, logits, strict=True)] if view else logits
     return [part / np.float32(config.test_windows) for part in total]
+
+
+def likeliest(engine: Engine, clip: np.ndarray, top: int) -> list[dict[str, Any]]:
+    """The `top` likeliest classes of one clip (1, C, T, V, M)."""
+    return best_classes(softmax(engine.run(clip)[-1][0]), engine.manifest, top)
 
 
 def best_classes(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:

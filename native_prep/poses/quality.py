@@ -71,21 +71,23 @@ class QualityTable:
 
     Args:
         least: clips below it are left out.
+
+    Attributes:
+        left_out: the names of those.
     """
 
     def __init__(self, least: float) -> None:
         self._least = least
         self._rows: list[tuple[str, str, Quality]] = []
+        self.left_out: list[str] = []
 
     def add(self, name: str, split: str, quality: Quality) -> bool:
         """Adds a clip; whether it is good enough to stay."""
         self._rows.append((name, split, quality))
-        return quality.quality >= self._least
-
-    @property
-    def left_out(self) -> list[str]:
-        """The names of clips that are not good enough."""
-        return [name for name, _, quality in self._rows if quality.quality < self._least]
+        stays = quality.quality >= self._least
+        if not stays:
+            self.left_out.append(name)
+        return stays
 
     @property
     def best(self) -> float:

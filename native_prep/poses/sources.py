@@ -79,7 +79,8 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        found = first_kind(list(islice(_files_below(path), _MOST_LOOKED_AT)), source)
+        files = (file for file in _files_below(path) if file.name != LABELS)
+        found = first_kind(list(islice(files, _MOST_LOOKED_AT)), source)
         if found is None:
             known = ", ".join(SOURCES)
             raise ValueError(f"{path}: holds no poses that are known, or nobody is in any: give poses of {known}")
@@ -99,12 +100,13 @@ def _kind_of_file(path: Path) -> Kind:
     raise ValueError(f"{path}: is {what}: give --data-path the folder of all clips")
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in a folder and in those in it, in order: first its own."""
+def _files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
+    """Files in a folder and in those in it, in order, first its own; none of those that lie in `without` itself."""
     for where, folders, names in os.walk(folder):
-        folders.sort()
-        folders[:] = [name for name in folders if not hidden(Path(name))]
-        yield from (Path(where) / name for name in sorted(names) if name != LABELS and not hidden(Path(name)))
+        folders[:] = sorted(name for name in folders if not hidden(Path(name)))
+        inside = Path(where)
+        if inside not in without:
+            yield from (inside / name for name in sorted(names) if not hidden(Path(name)))
 
 
 def open_source(
@@ -246,8 +248,11 @@ def _open_folder(
 
 def clips_below(kind: Kind, path: Path) -> Iterator[Path]:
     """The files or folders of clips, wherever in a folder they lie; none in a file of many."""
-    if path.is_dir():
-        yield from _clip_files(kind, path).values()
+    if not path.is_dir():
+        return
+    if direct := _clip_files(kind, path):
+        yield from direct.values()
+    else:
         for files in _clips_by_class(kind, path).values():
             yield from files.values()
 
@@ -282,14 +287,12 @@ def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str,
 
 def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFile]:
     """Poses in a folder of clips in folders that are none of the clips: of another form, or in the wrong place."""
-    bad = []
-    for one in sorted(folder.rglob("*")):
-        if one.suffix.lower() not in _POSES or one.is_dir() or hidden(one) or one.parent == folder:
-            continue
-        if one not in taken and one.parent not in taken:
-            where = f"is no clip of {kind.source} like the others ({kind.suffixes[0]}), or not in the folder of a class"
-            bad.append(BadFile(str(one), 0, f"{where}: move it"))
-    return bad
+    text = f"is no clip of {kind.source} like the others ({kind.suffixes[0]}), or not in the folder of a class: move it"
+    return [
+        BadFile(str(one), 0, text)
+        for one in _files_below(folder, {folder, *taken})
+        if one.suffix.lower() in _POSES and one not in taken
+    ]
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -123,3 +123,14 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert "written: narrow\n" in narrow and "next: python cli.py prep ntu60\n" in narrow
     line = on_terminal(tmp_path, 80, "synth", "ntu60", "--out", "json", *words, "--json").splitlines()[-1]
     assert json.loads(line)["command"] == "synth"
+
+
+def test_quality_and_persons_have_rows() -> None:
+    none = {"mean": 0.0, "worst": 0.0, "clip": "a"}
+    quality = {"empty_frames": {"mean": 0.1, "worst": 0.5, "clip": "clip2"}, "weak_joints": none, "jumps": none}
+    found = shown("prep", {**PREP, "dataset": "custom", "quality": {**quality, "left_out": 0}})
+    assert "quality  10.00 % of frames without anyone, most in clip2: 50.00 %" in found
+    assert "0.00 % of steps longer than a body" in found and "most in a" not in found
+    persons = [{"person": "7", "frames": [3, 40], "top": TOP}]
+    found = shown("predict", {**PREDICTED, "clips": [{"clip": "a.skeleton", "top": TOP, "persons": persons}]})
+    assert "person 7" in found and "98.77 %  drink water, frames 3 to 40" in found

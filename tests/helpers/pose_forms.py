@@ -36,12 +36,16 @@ def ultralytics_json(folder: Path, frames: People) -> Path:
     return _dump(folder / "clip.json", [_numbered(frame, _yolo) for frame in frames])
 
 
-def ultralytics_json_per_frame(folder: Path, frames: People) -> Path:
+def _a_file_a_frame(folder: Path, frames: People, name: str, make: Callable) -> Path:
     clip = folder / "clip"
     clip.mkdir()
     for number, frame in enumerate(frames):
-        _dump(clip / f"clip_{number:06d}.json", _numbered(frame, _yolo))
+        _dump(clip / name.format(number), _numbered(frame, make))
     return clip
+
+
+def ultralytics_json_per_frame(folder: Path, frames: People) -> Path:
+    return _a_file_a_frame(folder, frames, "clip_{:06d}.json", _yolo)
 
 
 def ultralytics_txt(folder: Path, frames: People) -> Path:
@@ -68,11 +72,7 @@ def mmpose_demo(folder: Path, frames: People) -> Path:
 
 
 def mmpose_pictures(folder: Path, frames: People) -> Path:
-    clip = folder / "clip"
-    clip.mkdir()
-    for number, frame in enumerate(frames):
-        _dump(clip / f"{number:06d}.json", _numbered(frame, _instance))
-    return clip
+    return _a_file_a_frame(folder, frames, "{:06d}.json", _instance)
 
 
 def alphapose(folder: Path, frames: People) -> Path:

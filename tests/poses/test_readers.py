@@ -204,6 +204,15 @@ def test_what_files_say_of_their_joints(tmp_path: Path) -> None:
         read_pose_file(str(path), LAYOUTS["azure32"])
 
 
+def test_a_label_file_chooses_among_clips_in_the_folder(tmp_path: Path) -> None:
+    """Clips that lie in folders beside them are nobody's: the label file says where clips are."""
+    folder = tmp_path / "raw"
+    write_form(folder, "alphapose").rename(folder / "a.json")
+    write_form(folder / "old", "alphapose")
+    write_labels(folder / "labels.csv", [("a", "wave", "train")])
+    assert prepare_custom(folder, tmp_path / "out")["clips"] == 1
+
+
 def test_a_first_file_that_is_damaged(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     write_form(folder, "alphapose").rename(folder / "b.json")

@@ -1,7 +1,5 @@
 """NumPy: one `.npy` file a clip, in one of the shapes that people keep clips in."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip
@@ -35,7 +33,8 @@ def read(path: str, layout: Layout) -> Poses:
         return Poses(checked_points(array, layout, path))
     if array.shape[3] not in (2, 3):
         return Poses(checked_points(_channels_first(array), layout, path))
-    readings = [points for reading in _READINGS if (points := _possible(reading(array), layout, path)) is not None]
+    both = (_possible(reading, layout, path) for reading in (_channels_first(array), array))
+    readings = [points for points in both if points is not None]
     if len(readings) != 1:
         raise BadClip(
             path,
@@ -60,13 +59,6 @@ def joint_count(path: str) -> int:
 
 def _channels_first(array: np.ndarray) -> np.ndarray:
     return array.transpose(3, 1, 2, 0)  # (C, T, V, M) to (M, T, V, C)
-
-
-def _channels_last(array: np.ndarray) -> np.ndarray:
-    return array
-
-
-_READINGS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (_channels_first, _channels_last)
 
 
 def _possible(array: np.ndarray, layout: Layout, path: str) -> np.ndarray | None:
