@@ -103,13 +103,18 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
     return lambda command: reduce(lambda made, option: option(made), reversed(options), command)
 
 
+def _pose_model_option(where: str) -> Callable[..., Any]:
+    text = "Finds poses in videos: a name to download (rtmpose-m), or DETECTOR.onnx,POSE.onnx."
+    return click.option("--pose-model", metavar="NAME|FILES", help=f"{where}: {text}")
+
+
 _own_data_options = _options(
     *(
         click.option(name, metavar=kind, help=f"custom: {text}")
         for name, kind, text in (
             ("--layout", "NAME|FILE.yaml", "Skeleton: ntu, kinetics, nw-ucla, coco17, openpose25, halpe26, ..."),
             ("--convert", "NAME|FILE.yaml", "Writes the clips in another layout, as coco17 in kinetics'."),
-            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose, mmpose, ultralytics, ..."),
+            ("--source", "KIND", "auto, pyskl, numpy, openpose, alphapose, mmpose, ultralytics, video, ..."),
             ("--label", "FILE", "CSV of name,label[,split]; else labels.csv beside the clips, or folders CLASS/CLIP."),
             ("--class-list", "FILE", "Names of the classes, one a line."),
             ("--split", "NAME", "Which of a pickle's splits; or train or val for all clips."),
@@ -118,6 +123,8 @@ _own_data_options = _options(
             ("--unit", "UNIT", "Of x y z: m, cm or mm; none where they have none.  [default: m]"),
         )
     ),
+    _pose_model_option("custom"),
+    click.option("--fps", type=float, help="custom: Frames a second of videos' clips (30)."),
     click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
     click.option("--keep-empty", is_flag=True, default=None, help="custom: Clips in which nobody is seen stay."),
     click.option("--min-quality", type=click.FloatRange(0, 1), help="custom: Leaves out clips below it (0 to 1)."),

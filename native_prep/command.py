@@ -6,7 +6,7 @@ from typing import Any
 # Options that one kind alone has, as calls name them.
 _OWN = (
     "layout", "convert", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit",
-    "keep_empty", "min_quality",
+    "keep_empty", "min_quality", "pose_model", "fps",
 )  # fmt: skip
 _FAST = ("workers", "shard", "packed_dtype", "device")
 _NAMED = ("benchmarks", "ignored_samples")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from native_prep.io.progress import first_names
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
-from native_prep.poses.files import SOURCES, default_layout, read_as
+from native_prep.poses.files import SOURCES, VIDEO, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
 from native_prep.poses.quality import FILE as QUALITY
 from native_prep.poses.quality import QualityTable, quality_of
@@ -34,7 +34,12 @@ from native_prep.skeletons.layouts import (
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.reader import FOLDER
 
+if TYPE_CHECKING:
+    from native_prep.poses.video.kept import VideoPoses
+
 OUT_FOLDER = "data/custom"
+# Frames a second of videos: what NTU and Kinetics have.
+DEFAULT_FPS, _MOST_FPS = 30.0, 1000
 # Of `custom.json`; the first version turned clips (align: turn) by the shortest way, which the second does not.
 _VERSION, _FIRST = 2, 1
 # The layout of clips before they were converted, where they were.
@@ -62,6 +67,8 @@ def prepare_custom(
     keep_empty: bool = False,
     min_quality: float = 0.0,
     on_bad_file: str = "error",
+    pose_model: str | None = None,
+    fps: float | None = None,
 ) -> dict[str, Any]:
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each split and stream, label files and `custom.json`.
 
@@ -80,10 +87,12 @@ def prepare_custom(
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
         align, track, unit, keep_empty, min_quality: see `to_clip.PoseSettings`.
         on_bad_file: as `prepare`'s.
+        pose_model, fps: of videos, see `video.kept.VideoPoses`; None for `DEFAULT_MODEL`, and for 30.
 
     Returns:
         What `prepare` returns; warnings: what looks wrong with clips that were prepared, and how many; quality: see
-        `quality.QualityTable.summary`.
+        `quality.QualityTable.summary`; of videos also poses: in which folder they are kept, and how many were estimated
+        and reused.
 
     Raises:
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
@@ -95,13 +104,44 @@ def prepare_custom(
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     kind = detect_kind(path, None if source == "auto" else source)
-    skeleton = find_layout(layout or default_layout(kind, clips_below(kind, path), path))
+    videos = None
+    if kind == VIDEO:
+        videos = _open_videos(folder, layout, image_size, pose_model, fps)
+    elif pose_model is not None or fps is not None:
+        given = "--pose-model" if pose_model is not None else "--fps"
+        raise ValueError(f"{path}: holds poses of {kind.source}, {given} is for videos: leave it out")
+    skeleton = videos.layout if videos else find_layout(layout or default_layout(kind, clips_below(kind, path), path))
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
+    if videos is not None:
+        found = _estimated(found, videos)
     if convert is not None:
         found, skeleton = _converted(found, skeleton, find_layout(convert))
-    return write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+    result = write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+    return result if videos is None else result | {"poses": videos.summary()}
+
+
+def _open_videos(
+    folder: Path, layout: str | None, image_size: str | None, pose_model: str | None, fps: float | None
+) -> "VideoPoses":
+    from native_prep.poses.video.estimator import DEFAULT_MODEL
+    from native_prep.poses.video.kept import VideoPoses
+
+    for option, given, reason in (
+        ("--layout", layout, "the networks' joints are theirs: leave it out, or give --convert"),
+        ("--image-size", image_size, "videos have their own: leave it out"),
+    ):
+        if given is not None:
+            raise ValueError(f"{option} {given}: {reason}")
+    if fps is not None and not 0 < fps <= _MOST_FPS:
+        raise ValueError(f"--fps {fps:g}: give a number above 0, at most {_MOST_FPS}")
+    return VideoPoses(folder / "poses", pose_model or DEFAULT_MODEL, fps or DEFAULT_FPS)
+
+
+def _estimated(found: PoseSource, videos: "VideoPoses") -> PoseSource:
+    videos.estimate([(clip.name, clip.path) for clip in found.clips])
+    return replace(found, read=lambda clip: videos.read(clip.name, clip.path), metadata=videos.metadata())
 
 
 def _converted(found: PoseSource, source: Layout, target: Layout) -> tuple[PoseSource, Layout]:
@@ -141,7 +181,7 @@ def write_source(
         bodies = place_bodies(kept, poses, layout, settings)
         return bodies, bodies.shape[1]
 
-    metadata = _metadata(layout, settings, found.classes)
+    metadata = _metadata(layout, settings, found.classes) | dict(found.metadata)
     if found.before is not None:
         metadata[_BEFORE] = layout_as_dict(found.before) | {"conversions": conversions_as_dict(found.before)}
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})

@@ -16,7 +16,7 @@ from native_prep.poses.to_clip import Poses, checked_points, convert
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 SOURCES = (
-    "pyskl", "numpy", "openpose", "alphapose", "mediapipe", "mmpose", "ultralytics", "azure-kinect",
+    "pyskl", "numpy", "openpose", "alphapose", "mediapipe", "mmpose", "ultralytics", "azure-kinect", "video",
 )  # fmt: skip
 # JSON of a whole clip; MediaPipe's has its reader for each kind of layout.
 _CLIPS: dict[str, ModuleType] = {
@@ -50,6 +50,9 @@ class Kind(NamedTuple):
 OPENPOSE = Kind("openpose", (openpose.SUFFIX,), True)
 NUMPY = Kind("numpy", (".npy",))
 MEDIAPIPE = Kind("mediapipe", (".json", ".csv"))
+VIDEO = Kind("video", (
+    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv",
+))  # fmt: skip
 _TEXT = Kind("ultralytics", (ultralytics.TEXT_SUFFIX,), True)
 
 
@@ -66,19 +69,22 @@ def kind_of_file(file: Path, source: str | None = None) -> Kind | None:
     """
     if file.name.endswith(openpose.SUFFIX):
         return OPENPOSE
-    if file.suffix == ".npy":
+    suffix = file.suffix.lower()
+    if suffix == ".npy":
         return NUMPY
-    if file.suffix == ".csv":
+    if suffix == ".csv":
         return MEDIAPIPE
-    if file.suffix == ultralytics.TEXT_SUFFIX and file.stat().st_size == 0:
+    if suffix in VIDEO.suffixes:
+        return VIDEO
+    if suffix == ultralytics.TEXT_SUFFIX and file.stat().st_size == 0:
         return None
-    if file.suffix == ultralytics.TEXT_SUFFIX and ultralytics.text_fits(file):
+    if suffix == ultralytics.TEXT_SUFFIX and ultralytics.text_fits(file):
         return _TEXT
-    if file.suffix == ultralytics.TEXT_SUFFIX:
+    if suffix == ultralytics.TEXT_SUFFIX:
         raise BadClip(
             str(file), "is text, no label file of Ultralytics: read it by write_clips, as docs/your-own-data.md shows"
         )
-    if file.suffix != ".json":
+    if suffix != ".json":
         raise BadClip(str(file), f"is of no kind that is known: give poses of {', '.join(SOURCES)}")
     return _kind_of_json(load_json(str(file)), file, source)
 
@@ -133,9 +139,9 @@ def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
     """
     wrong: BadClip | None = None
     other: Kind | None = None
-    for suffix in (openpose.SUFFIX, ".npy", ".json", ".csv", ultralytics.TEXT_SUFFIX):
+    for suffixes in ((openpose.SUFFIX,), (".npy",), (".json",), (".csv",), (ultralytics.TEXT_SUFFIX,), VIDEO.suffixes):
         for file in files:
-            if not file.name.endswith(suffix):
+            if not file.name.lower().endswith(suffixes):
                 continue
             try:
                 kind = kind_of_file(file, source)
@@ -174,9 +180,11 @@ def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses
     if Path(path).is_dir() is not kind.a_file_a_frame:
         what = "a folder of one file a frame" if kind.a_file_a_frame else "a file"
         raise BadClip(path, f"is not {what}, expected {kind.source} as the other clips have it: keep them apart")
+    if kind == VIDEO:
+        raise BadClip(path, "is a video: give it by predict --video, or a folder of videos to prep custom")
     if kind == NUMPY:
         return array.read(path, layout)
-    if path.endswith(".csv"):
+    if path.lower().endswith(".csv"):
         return Poses(checked_points(read_mediapipe_csv(path, layout), layout, path))
     if kind.source == "mediapipe":
         return mediapipe.read(path, _checked_json(path, kind), layout)

@@ -2,23 +2,24 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import load_array
-from native_prep.poses.files import NUMPY, SOURCES, Kind, first_kind, hidden, kind_of_file, read_pose_file
+from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, hidden, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
 LABELS = "labels.csv"
-# What poses may be written in; other files lie in peace beside them.
+# What poses may be written in; other files lie in peace beside them, and beside videos all but videos do.
 _POSES = (".json", ".npy", ".csv")
 # So many files of a folder are looked at for one that tells their kind.
 _MOST_LOOKED_AT = 1000
@@ -53,6 +54,7 @@ class PoseSource:
         read: reads a clip.
         notes: what to say of the clips.
         before: the layout that clips have before `read` converts them; None where it does not.
+        metadata: what `custom.json` says of them besides.
     """
 
     clips: list[PoseClip]
@@ -61,6 +63,7 @@ class PoseSource:
     read: Callable[[PoseClip], Poses]
     notes: list[str] = field(default_factory=list)
     before: Layout | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def detect_kind(path: Path, source: str | None = None) -> Kind:
@@ -288,10 +291,11 @@ def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str,
 def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFile]:
     """Poses in a folder of clips in folders that are none of the clips: of another form, or in the wrong place."""
     text = f"is no clip of {kind.source} like the others ({kind.suffixes[0]}), or not in the folder of a class: move it"
+    suffixes = VIDEO.suffixes if kind == VIDEO else _POSES
     return [
         BadFile(str(one), 0, text)
         for one in _files_below(folder, {folder, *taken})
-        if one.suffix.lower() in _POSES and one not in taken
+        if one.suffix.lower() in suffixes and one not in taken
     ]
 
 
@@ -340,7 +344,7 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
         return {one.name: one for one in _folders(folder) if next(one.glob(f"*{suffix}"), None) is not None}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix not in kind.suffixes or hidden(file):
+        if file.suffix.lower() not in kind.suffixes or hidden(file):
             continue
         if label_file is not None and file.resolve() == label_file.resolve():
             continue
@@ -352,8 +356,8 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
 
 def _stem(kind: Kind, name: str) -> str:
     """A clip's name without the suffix that label files may give it."""
-    for suffix in () if kind.a_file_a_frame else kind.suffixes:
-        name = name.removesuffix(suffix)
+    if not kind.a_file_a_frame and name.lower().endswith(kind.suffixes):
+        return name[: name.rindex(".")]
     return name
 
 

@@ -1,0 +1,160 @@
+"""Poses of videos that are kept, so that no video is estimated twice: one file a video, as MMPose's demo writes them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native_prep.datasets.recordings import BadClip
+from native_prep.io.atomic import atomic_file
+from native_prep.io.progress import Progress
+from native_prep.poses.readers import mmpose
+from native_prep.poses.readers.frames import gather, load_json
+from native_prep.poses.to_clip import MOST_FRAMES, Poses
+from native_prep.poses.video.estimator import MODELS, Estimator, model_files
+from native_prep.poses.video.media import seconds_of
+from native_prep.poses.video.people import VideoPeople
+from native_prep.skeletons.layouts import LAYOUTS, Layout
+
+_DATASETS = {layout: name for name, layout in mmpose.DATASETS.items()}
+# Of a video, so much of its beginning and of its end tells it from others.
+_TELLING = 1 << 20
+
+
+class VideoPoses:
+    """The poses of videos at one rate.
+
+    Args:
+        folder: where they are kept.
+        model: see `Estimator`, which is opened only where a video is to be estimated.
+        fps: frames a second.
+
+    Attributes:
+        estimated, reused: how many videos were, after `estimate`.
+
+    Raises:
+        ValueError: there are no such networks.
+    """
+
+    def __init__(self, folder: Path, model: str, fps: float) -> None:
+        self.folder, self.estimated, self.reused = folder, 0, 0
+        self._model, self._fps = model, fps
+        self._estimator: Estimator | None = None
+        self._bad: dict[str, BadClip | OSError] = {}
+        self._identity = model if model in MODELS else [_digest(file) for file in model_files(model)]
+
+    @property
+    def layout(self) -> Layout:
+        """The skeleton that the networks find."""
+        return LAYOUTS[MODELS[self._model].layout if self._model in MODELS else self._opened().layout]
+
+    def _opened(self) -> Estimator:
+        self._estimator = self._estimator or Estimator(self._model)
+        return self._estimator
+
+    def estimate(self, videos: Sequence[tuple[str, str]]) -> None:
+        """Estimates those of which no poses are kept.
+
+        Args:
+            videos: the name of each, under which its poses are kept, and its path.
+
+        Raises:
+            ValueError: the networks cannot be had, or fail. What is wrong with a video, `read` raises.
+            OSError: poses cannot be written.
+        """
+        missing = [(name, path) for name, path in videos if not self._is_kept(name, path)]
+        self.reused = len(videos) - len(missing)
+        if not missing:
+            return
+        estimator = self._opened()
+        total = sum(round(seconds_of(path) * self._fps) for _, path in missing)
+        with Progress(total, "estimate", "frame") as progress:
+            for name, path in missing:
+                try:
+                    people = VideoPeople(path, estimator, self._fps, lambda count: progress.update(count))
+                    frames = _in_memory(people, path, self._fps)
+                except (BadClip, OSError) as error:
+                    self._bad[path] = error
+                    continue
+                self._write(name, path, people.size, frames)
+                self.estimated += 1
+
+    def metadata(self) -> dict[str, Any]:
+        """What `custom.json` says of them, for `predict`: networks by the names of their files, and the rate."""
+        names = self._model if self._model in MODELS else ",".join(Path(file).name for file in model_files(self._model))
+        return {"pose_model": names, "fps": self._fps}
+
+    def summary(self) -> dict[str, Any]:
+        """Where poses are kept, and how many videos were estimated and reused."""
+        return {"folder": str(self.folder), "estimated": self.estimated, "reused": self.reused}
+
+    def _is_kept(self, name: str, path: str) -> bool:
+        try:
+            content = load_json(str(self._file(name)))
+            return bool({**content["video"], "size": None} == {**self._about(path), "size": None})
+        except (BadClip, OSError, KeyError, TypeError):
+            return False  # estimated again, which says what is wrong with the video
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _about(self, path: str) -> dict[str, Any]:
+        size = Path(path).stat().st_size
+        return {"bytes": size, "sha256": _digest(path), "fps": self._fps, "pose_model": self._identity}
+
+    def _write(self, name: str, path: str, size: tuple[int, int], frames: list[dict[int, np.ndarray]]) -> None:
+        layout = self.layout.name
+        entries = [
+            {"frame_id": number, "instances": [_instance(*one) for one in people.items()]}
+            for number, people in enumerate(frames)
+        ]
+        content = {
+            "video": {**self._about(path), "size": size},
+            "meta_info": {"dataset_name": _DATASETS[layout]},
+            "instance_info": entries,
+        }
+        with atomic_file(self._file(name)) as part:
+            part.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+
+    def read(self, name: str, path: str) -> Poses:
+        """The poses of a video that was estimated.
+
+        Raises:
+            BadClip: what was wrong with the video.
+            OSError: it could not be read, or what was kept cannot.
+        """
+        if path in self._bad:
+            raise self._bad[path]
+        content = load_json(str(self._file(name)))
+        poses = gather(mmpose.read(path, content), self.layout, path)
+        width, height = content["video"]["size"]
+        return Poses(poses.points, poses.ids, (width, height))
+
+
+def _in_memory(people: VideoPeople, path: str, fps: float) -> list[dict[int, np.ndarray]]:
+    frames = []
+    for _, found in people:
+        frames.append(found)
+        if len(frames) > MOST_FRAMES:
+            raise BadClip(path, f"has more than {MOST_FRAMES} frames at {fps:g} a second: cut it into clips")
+    return frames
+
+
+def _instance(number: int, points: np.ndarray) -> dict[str, Any]:
+    return {
+        "track_id": number,
+        "keypoints": np.round(points[:, :2], 2).tolist(),
+        "keypoint_scores": np.round(points[:, 2], 4).tolist(),
+    }
+
+
+def _digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's beginning and end."""
+    with Path(path).open("rb") as file:
+        begin = file.read(_TELLING)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TELLING))
+        return hashlib.sha256(begin + file.read(_TELLING)).hexdigest()
