@@ -271,15 +271,19 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--image-size", metavar="WxH", help="Of pose files in pixels.  [default: the training data's]")
+@click.option("--video", metavar="FILE", help="Instead of CLIP: a video; prints its actions one after the other.")
+@click.option("--camera", metavar="N|URL", help="Instead of CLIP: a camera, 0 for the first, until Ctrl-C.")
+@click.option("--overlay", metavar="OUT.mp4", help="video: Draws skeletons and actions on it.")
+@_pose_model_option("video, camera")
 @click.option("--per-person", is_flag=True, help="Names the actions of each person alone too.")
 @click.option("--stream", is_flag=True, help="Slides a window over one CLIP, or over JSON lines, - for stdin.")
 @click.option("--follow", metavar="FILE", help="stream: JSON lines that are still written, instead of CLIP.")
-@click.option("--timeline", metavar="FILE.csv", help="stream: Writes the actions one after the other.")
+@click.option("--timeline", metavar="FILE.csv", help="stream, video, camera: Writes the actions one after the other.")
 @click.option("--idle", type=float, metavar="SECONDS", help="stream: Ends when --follow's file no longer grows.")
-@click.option("--window", type=int, metavar="FRAMES", help="stream: What an answer looks at.")
-@click.option("--stride", type=int, metavar="FRAMES", help="stream: From answer to answer (window / 6).")
-@click.option("--fps", type=float, help="stream: Frames a second (30).")
-@click.option("--gone", type=int, metavar="FRAMES", help="stream: Longest dropout that is filled (10).")
+@click.option("--window", type=int, metavar="FRAMES", help="stream, video, camera: What an answer looks at.")
+@click.option("--stride", type=int, metavar="FRAMES", help="stream, ...: From answer to answer (window / 6).")
+@click.option("--fps", type=float, help="stream, ...: Frames a second; of videos what was trained on (30).")
+@click.option("--gone", type=int, metavar="FRAMES", help="stream, ...: Longest dropout that is filled (10).")
 @click.option("--realtime", is_flag=True, help="stream: Leaves out answers rather than fall behind.")
 @click.option("--store", "stores", multiple=True, metavar="PATH", help="Packed store, shard, or a list of such.")
 @click.option("--part", metavar="NAME", help="store: xsub/val, say; else all clips.")
@@ -287,7 +291,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @click.argument("clips", nargs=-1, metavar="[CLIP...]")
 @reports
 def predict(**options: Any) -> dict[str, Any]:
-    """Name the actions in recordings, in a stream, or in packed stores (also under torchrun)."""
+    """Name the actions in recordings, videos, a stream, or packed stores (also under torchrun)."""
     from export.commands import run_predict as run
 
     return run(**options)

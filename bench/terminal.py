@@ -165,6 +165,13 @@ def _answer(best: Result) -> str:
 
 
 def _predict(result: Result) -> tuple[list[Row], str]:
+    if "actions" in result:
+        rows = [("video", f"{result['video']}, {result['frames']:,} frames at {result['fps']:g} a second")]
+        for one in result["actions"]:
+            who = f", person {one['person']}" if one.get("person") else ""
+            rows.append((f"{one['start']:.1f} to {one['end']:.1f} s", f"{_answer(one)}{who}"))
+        rows += [("written", path) for path in (result["timeline"], result["overlay"]) if path]
+        return [*rows, ("runtime", result["runtime"])], ""
     if not isinstance(result.get("clips"), list):
         return _plain(result)
     rows: list[Row] = []

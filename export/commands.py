@@ -157,8 +157,13 @@ def run_predict(
     image_size: str | None = None,
     per_person: bool = False,
     runtime: str = "auto",
+    video: str | None = None,
+    camera: str | None = None,
+    overlay: str | None = None,
+    pose_model: str | None = None,
 ) -> dict[str, Any]:
-    """What `predict`, `live.session.predict_stream` or `runtime.stores.score_stores` returns, by the options.
+    """What `predict`, `live.session.predict_stream`, `live.video.predict_video` and `predict_camera`, or
+    `runtime.stores.score_stores` returns, by the options.
 
     Raises:
         ValueError: the options are of several modes, or of none.
@@ -168,23 +173,30 @@ def run_predict(
         engine = _usual_engine(dataset)
     elif dataset is not None:
         raise ValueError("--dataset names the usual engine, --engine another: give one of them")
-    live = {"follow": follow, "idle": idle, "timeline": timeline, "window": window, "stride": stride, "fps": fps}
-    live |= {"gone": gone, "realtime": realtime or None}
-    _refuse(live, "--stream", stream)
+    seen = video is not None or camera is not None
+    _refuse({"follow": follow, "idle": idle, "realtime": realtime or None}, "--stream", stream)
+    live = {"timeline": timeline, "window": window, "stride": stride, "fps": fps, "gone": gone}
+    _refuse(live, "--stream, --video and --camera", stream or seen)
     _refuse({"part": part, "out": out}, "--store", bool(stores))
-    if stores or stream:
+    _refuse({"overlay": overlay}, "--video", video is not None)
+    _refuse({"pose_model": pose_model}, "--video and --camera", seen)
+    if stores or stream or seen:
         _refuse({"image_size": image_size}, "clips", False)
+    if seen and (stores or stream or clips or (video is not None and camera is not None)):
+        raise ValueError("--video FILE and --camera N stand alone, without clips, --stream or --store: see --help")
     if stores:
         _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)
         return _of_stores(engine, stores, clips, stream, out, part, runtime)
     top = TOP if top is None else top
-    if stream:
+    if stream or seen:
         from export.live.session import LiveSettings
 
         settings = LiveSettings(window, stride, fps, MAX_GAP if gone is None else gone, top, realtime, per_person)
+        if seen:
+            return _of_pictures(engine, video, camera, overlay, pose_model, timeline, settings, runtime)
         return _of_stream(engine, clips, follow, idle, timeline, settings, runtime)
     if not clips:
-        raise ValueError("Missing argument 'CLIP...': name raw files, or give --stream or --store")
+        raise ValueError("Missing argument 'CLIP...': name raw files, or give --video, --camera, --stream or --store")
     from export.runtime.predict import predict as run
 
     return run(engine, clips, top=top, runtime=runtime, image_size=image_size, per_person=per_person)
@@ -237,6 +249,24 @@ def _of_stream(
     return predict_stream(
         engine, source, follow=follow, idle=idle, timeline=timeline, settings=settings, runtime=runtime
     )
+
+
+def _of_pictures(
+    engine: str,
+    video: str | None,
+    camera: str | None,
+    overlay: str | None,
+    pose_model: str | None,
+    timeline: str | None,
+    settings: "LiveSettings",
+    runtime: str,
+) -> dict[str, Any]:
+    from export.live.video import predict_camera, predict_video
+
+    how: dict[str, Any] = {"pose_model": pose_model, "timeline": timeline, "settings": settings, "runtime": runtime}
+    if video is not None:
+        return predict_video(engine, video, overlay=overlay, **how)
+    return predict_camera(engine, str(camera), **how)
 
 
 def _refuse(options: dict[str, Any], mode: str, chosen: bool) -> None:

@@ -23,9 +23,9 @@ from native_prep.poses.checks import MARGIN, metre_fault, picture_fault
 from native_prep.poses.custom import custom_clip, custom_metadata, layout_before, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
 from native_prep.poses.people import read_people
-from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, keep_bodies
+from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, convert, keep_bodies
 from native_prep.poses.tracking import people_of
-from native_prep.skeletons.layouts import layout_from_dict
+from native_prep.skeletons.layouts import Layout, conversion_table, layout_from_dict
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
@@ -257,6 +257,30 @@ class RawClips:
                 None if settings.unit == NO_UNIT else metre_fault(points, self.layout, settings.unit, from_stream=True)
             )
         return f"{found.wrong}: send them as the clips of the training data have them" if found else ""
+
+    def check_pictures(self, found: Layout) -> None:
+        """Raises ValueError where people that are found in pictures, with the joints of `found`, cannot be shown."""
+        if self.layout.coordinates == "world":
+            raise ValueError(f"{self._folder}: is for {self.layout.name} in x y z, which videos do not show: train on them")
+        if found.name != self.layout.name:
+            conversion_table(found, self.layout)
+
+    def from_picture(self, people: np.ndarray, size: tuple[int, int], found: Layout) -> np.ndarray:
+        """People in a picture as a stream of the training data has them.
+
+        Args:
+            people: (P, V, 3) of x y in pixels and score, with the joints of `found`.
+            size: width and height of the picture in pixels.
+
+        Returns:
+            float64 (P, V of the engine, 3).
+        """
+        poses = Poses(people[:, None].astype(np.float32))
+        if found.name != self.layout.name:
+            poses = convert(poses, found, self.layout)
+        points = poses.points[:, 0].astype(np.float64)
+        points[..., :2] *= np.divide(self._custom.get("image_size") or (1, 1), size)
+        return points
 
     @property
     def default_window(self) -> int:

@@ -98,7 +98,7 @@ def predict_stream(
     """
     settings = settings or LiveSettings()
     engine = open_engine(folder, runtime)
-    session = LiveSession(engine, settings, follow or source or "stdin", write or _print)
+    session = LiveSession(engine, settings, follow or source or "stdin", write or print_answer)
     with ExitStack() as stack:
         part = stack.enter_context(atomic_file(timeline)) if timeline else None
         interrupted = session.run(_arrivals(session.raw, source, follow, idle, settings.fps, session))
@@ -108,7 +108,8 @@ def predict_stream(
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
 
 
-def _print(answer: dict[str, Any]) -> None:
+def print_answer(answer: dict[str, Any]) -> None:
+    """An answer as a JSON line."""
     print(json.dumps(answer), flush=True)
 
 

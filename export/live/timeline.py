@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ class Row:
     label: int
     name: str
     scores: list[float] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """Their mean."""
+        return sum(self.scores) / len(self.scores)
 
 
 class Actions:
@@ -90,16 +95,32 @@ class Timeline:
         for actions in (self._together, *self._alone.values()):
             actions.cut()
 
+    def all_rows(self) -> Iterator[tuple[str, Row]]:
+        """Everybody's rows together, and then each person's: whose, "" for everybody's, and the row."""
+        for name, actions in {"": self._together, **self._alone}.items():
+            for row in actions.rows:
+                yield name, row
+
+    def at(self, time: float) -> dict[str, Row]:
+        """What is done at a time in seconds, by whom, "" for everybody together."""
+        return {name: row for name, row in self.all_rows() if row.start <= time <= row.end}
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the rows as CSV, seconds with three digits."""
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow([*FIELDS, *([PERSON] if self._per_person else [])])
-            for name, actions in {"": self._together, **self._alone}.items():
-                for row in actions.rows:
-                    mean = sum(row.scores) / len(row.scores)
-                    cells = [f"{row.start:.3f}", f"{row.end:.3f}", row.label, row.name, f"{mean:.4f}"]
-                    table.writerow([*cells, *([name] if self._per_person else [])])
+            for name, row in self.all_rows():
+                cells = [f"{row.start:.3f}", f"{row.end:.3f}", row.label, row.name, f"{row.score:.4f}"]
+                table.writerow([*cells, *([name] if self._per_person else [])])
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """The rows as plain values: start, end, label, class, score, and person where they are told apart."""
+        return [
+            {"start": round(row.start, 3), "end": round(row.end, 3), "label": row.label, "class": row.name,
+             "score": row.score, **({PERSON: name} if self._per_person else {})}
+            for name, row in self.all_rows()
+        ]  # fmt: skip
 
 
 def _best(top: Sequence[Mapping[str, Any]]) -> tuple[int, str, float]:

@@ -4,6 +4,7 @@ A source is told by keys and shapes, never by elimination: what fits no reader, 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ class Kind(NamedTuple):
 OPENPOSE = Kind("openpose", (openpose.SUFFIX,), True)
 NUMPY = Kind("numpy", (".npy",))
 MEDIAPIPE = Kind("mediapipe", (".json", ".csv"))
+MMPOSE = Kind("mmpose", (".json",))
 VIDEO = Kind("video", (
     ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv",
 ))  # fmt: skip
@@ -188,9 +190,13 @@ def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses
         return Poses(checked_points(read_mediapipe_csv(path, layout), layout, path))
     if kind.source == "mediapipe":
         return mediapipe.read(path, _checked_json(path, kind), layout)
-    poses = gather(_frames(path, kind), layout, path)
-    # Shares of the picture, whatever size others in the folder have.
-    return Poses(poses.points, poses.ids, (1.0, 1.0)) if kind == _TEXT else poses
+    if kind.a_file_a_frame:
+        poses = gather(_frames(path, kind), layout, path)
+        # Shares of the picture, whatever size others in the folder have.
+        return replace(poses, size=(1.0, 1.0)) if kind == _TEXT else poses
+    content = _checked_json(path, kind)
+    poses = gather(_CLIPS[kind.source].read(path, content), layout, path)
+    return replace(poses, size=mmpose.picture_size(content)) if kind == MMPOSE else poses
 
 
 def read_as(path: str, layout: Layout, before: Layout | None = None) -> tuple[Poses, Layout]:

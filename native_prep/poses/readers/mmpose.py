@@ -25,6 +25,14 @@ def dataset_name(content: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def picture_size(content: Any) -> tuple[float, float] | None:
+    """Width and height in pixels, which only the poses that `prep custom` keeps of videos have with them."""
+    video = content.get("video") if isinstance(content, dict) else None
+    size = video.get("size") if isinstance(video, dict) else None
+    good = isinstance(size, list) and len(size) == 2 and all(isinstance(one, int) and one > 0 for one in size)
+    return (float(size[0]), float(size[1])) if good and size else None
+
+
 def fits(content: Any) -> bool:
     """Whether JSON is of this form."""
     if isinstance(content, dict):

@@ -12,8 +12,9 @@ import numpy as np
 from native_prep.datasets.recordings import BadClip
 from native_prep.io.atomic import atomic_file
 from native_prep.io.progress import Progress
+from native_prep.poses.files import MMPOSE, read_pose_file
 from native_prep.poses.readers import mmpose
-from native_prep.poses.readers.frames import gather, load_json
+from native_prep.poses.readers.frames import load_json
 from native_prep.poses.to_clip import MOST_FRAMES, Poses
 from native_prep.poses.video.estimator import MODELS, Estimator, model_files
 from native_prep.poses.video.media import seconds_of
@@ -129,10 +130,7 @@ class VideoPoses:
         """
         if path in self._bad:
             raise self._bad[path]
-        content = load_json(str(self._file(name)))
-        poses = gather(mmpose.read(path, content), self.layout, path)
-        width, height = content["video"]["size"]
-        return Poses(poses.points, poses.ids, (width, height))
+        return read_pose_file(str(self._file(name)), self.layout, MMPOSE)
 
 
 def _in_memory(people: VideoPeople, path: str, fps: float) -> list[dict[int, np.ndarray]]:
