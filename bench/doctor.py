@@ -19,6 +19,7 @@ from agcn.validate import nearest
 from export.engines.flavors import RTX_TARGETS, is_installed, load_flavor, present_target
 from export.engines.tensorrt import cache_folder
 from native_prep.datasets.catalog import DATASETS, Dataset
+from native_prep.poses.video.packages import load
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def _checks() -> Iterator[tuple[str, tuple[str, str]]]:
         ("" if there and cuda else "has no CUDA provider" if cuda else no_gpu, swap if cuda else ""),
     )
     yield "numba-cuda", (_wrong_with(_check_numba), "pip install '.[gpu]'" if cuda else "")
+    yield "video", (_wrong_with(_check_video), "pip install '.[video]'")
     device = torch.device("cuda" if cuda else "cpu")
     yield "bf16", ("" if has_half(device, "bf16") else f"this {device.type} has no bf16: --amp computes in fp32", "")
     compiler = os.environ.get("CXX", "g++")
@@ -113,6 +115,11 @@ def _check_numba() -> None:
         check_device()
     except ValueError as error:  # the advice of `prep --device cuda`, without what is of that option
         raise ValueError(str(error).removeprefix("device cuda: ").removesuffix(" or use --device cpu")) from error
+
+
+def _check_video() -> None:
+    for name in ("av", "cv2", "rtmlib"):
+        load(name)
 
 
 def _software() -> dict[str, str]:

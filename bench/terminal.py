@@ -165,8 +165,9 @@ def _answer(best: Result) -> str:
 
 
 def _predict(result: Result) -> tuple[list[Row], str]:
+    rows: list[Row] = []
     if "actions" in result:
-        rows = [("video", f"{result['video']}, {result['frames']:,} frames at {result['fps']:g} a second")]
+        rows.append(("video", f"{result['video']}, {result['frames']:,} frames at {result['fps']:g} a second"))
         for one in result["actions"]:
             who = f", person {one['person']}" if one.get("person") else ""
             rows.append((f"{one['start']:.1f} to {one['end']:.1f} s", f"{_answer(one)}{who}"))
@@ -174,7 +175,6 @@ def _predict(result: Result) -> tuple[list[Row], str]:
         return [*rows, ("runtime", result["runtime"])], ""
     if not isinstance(result.get("clips"), list):
         return _plain(result)
-    rows: list[Row] = []
     for one in result["clips"]:
         rows.append(("clip", one["clip"]))
         rows += [("", _answer(best)) for best in one["top"]] or [("", "nobody is in it")]

@@ -162,8 +162,7 @@ def run_predict(
     overlay: str | None = None,
     pose_model: str | None = None,
 ) -> dict[str, Any]:
-    """What `predict`, `live.session.predict_stream`, `live.video.predict_video` and `predict_camera`, or
-    `runtime.stores.score_stores` returns, by the options.
+    """What `runtime.predict`, `live.session`, `live.video` or `runtime.stores` returns, by the options.
 
     Raises:
         ValueError: the options are of several modes, or of none.

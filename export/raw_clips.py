@@ -261,7 +261,9 @@ class RawClips:
     def check_pictures(self, found: Layout) -> None:
         """Raises ValueError where people that are found in pictures, with the joints of `found`, cannot be shown."""
         if self.layout.coordinates == "world":
-            raise ValueError(f"{self._folder}: is for {self.layout.name} in x y z, which videos do not show: train on them")
+            raise ValueError(
+                f"{self._folder}: is for {self.layout.name} in x y z, which videos do not show: train on them"
+            )
         if found.name != self.layout.name:
             conversion_table(found, self.layout)
 

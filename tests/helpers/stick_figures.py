@@ -55,7 +55,9 @@ def picture(people: Sequence[np.ndarray], size: tuple[int, int] = (WIDTH, HEIGHT
     return image
 
 
-def write_video(path: Path, times: Sequence[float], *actions: str, rotation: int = 0, people: int | None = None) -> Path:
+def write_video(
+    path: Path, times: Sequence[float], *actions: str, rotation: int = 0, people: int | None = None
+) -> Path:
     """A video of a person for each action, the second in the right half; `rotation` (degrees) lies in its header alone.
 
     With `people` 0 nobody is in it.

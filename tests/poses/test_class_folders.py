@@ -97,12 +97,12 @@ def test_a_label_file_goes_before_folders(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind_in_silence(tmp_path: Path) -> None:
-    """Folders beside those of splits, poses of another form or with another suffix, or in the wrong place."""
+    """Folders beside those of splits, poses of another form, or in the wrong place; a suffix in capitals is one."""
     root = write_classes(tmp_path / "raw", {"train/walk": 2, "val/walk": 1})
     (root / "notes.json").write_text("{}")  # beside the splits: nobody's clip
     (root / "train/walk/README.txt").write_text("")
     prepare_custom(root, tmp_path / "out", **GIVEN)
-    for name in ("train/walk/a.json", "train/a.npy", "train/walk/deep/a.npy", "val/walk/A.NPY"):
+    for name in ("train/walk/a.json", "train/a.npy", "train/walk/deep/a.npy"):
         (root / name).parent.mkdir(exist_ok=True)
         np.save(root / "x", walker(3))
         (root / "x.npy").rename(root / name)
@@ -111,6 +111,9 @@ def test_nothing_is_left_behind_in_silence(tmp_path: Path) -> None:
         result = prepare_custom(root, tmp_path / "skipped", on_bad_file="skip", **GIVEN)
         assert result["clips"] == 3 and result["bad_files"] == 1
         (root / name).unlink()
+    np.save(root / "x", walker(3))
+    (root / "x.npy").rename(root / "val/walk/A.NPY")
+    assert prepare_custom(root, tmp_path / "out", **GIVEN)["clips"] == 4
     write_classes(root, {"other": 1})
     with pytest.raises(ValueError, match="other: lies beside train: move it into a folder of a split, or away"):
         prepare_custom(root, tmp_path / "out", **GIVEN)

@@ -17,7 +17,7 @@ PROMISED = {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
         "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
         "--class-list", "--convert", "--split", "--image-size", "--align", "--unit", "--keep-empty",
-        "--max-bodies", "--min-quality", "--track",
+        "--max-bodies", "--min-quality", "--track", "--pose-model", "--fps",
     },
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
@@ -38,7 +38,7 @@ PROMISED = {
     "predict": {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
         "--stride", "--fps", "--gone", "--realtime", "--store", "--part", "--out",
-        "--image-size", "--per-person",
+        "--image-size", "--per-person", "--video", "--camera", "--overlay", "--pose-model",
     },
     "bench": {"--out", "--ntu", "--kinetics", "--minutes", "--device", "--nw-ucla", "--only"},
     "demo": {"--out", "--seed"},

@@ -1,7 +1,7 @@
 """People and their joints in pictures, by RTMPose or RTMO under ONNX Runtime.
 
-rtmlib has the networks, what is done to pictures before them and to their outputs after; here many pictures go through a
-network at once. Letters: N pictures, n people of one, V joints.
+rtmlib has the networks, what is done to pictures before them and to their outputs after; here many pictures go through
+a network at once. Letters: N pictures, n people of one, V joints.
 """
 
 import zipfile
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from native_prep.poses.video.packages import load
+
 
 class Download(NamedTuple):
     """Networks that rtmlib downloads: its class, the table there, its mode; and the layout of their joints."""
@@ -92,6 +93,8 @@ class Estimator:
         Raises:
             ValueError: a network fails.
         """
+        if not pictures:
+            return []
         if self._detector is None:
             found = self._whole(pictures)
         else:
@@ -167,7 +170,7 @@ class _Network:
 
     def __init__(self, path: str, rtmlib: Any) -> None:
         import onnx
-        from onnxruntime import get_available_providers
+        from onnxruntime import get_available_providers, set_default_logger_severity
 
         self.path = path
         try:
@@ -181,8 +184,9 @@ class _Network:
         if len(inputs) != 1 or len(inputs[0]) != 4 or inputs[0][1] != 3 or kind is None:
             text = f"takes {inputs} and gives {outputs}, as no YOLOX, RTMDet, RTMPose or RTMO does"
             raise ValueError(f"{path}: {text}: give such networks for --pose-model")
-        self.kind = kind
+        self.kind, self._ranks = kind, list(map(len, outputs))
         self._batch, _, *sides = inputs[0]
+        set_default_logger_severity(3)  # errors alone: its warnings are for those who make networks
         device = "cuda" if "CUDAExecutionProvider" in get_available_providers() else "cpu"
         try:
             with redirect_stdout(StringIO()):  # it prints what it loads
@@ -212,6 +216,8 @@ class _Network:
                 outputs = self._session.run(None, {self._input: batch})
             except Exception as error:
                 raise ValueError(f"{self.path}: fails ({error}): give another --pose-model") from error
+            if [output.ndim for output in outputs] != self._ranks:
+                raise ValueError(f"{self.path}: gives other outputs than it says: give another --pose-model")
             parts.append([output[: len(part)] for output in outputs])
         return [np.concatenate(some) for some in zip(*parts, strict=True)]
 
@@ -250,10 +256,11 @@ def _download(name: str, rtmlib: Any) -> list[str]:
     download = load("rtmlib.tools.file").download_checkpoint
     asked = MODELS[name]
     table = getattr(getattr(rtmlib, asked.solution), asked.table)[asked.mode]
+    addresses = [table[part] for part in ("det", "pose") if part in table]
     try:
-        return [download(table[part]) for part in ("det", "pose") if part in table]
+        return [download(address) for address in addresses]
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"--pose-model {name}: cannot be downloaded ({error}): fetch its two files where there is a network, and "
-            "give --pose-model DETECTOR.onnx,POSE.onnx"
+            f"--pose-model {name}: cannot be downloaded ({error}): fetch {' and '.join(addresses)} where there is a "
+            "network, and give --pose-model the .onnx files in them, their folder's names unchanged"
         ) from error

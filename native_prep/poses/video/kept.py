@@ -1,4 +1,4 @@
-"""Poses of videos that are kept, so that no video is estimated twice: one file a video, as MMPose's demo writes them."""
+"""Poses of videos that are kept, so that none is estimated twice: one file a video, as MMPose's demo writes them."""
 
 import hashlib
 import json

@@ -21,6 +21,8 @@ av = load("av")
 
 # A picture of more pixels is damage, or needs more memory than it is worth: 8K has 33 million.
 _MOST_PIXELS = 40_000_000
+# Of a time that falls on a frame but for rounding, in frames.
+ROUNDING = 1e-6
 # So much of the frames that a file promises must come.
 _LEAST_SHARE = 0.9
 # Of a written video: times in its unit, as MPEG has them, and what can be encoded, the best first.
@@ -51,8 +53,7 @@ def pictures(path: str) -> Iterator[Picture]:
         pass  # raises what reading it raises
     count, begin, last = 0, 0.0, 0.0
     try:
-        # A file of addresses, as playlists are, must not make us fetch them.
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+        with _open(path) as container:
             stream = _video_stream(container, path)
             for frame in container.decode(stream):
                 _check_size(frame.width, frame.height, path)
@@ -71,6 +72,11 @@ def pictures(path: str) -> Iterator[Picture]:
         raise BadClip(path, "holds no picture: convert it again")
     if count < _LEAST_SHARE * promised:
         raise BadClip(path, f"ends after {count} of the {promised} frames that it promises: copy it again")
+
+
+def _open(path: str) -> Any:
+    # A file of addresses, as playlists are, must not make us fetch them.
+    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
 
 
 def _video_stream(container: Any, path: str) -> Any:
@@ -92,7 +98,7 @@ def _check_size(width: int, height: int, path: str) -> None:
 def seconds_of(path: str) -> float:
     """How long a video says that it is; 0 where it does not say, or cannot be opened."""
     try:
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
+        with _open(path) as container:
             return max(0.0, float(container.duration or 0) / av.time_base)
     except (av.error.FFmpegError, OSError):
         return 0.0
@@ -113,7 +119,7 @@ def nearest(frames: Iterator[Picture], fps: float) -> Iterator[Picture]:
                 yield before
             taken = max(taken, number)
         before = frame
-    if before is not None and floor(before.time * fps + 0.5) > taken:
+    if before is not None and floor(before.time * fps + ROUNDING) > taken:
         yield before
 
 

@@ -13,6 +13,6 @@ def load(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ValueError(
-            f"videos need {name}, which does not load ({error}): pip install rtmlib av, as extra [video] does"
-        ) from error
+        # OpenCV's wheels show windows: they want a library of screens, which servers have not.
+        advice = "apt install libgl1" if "libGL" in str(error) else "install the extra `video`, see README"
+        raise ValueError(f"{name}: is needed for videos, but does not load ({error}): {advice}") from error

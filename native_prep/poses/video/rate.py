@@ -6,9 +6,7 @@ from math import floor
 import numpy as np
 
 from native_prep.poses.tracking import LONGEST_GAP
-
-# Of a time that falls on a frame but for rounding.
-_ROUNDING = 1e-6
+from native_prep.poses.video.media import ROUNDING
 
 
 class Resampler:
@@ -33,7 +31,7 @@ class Resampler:
             time: seconds, later than those before.
             people: x y score (V, 3) by the number that they are followed by.
         """
-        last = floor(time * self._fps + _ROUNDING)
+        last = floor(time * self._fps + ROUNDING)
         before, self._before = self._before, (time, people)
         start, old = before or (time, people)
         for number in range(self._next, last + 1):
@@ -48,8 +46,8 @@ def _between(
     """People `since` seconds after the old picture and `until` seconds before the new one."""
     near, nearest = (old, since) if since < until else (new, until)
     apart = since + until
-    if apart * fps > LONGEST_GAP + _ROUNDING:
-        return dict(near) if nearest <= 0.5 / fps + _ROUNDING else {}
+    if apart * fps > LONGEST_GAP + ROUNDING:
+        return dict(near) if nearest <= 0.5 / fps + ROUNDING else {}
     found = dict(near)
     for name in old.keys() & new.keys():
         points = old[name] + (since / apart if apart else 1.0) * (new[name] - old[name])
