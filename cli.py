@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 import click
 
 STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
-BENCHMARKS = ("xsub", "xview", "xset")
+BENCHMARKS = ("xsub", "xview", "xset", "v1", "v2")
 DATASETS = ("ntu60", "ntu120", "kinetics", "nw-ucla")
+PUBLISHED = ("pku-mmd", "uav-human")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla", "custom")
 
@@ -133,7 +134,7 @@ _own_data_options = _options(
 
 
 @cli.command(cls=MultiValueCommand)
-@click.argument("dataset", type=click.Choice((*DATASETS, "custom")), default="ntu60")
+@click.argument("dataset", type=click.Choice((*DATASETS, "custom", *PUBLISHED)), default="ntu60")
 @click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
 @click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")

@@ -9,21 +9,23 @@ _OWN = (
     "keep_empty", "min_quality", "pose_model", "fps",
 )  # fmt: skip
 _FAST = ("workers", "shard", "packed_dtype", "device")
+# What of one's own data the published data sets that are prepared like them say themselves.
+_SAID = ("layout", "convert", "source", "label", "class_list", "split", "unit", "pose_model", "fps")
 _NAMED = ("benchmarks", "ignored_samples")
 _SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}
 
 
 def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]:
-    """Prepares a data set (`prepare`, with track `prepare_tracked`) or one's own poses (`prepare_custom`).
+    """Prepares a data set (`prepare`, `prepare_tracked`, `prepare_published`) or one's own poses (`prepare_custom`).
 
     Args:
-        dataset: one of `catalog.DATASETS`, or custom.
+        dataset: one of `catalog.DATASETS`, custom, pku-mmd or uav-human.
         track: follows bodies by id.
-        options: of the three calls; None or () where an option was not given.
+        options: of these calls; None or () where an option was not given.
 
     Raises:
-        ValueError: an option of another kind; else as the three calls.
-        OSError: as the three calls.
+        ValueError: an option of another kind; else as these calls.
+        OSError: as these calls.
     """
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if dataset == "custom":
@@ -31,6 +33,11 @@ def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]
         from native_prep.poses.custom import prepare_custom
 
         return prepare_custom(track=track, **given)
+    if dataset in ("pku-mmd", "uav-human"):
+        _refuse(given, (*_SAID, *_FAST, "ignored_samples"), f"prep {dataset}")
+        from native_prep.poses.published.prepare import prepare_published
+
+        return prepare_published(dataset, track=track, **given)
     _refuse(given, _OWN, f"prep {dataset}")
     if not track:
         from native_prep.pipeline.prepare import prepare

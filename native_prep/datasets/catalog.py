@@ -6,7 +6,8 @@ from pathlib import Path
 
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
 
-_LISTS = Path(__file__).resolve().parent / "lists"
+# Names of classes, and of samples without a skeleton.
+LISTS = Path(__file__).resolve().parent / "lists"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def class_names(dataset: str) -> list[str]:
         ValueError: there is no such data set.
     """
     found = get_dataset(dataset)
-    return (_LISTS / found.class_list).read_text(encoding="utf-8").splitlines()[: found.num_class]
+    return (LISTS / found.class_list).read_text(encoding="utf-8").splitlines()[: found.num_class]
 
 
 @cache
@@ -91,4 +92,4 @@ def missing_samples(dataset: str) -> frozenset[str]:
     found = get_dataset(dataset)
     if not found.missing_list:
         return frozenset()
-    return frozenset((_LISTS / found.missing_list).read_text(encoding="utf-8").split())
+    return frozenset((LISTS / found.missing_list).read_text(encoding="utf-8").split())

@@ -181,7 +181,7 @@ def test_pku_mmd(tmp_path: Path, run: Callable) -> None:
     rng = np.random.default_rng(3)
     made = {name: people(rng, 40, 2, 25) for name in ("0001-L", "0002-M")}
     made["0002-M"][:, 1] = 0  # one person alone
-    labels = {"0001-L": "3,5,16,2\n41,20,36,2\n", "0002-M": "51,0,39,1\n"}
+    labels = {"0001-L": "3,6,17,2\n41,21,37,2\n", "0002-M": "51,1,40,1\n"}
     for name, joints in made.items():
         write(tmp_path / "pku" / "PKU_Skeleton_Renew" / f"{name}.txt", text_of(joints.reshape(40, 150), " "))
         write(tmp_path / "pku" / "Train_Label_PKU_final" / f"{name}.txt", labels[name])
