@@ -111,6 +111,7 @@ def prepare_custom(
         given = "--pose-model" if pose_model is not None else "--fps"
         raise ValueError(f"{path}: holds poses of {kind.source}, {given} is for videos: leave it out")
     skeleton = videos.layout if videos else find_layout(layout or default_layout(kind, clips_below(kind, path), path))
+    track = track or videos is not None  # people of videos have numbers
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)

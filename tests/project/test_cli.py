@@ -75,11 +75,14 @@ def test_choices_are_the_rooms_own() -> None:
     from export.engines.flavors import FLAVORS
     from export.request import PRECISIONS
     from native_prep.datasets.catalog import DATASETS
+    from native_prep.poses.published.prepare import PUBLISHED
     from native_prep.skeletons.streams import STREAMS
 
     assert tuple(STREAMS) == cli.STREAMS
     assert tuple(DATASETS) == cli.DATASETS
-    assert {benchmark for dataset in DATASETS.values() for benchmark in dataset.benchmarks} == set(cli.BENCHMARKS)
+    assert tuple(PUBLISHED) == cli.PUBLISHED
+    every = (*DATASETS.values(), *PUBLISHED.values())
+    assert {benchmark for dataset in every for benchmark in dataset.benchmarks} == set(cli.BENCHMARKS)
     places = {
         f"{Path(one.out_folder).name}/{part}".rstrip("/")
         for one in DATASETS.values()

@@ -132,7 +132,7 @@ class VideoWriter:
         self._last = -1
 
     def write(self, image: np.ndarray, time: float) -> None:
-        """Adds a picture uint8 (H, W, 3) of blue, green, red, shown from `time` (seconds) on."""
+        """Adds a picture uint8 (H, W, 3) of blue, green, red, shown from `time` (seconds) on, as large as the first."""
         # Colours are kept for two by two pixels.
         image = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         if self._stream is None:
@@ -141,6 +141,7 @@ class VideoWriter:
             self._stream.pix_fmt = "yuv420p"
             self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, _TICKS)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        frame = frame.reformat(self._stream.width, self._stream.height)
         frame.pts = self._last = max(self._last + 1, round(time * _TICKS))
         frame.time_base = Fraction(1, _TICKS)
         self._container.mux(self._stream.encode(frame))

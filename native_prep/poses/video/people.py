@@ -32,7 +32,7 @@ class VideoPeople:
         tell: called with the number of pictures that were estimated.
 
     Attributes:
-        size: width and height in pixels, (0, 0) before the first frame.
+        size: width and height in pixels of the first picture, in which all places are; (0, 0) before it.
 
     Raises:
         BadClip: the video is damaged, or of one picture.
@@ -47,8 +47,11 @@ class VideoPeople:
         follower, resampler, count, before = Follower(image=True), Resampler(self._fps), 0, 0.0
         for batch in _decoded_ahead(nearest(pictures(self._path), self._fps)):
             images = [image for _, image in batch]
-            self.size = images[0].shape[1], images[0].shape[0]
-            for (time, _), people in zip(batch, self._estimate(images), strict=True):
+            if not count:
+                self.size = _size(images[0])
+            for (time, image), people in zip(batch, self._estimate(images), strict=True):
+                if len(people) and _size(image) != self.size:  # calls change it while they are recorded
+                    people[..., :2] *= np.divide(self.size, _size(image))
                 if time - before > _LONGEST_PAUSE:
                     raise BadClip(self._path, f"jumps from {before:.1f} to {time:.1f} s: its times are damaged: cut it")
                 names = follower.follow(round(time * self._fps), people)
@@ -58,6 +61,10 @@ class VideoPeople:
             self._tell(len(batch))
         if count < 2:
             raise BadClip(self._path, "is one picture, in which nothing moves: give a video")
+
+
+def _size(image: np.ndarray) -> tuple[int, int]:
+    return image.shape[1], image.shape[0]
 
 
 def _decoded_ahead(frames: Iterator[Picture]) -> Iterator[list[tuple[float, np.ndarray]]]:
