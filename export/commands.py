@@ -192,7 +192,7 @@ def run_predict(
 
         settings = LiveSettings(window, stride, fps, MAX_GAP if gone is None else gone, top, realtime, per_person)
         if seen:
-            return _of_pictures(engine, video, camera, overlay, pose_model, timeline, settings, runtime)
+            return _of_video(engine, video, camera, overlay, pose_model, timeline, settings, runtime)
         return _of_stream(engine, clips, follow, idle, timeline, settings, runtime)
     if not clips:
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --video, --camera, --stream or --store")
@@ -250,7 +250,7 @@ def _of_stream(
     )
 
 
-def _of_pictures(
+def _of_video(
     engine: str,
     video: str | None,
     camera: str | None,

@@ -258,21 +258,21 @@ class RawClips:
             )
         return f"{found.wrong}: send them as the clips of the training data have them" if found else ""
 
-    def check_pictures(self, found: Layout) -> None:
-        """Raises ValueError where people that are found in pictures, with the joints of `found`, cannot be shown."""
+    def check_images(self, found: Layout) -> None:
+        """Raises ValueError where the engine cannot take people with the joints of `found`, seen in images."""
         if self.layout.coordinates == "world":
             raise ValueError(
-                f"{self._folder}: is for {self.layout.name} in x y z, which videos do not show: train on them"
+                f"{self._folder}: is for {self.layout.name} in 3-D, videos are 2-D: train on poses of videos"
             )
         if found.name != self.layout.name:
             conversion_table(found, self.layout)
 
-    def from_picture(self, people: np.ndarray, size: tuple[int, int], found: Layout) -> np.ndarray:
-        """People in a picture as a stream of the training data has them.
+    def from_image(self, people: np.ndarray, size: tuple[int, int], found: Layout) -> np.ndarray:
+        """People in an image as a stream of the training data has them.
 
         Args:
             people: (P, V, 3) of x y in pixels and score, with the joints of `found`.
-            size: width and height of the picture in pixels.
+            size: width and height of the image in pixels.
 
         Returns:
             float64 (P, V of the engine, 3).

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from native_prep.datasets.catalog import DATASETS
+
 # Options that one kind alone has, as calls name them.
 _OWN = (
     "layout", "convert", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit",
@@ -10,7 +12,7 @@ _OWN = (
 )  # fmt: skip
 _FAST = ("workers", "shard", "packed_dtype", "device")
 # What of one's own data the published data sets that are prepared like them say themselves.
-_SAID = ("layout", "convert", "source", "label", "class_list", "split", "unit", "pose_model", "fps")
+_FIXED = ("layout", "convert", "source", "label", "class_list", "split", "unit", "pose_model", "fps")
 _NAMED = ("benchmarks", "ignored_samples")
 _SPELLING = {"benchmarks": "--benchmark", "ignored_samples": "--ignored-sample-path"}
 
@@ -33,8 +35,8 @@ def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]
         from native_prep.poses.custom import prepare_custom
 
         return prepare_custom(track=track, **given)
-    if dataset in ("pku-mmd", "uav-human"):
-        _refuse(given, (*_SAID, *_FAST, "ignored_samples"), f"prep {dataset}")
+    if dataset not in DATASETS:
+        _refuse(given, (*_FIXED, *_FAST, "ignored_samples"), f"prep {dataset}")
         from native_prep.poses.published.prepare import prepare_published
 
         return prepare_published(dataset, track=track, **given)

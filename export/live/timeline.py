@@ -2,6 +2,7 @@
 
 import csv
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,11 @@ class Actions:
         """What comes next does not follow what came before."""
         self._going = False
 
+    def at(self, time: float) -> Row | None:
+        """The action at a time in seconds."""
+        place = bisect_right(self.rows, time, key=lambda row: row.start) - 1
+        return self.rows[place] if place >= 0 and time <= self.rows[place].end else None
+
 
 class Timeline:
     """The actions of a stream, and of each person in it.
@@ -102,8 +108,9 @@ class Timeline:
                 yield name, row
 
     def at(self, time: float) -> dict[str, Row]:
-        """What is done at a time in seconds, by whom, "" for everybody together."""
-        return {name: row for name, row in self.all_rows() if row.start <= time <= row.end}
+        """The actions at a time in seconds, by whose they are, "" for everybody's together."""
+        found = {name: actions.at(time) for name, actions in {"": self._together, **self._alone}.items()}
+        return {name: row for name, row in found.items() if row is not None}
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the rows as CSV, seconds with three digits."""

@@ -1,9 +1,9 @@
-"""`predict --video` and `--camera`: people found in pictures take the way of a stream."""
+"""`predict --video` and `--camera`: people found in images take the way of a stream."""
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +21,15 @@ from export.runtime.open import open_engine
 from native_prep.io.atomic import atomic_file
 from native_prep.io.progress import Progress, percent
 from native_prep.poses.custom import DEFAULT_FPS
-from native_prep.poses.tracking import Follower
+from native_prep.poses.video.camera import Camera
+from native_prep.poses.video.drawing import draw_people, draw_text
 from native_prep.poses.video.estimator import DEFAULT_MODEL, MODELS, Estimator
-from native_prep.poses.video.media import pictures, seconds_of, video_writer
-from native_prep.poses.video.opencv import Camera, draw_people, draw_text
-from native_prep.poses.video.people import VideoPeople
-from native_prep.poses.video.rate import Resampler
+from native_prep.poses.video.media import expected_frames, read_frames, video_writer
+from native_prep.poses.video.people import FollowedPeople, People, VideoPeople
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
-People = dict[int, np.ndarray]
+# People who are seen less often, a second, are strangers each time.
+_SLOWEST = 2.0
 
 
 def predict_video(
@@ -58,34 +58,36 @@ def predict_video(
         runtime.
 
     Raises:
-        ValueError: a video that is damaged, an engine that shows no pictures, networks that cannot be had.
+        ValueError: a video that is damaged, an engine for 3-D skeletons, networks that cannot be had.
         OSError: a file cannot be read or written.
     """
     path = os.fspath(video)
     if overlay is not None and Path(overlay).suffix.lower() != ".mp4":
         raise ValueError(f"--overlay {overlay}: is written as MP4: give a name that ends in .mp4")
+    for option, file in (("--overlay", overlay), ("--timeline", timeline)):
+        if file is not None and Path(file).resolve() == Path(path).resolve():
+            raise ValueError(f"{option} {file}: is the video itself: give another name")
     with Path(path).open("rb"):
         pass  # what is not there is told before networks are loaded
     engine = open_engine(folder, runtime)
-    model, settings = _pose_model(engine.manifest, pose_model), _with_rate(engine.manifest, settings)
-    fps = settings.fps or DEFAULT_FPS
-    session = LiveSession(engine, settings, path, lambda answer: None)
+    model, fps = _pose_model(engine.manifest, pose_model), _rate(engine.manifest, settings)
+    session = LiveSession(engine, replace(settings or LiveSettings(), fps=fps), path, lambda answer: None)
     estimator, found = _open_estimator(model, session.raw, path)
     seen: list[People] = []
     with ExitStack() as stack:
         rows = stack.enter_context(atomic_file(timeline)) if timeline else None
         drawn = stack.enter_context(atomic_file(overlay)) if overlay else None
-        with Progress(round(seconds_of(path) * fps), "estimate", "frame") as progress:
+        with Progress(expected_frames(path, fps), "estimate", "frame") as progress:
             people = VideoPeople(path, estimator, fps, progress.update)
-            arrivals = _arrivals(people, lambda: people.size, session.raw, found, seen if overlay else None)
-            if session.run(arrivals):
+            frames = _kept(people, seen) if overlay else people
+            if session.run(_arrivals(frames, people.followed, session.raw, found, time.monotonic)):
                 raise KeyboardInterrupt
         if not session.timeline.rows:
             print(f"{path}: nobody is seen in it", file=sys.stderr)
         if rows is not None:
             session.timeline.write(rows)
         if drawn is not None:
-            _draw(path, drawn, seen, found, session.timeline, fps)
+            _draw(path, drawn, seen, people.followed.size, found, session.timeline, fps)
     result = session.result()
     return {
         "video": path, "frames": result["frames"], "fps": fps, "actions": session.timeline.as_dicts(),
@@ -105,7 +107,7 @@ def predict_camera(
     runtime: str = "auto",
     write: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Names the actions before a camera until it ends, or Ctrl-C.
+    """Names the actions in front of a camera until it ends, or Ctrl-C.
 
     Args:
         folder, pose_model, timeline, settings, runtime: as `predict_video`'s.
@@ -113,7 +115,7 @@ def predict_camera(
         write: takes each answer; JSON lines on stdout where not given.
 
     Returns:
-        What `predict_stream` returns; dropped.too_fast are the camera's pictures that came while another was looked at,
+        What `predict_stream` returns; dropped.too_fast are the camera's images that came while another was looked at,
         estimated those that were looked at.
 
     Raises:
@@ -123,37 +125,46 @@ def predict_camera(
     with ExitStack() as stack:
         camera = stack.enter_context(Camera(source))
         engine = open_engine(folder, runtime)
-        model, settings = _pose_model(engine.manifest, pose_model), _with_rate(engine.manifest, settings)
-        session = LiveSession(engine, settings, f"camera {source}", write or print_answer)
-        estimator, found = _open_estimator(model, session.raw, f"camera {source}")
-        people = _CameraPeople(camera, estimator, settings.fps or DEFAULT_FPS)
+        model, fps = _pose_model(engine.manifest, pose_model), _rate(engine.manifest, settings)
+        place = f"camera {source}"
+        session = LiveSession(engine, replace(settings or LiveSettings(), fps=fps), place, write or print_answer)
+        estimator, found = _open_estimator(model, session.raw, place)
+        people = _CameraPeople(camera, estimator, fps)
         rows = stack.enter_context(atomic_file(timeline)) if timeline else None
-        interrupted = session.run(_arrivals(people, lambda: people.size, session.raw, found))
+        interrupted = session.run(_arrivals(people, people.followed, session.raw, found, people.taken))
         if rows is not None:
             session.timeline.write(rows)
+        if people.rate and people.rate < _SLOWEST:
+            print(f"{place}: {people.rate:.2g} images a second are too few to follow people", file=sys.stderr)
     result = session.result()
     result["dropped"]["too_fast"] = camera.dropped
     return result | {
-        "estimated": people.estimated, "timeline": timeline and os.fspath(timeline), "interrupted": interrupted,
+        "estimated": people.followed.images, "timeline": timeline and os.fspath(timeline), "interrupted": interrupted,
         "pose_model": model, "runtime": f"{engine.runtime} on {engine.device}",
     }  # fmt: skip
 
 
 class _CameraPeople:
-    """The people before a camera, as `VideoPeople` has them."""
+    """The people in front of a camera frame by frame, as `VideoPeople` has those of a video."""
 
     def __init__(self, camera: Camera, estimator: Estimator, fps: float) -> None:
-        self.size, self.estimated = (0, 0), 0
-        self._camera, self._estimator, self._fps = camera, estimator, fps
+        self.followed, self._last = FollowedPeople(fps), 0.0
+        self._camera, self._estimator = camera, estimator
 
     def __iter__(self) -> Iterator[tuple[int, People]]:
-        follower, resampler = Follower(image=True), Resampler(self._fps)
-        for shot in self._camera:
-            self.size = shot.image.shape[1], shot.image.shape[0]
-            (people,) = self._estimator([shot.image])
-            self.estimated += 1
-            names = follower.follow(round(shot.time * self._fps), people)
-            yield from resampler.add(shot.time, dict(zip(names, people, strict=True)))
+        for image in self._camera:
+            self._last = image.time
+            (people,) = self._estimator([image.image])
+            yield from self.followed.add(image, people)
+
+    def taken(self) -> float:
+        """When the image that was looked at last was taken (`time.monotonic`)."""
+        return self._camera.begin + self._last
+
+    @property
+    def rate(self) -> float:
+        """How many images a second were looked at; 0 of one only."""
+        return (self.followed.images - 1) / self._last if self._last else 0.0
 
 
 def _pose_model(manifest: Manifest, asked: str | None) -> str:
@@ -164,55 +175,74 @@ def _pose_model(manifest: Manifest, asked: str | None) -> str:
     return asked or trained
 
 
-def _with_rate(manifest: Manifest, settings: LiveSettings | None) -> LiveSettings:
-    settings = settings or LiveSettings()
-    return replace(settings, fps=settings.fps or manifest.custom.get("fps", DEFAULT_FPS))
+def _rate(manifest: Manifest, settings: LiveSettings | None) -> float:
+    """Frames a second: those asked for, or those of the training data."""
+    return float((settings and settings.fps) or manifest.custom.get("fps", DEFAULT_FPS))
 
 
-def _open_estimator(model: str, raw: RawClips, what: str) -> tuple[Estimator, Layout]:
+def _open_estimator(model: str, raw: RawClips, place: str) -> tuple[Estimator, Layout]:
     """The networks, and the layout of the joints that they find."""
     if raw.layout.coordinates == "world":
-        raw.check_pictures(raw.layout)  # before networks are downloaded
+        raw.check_images(raw.layout)  # before networks are downloaded
     estimator = Estimator(model)
     found = LAYOUTS[estimator.layout]
-    raw.check_pictures(found)
+    raw.check_images(found)
     if found.name != raw.layout.name:
-        print(f"{what}: its {found.name} joints become {raw.layout.name}'s", file=sys.stderr)
+        print(f"{place}: its {found.name} joints become {raw.layout.name}'s", file=sys.stderr)
     return estimator, found
 
 
+def _kept(frames: Iterable[tuple[int, People]], seen: list[People]) -> Iterator[tuple[int, People]]:
+    """The frames, whose people are added to `seen`, too, in half the memory."""
+    for number, people in frames:
+        seen.append({name: points.astype(np.float32) for name, points in people.items()})
+        yield number, people
+
+
 def _arrivals(
-    people: VideoPeople | _CameraPeople,
-    size: Callable[[], tuple[int, int]],
+    frames: Iterable[tuple[int, People]],
+    followed: FollowedPeople,
     raw: RawClips,
     found: Layout,
-    seen: list[People] | None = None,
+    taken: Callable[[], float],
 ) -> Iterator[Arrival]:
-    """Frames of people as a stream has them; `seen` gets what they were in the pictures."""
-    for number, some in people:
-        if seen is not None:
-            seen.append(some)
+    """Frames of people as a stream has them; `taken` says when the newest was (`time.monotonic`)."""
+    for number, people in frames:
         bodies = {}
-        if some:
-            points = raw.from_picture(np.stack(list(some.values())), size(), found)
-            bodies = {str(name): body_of(one, raw.layout) for name, one in zip(some, points, strict=True)}
+        if people:
+            points = raw.from_image(np.stack(list(people.values())), followed.size, found)
+            bodies = {str(name): body_of(one, raw.layout) for name, one in zip(people, points, strict=True)}
         frame = Frame(number, None, {name: body for name, body in bodies.items() if body is not None})
-        yield Arrival(frame, time.monotonic(), 0)
+        yield Arrival(frame, taken(), 0)
 
 
-def _draw(path: str, overlay: Path, seen: list[People], found: Layout, timeline: Timeline, fps: float) -> None:
-    """The video with everybody's skeleton, and the names of actions with their probabilities."""
-    with Progress(len(seen), "overlay", "frame") as progress, video_writer(overlay) as writer:
-        for picture in pictures(path):
-            image, place = picture.array(), min(round(picture.time * fps), len(seen) - 1)
-            draw_people(image, seen[place], found)
-            for name, row in timeline.at(picture.time).items():
+def _draw(
+    path: str,
+    overlay: Path,
+    seen: list[People],
+    size: tuple[int, int],
+    layout: Layout,
+    timeline: Timeline,
+    fps: float,
+) -> None:
+    """Writes the video with everybody's skeleton, and the names of actions with their probabilities.
+
+    Args:
+        seen: the people of each frame at a rate of `fps`, in pixels of an image of `size`.
+    """
+    with Progress(expected_frames(path), "overlay", "frame") as progress, video_writer(overlay) as writer:
+        for frame in read_frames(path):
+            image, place = frame.image(), min(round(frame.time * fps), len(seen) - 1)
+            scale = np.array([image.shape[1] / size[0], image.shape[0] / size[1], 1.0])
+            people = {name: points * scale for name, points in seen[place].items()}
+            draw_people(image, people, layout)
+            for name, row in timeline.at(frame.time).items():
                 text = f"{row.name} {percent(row.score)}"
                 if not name:
-                    draw_text(image, [text], (0, 0))
-                elif int(name) in seen[place]:
-                    joints = seen[place][int(name)]
+                    draw_text(image, text, (0, 0))
+                elif int(name) in people:
+                    joints = people[int(name)]
                     left, top = joints[joints[:, 2] > 0, :2].min(axis=0)
-                    draw_text(image, [f"{name}: {text}"], (left, top - image.shape[0] / 10))
-            writer.write(image, picture.time)
+                    draw_text(image, f"{name}: {text}", (left, top - image.shape[0] / 10))
+            writer.write(image, frame.time)
             progress.update(1)

@@ -35,7 +35,7 @@ from native_prep.skeletons.streams import check_streams
 from native_prep.store.reader import FOLDER
 
 if TYPE_CHECKING:
-    from native_prep.poses.video.kept import VideoPoses
+    from native_prep.poses.video.pose_cache import PoseCache
 
 OUT_FOLDER = "data/custom"
 # Frames a second of videos: what NTU and Kinetics have.
@@ -87,7 +87,7 @@ def prepare_custom(
         image_size: WIDTHxHEIGHT of the pictures, where coordinates are pixels and the files do not say.
         align, track, unit, keep_empty, min_quality: see `to_clip.PoseSettings`.
         on_bad_file: as `prepare`'s.
-        pose_model, fps: of videos, see `video.kept.VideoPoses`; None for `DEFAULT_MODEL`, and for 30.
+        pose_model, fps: of videos, see `video.pose_cache.PoseCache`; None for `DEFAULT_MODEL`, and for 30.
 
     Returns:
         What `prepare` returns; warnings: what looks wrong with clips that were prepared, and how many; quality: see
@@ -125,9 +125,9 @@ def prepare_custom(
 
 def _open_videos(
     folder: Path, layout: str | None, image_size: str | None, pose_model: str | None, fps: float | None
-) -> "VideoPoses":
+) -> "PoseCache":
     from native_prep.poses.video.estimator import DEFAULT_MODEL
-    from native_prep.poses.video.kept import VideoPoses
+    from native_prep.poses.video.pose_cache import PoseCache
 
     for option, given, reason in (
         ("--layout", layout, "the networks' joints are theirs: leave it out, or give --convert"),
@@ -137,10 +137,10 @@ def _open_videos(
             raise ValueError(f"{option} {given}: {reason}")
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise ValueError(f"--fps {fps:g}: give a number above 0, at most {_MOST_FPS}")
-    return VideoPoses(folder / "poses", pose_model or DEFAULT_MODEL, fps or DEFAULT_FPS)
+    return PoseCache(folder / "poses", pose_model or DEFAULT_MODEL, fps or DEFAULT_FPS)
 
 
-def _estimated(found: PoseSource, videos: "VideoPoses") -> PoseSource:
+def _estimated(found: PoseSource, videos: "PoseCache") -> PoseSource:
     videos.estimate([(clip.name, clip.path) for clip in found.clips])
     return replace(found, read=lambda clip: videos.read(clip.name, clip.path), metadata=videos.metadata())
 

@@ -1,6 +1,7 @@
 """Networks that find people: YOLOX or RTMDet with RTMPose, and RTMO; one at a time and in batches; what is none."""
 
 import urllib.error
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ pytest.importorskip("cv2", exc_type=ImportError)
 pytest.importorskip("rtmlib", exc_type=ImportError)
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from stick_figures import HEIGHT, WIDTH, figure, picture, write_detector, write_models, write_pose, write_rtmo
 
 from native_prep.poses.video import estimator as module
@@ -62,6 +63,52 @@ def test_boxes_of_other_things_than_people_are_left_out(tmp_path: Path) -> None:
     onnx.save(model, path)
     (found,) = Estimator(f"{path},{write_pose(tmp_path / 'pose.onnx')}")([picture(PEOPLE)])
     assert len(found) == 0
+
+
+def test_a_detector_of_many_classes_without_suppression(tmp_path: Path) -> None:
+    """YOLOX as it is trained on COCO: 85 numbers a place of its grid; the same box may be a person or a dog."""
+    side, places = 32, 16 + 4 + 1
+    for kind, people in ((0, 1), (16, 0)):
+        grid = np.full((1, places, 85), -50, np.float32)
+        grid[..., :4] = 0
+        grid[..., 4:] = 0
+        # The third place of strides of eight: a box of e² eights around it.
+        grid[0, 2] = 0
+        grid[0, 2, 2:4], grid[0, 2, 4], grid[0, 2, 5 + kind] = 2, 1, 0.9
+        path = tmp_path / f"yolox_{kind}.onnx"
+        nodes = [
+            helper.make_node("ReduceSum", ["input"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["sum", "zero"], ["nothing"]),
+            helper.make_node("Add", ["grid", "nothing"], ["output"]),
+        ]
+        graph = helper.make_graph(
+            nodes, "grid", [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, side, side])],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, places, 85])],
+            [numpy_helper.from_array(grid, "grid"), numpy_helper.from_array(np.float32(0), "zero")],
+        )  # fmt: skip
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+        estimator = Estimator(f"{path},{write_pose(tmp_path / 'pose.onnx')}")
+        boxes = estimator._boxes([np.zeros((side, side, 3), np.uint8)])[0]
+        assert len(boxes) == people
+        if people:
+            np.testing.assert_allclose(boxes[0, 2:] - boxes[0, :2], 8 * np.exp(2), rtol=1e-5)
+
+
+def test_nobody_at_all_of_rtmo(tmp_path: Path) -> None:
+    """Exports whose suppression leaves no row rather than rows of zeros."""
+    path = write_rtmo(tmp_path / "rtmo.onnx")
+    model = onnx.load(path)
+    for name, output in zip(("dets", "keypoints"), model.graph.output, strict=True):
+        node = next(node for node in model.graph.node if node.output[0] == name)
+        node.op_type = "Slice"
+        node.input.extend(["none", "none", "one"])
+        output.type.tensor_type.shape.dim[1].ClearField("dim_value")
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(np.array([value], np.int64), name) for name, value in (("none", 0), ("one", 1))]
+    )
+    onnx.save(model, path)
+    found = Estimator(str(path))([picture(PEOPLE)] * 2)
+    assert [len(people) for people in found] == [0, 0]
 
 
 def fails(model: str) -> str:
@@ -130,6 +177,12 @@ def test_names_are_downloaded_or_it_says_what_to_fetch(monkeypatch: pytest.Monke
         assert f"--pose-model {name}: cannot be downloaded (<urlopen error no network>)" in text
         assert asked[-1] in text and asked[-1].startswith("https://")
     assert len(set(asked)) == 6  # three detectors, three of RTMO
+
+    def cut_short(url: str) -> str:
+        raise zipfile.BadZipFile("File is not a zip file")
+
+    monkeypatch.setattr(rtmlib.tools.file, "download_checkpoint", cut_short)
+    assert "rtmo-s_8xb32-600e_body7-640x640-dac2bf74_20231211.zip came incomplete: remove it from" in fails("rtmo-s")
     detector, pose = write_models(tmp_path).split(",")
     monkeypatch.setattr(rtmlib.tools.file, "download_checkpoint", lambda url: detector if "yolox" in url else pose)
     assert len(Estimator("rtmpose-s")([picture(PEOPLE)])[0]) == 2
@@ -139,7 +192,7 @@ def test_every_name_is_of_rtmlib() -> None:
     import rtmlib
 
     for name, asked in MODELS.items():
-        table = getattr(getattr(rtmlib, asked.solution), asked.table)[asked.mode]
+        table = getattr(getattr(rtmlib, asked.solution), asked.url_table)[asked.mode]
         size = name.split("-")[1]
         assert f"{name.split('-')[0]}-{size}" in table["pose"] and ("det" in table) is not name.startswith("rtmo")
         assert ("halpe26" in table["pose"]) is (asked.layout == "halpe26")

@@ -14,8 +14,8 @@ from stick_figures import HEIGHT, WIDTH, figure, write_detector, write_models, w
 
 from native_prep.io.pickles import load_pickle
 from native_prep.poses.custom import custom_metadata, prepare_custom
-from native_prep.poses.video import kept, people
-from native_prep.poses.video.media import Picture
+from native_prep.poses.video import people, pose_cache
+from native_prep.poses.video.media import VideoFrame
 
 TIMES = np.arange(20) / 30
 
@@ -74,14 +74,14 @@ def test_a_second_prep_estimates_what_changed(
     prepare_custom(videos, out, pose_model=models)
     before = {path.name: path.read_bytes() for path in out.glob("*.npy")}
     with monkeypatch.context() as patch:
-        estimate = kept.VideoPeople.__iter__
-        patch.setattr(kept.VideoPeople, "__iter__", lambda self: pytest.fail("estimates again"))
+        estimate = pose_cache.VideoPeople.__iter__
+        patch.setattr(pose_cache.VideoPeople, "__iter__", lambda self: pytest.fail("estimates again"))
         assert prepare_custom(videos, out, pose_model=models)["poses"]["reused"] == 3
         assert {path.name: path.read_bytes() for path in out.glob("*.npy")} == before
         # `kinetics` joints of the same poses.
         converted = prepare_custom(videos, out, pose_model=models, convert="kinetics")
         assert converted["poses"]["reused"] == 3 and np.load(out / "val_data_joint.npy").shape[3] == 18
-        patch.setattr(kept.VideoPeople, "__iter__", estimate)
+        patch.setattr(pose_cache.VideoPeople, "__iter__", estimate)
         write_video(videos / "train/wave/a.mp4", TIMES[:15], "wave")
         (out / "poses/train/squat/b.json").write_text('{"video": ')
         again = prepare_custom(videos, out, pose_model=models)["poses"]
@@ -114,11 +114,11 @@ def test_a_video_whose_pictures_change_their_size(monkeypatch: pytest.MonkeyPatc
         def to_ndarray(self, format: str) -> np.ndarray:
             return np.zeros((self.width // 2, self.width, 3), np.uint8)
 
-    shots = [Picture(number / 30, Shown(width)) for number, width in enumerate((100, 100, 50, 200))]
-    monkeypatch.setattr(people, "pictures", lambda path: iter(shots))
-    corners = [np.array([[[0.0, 0.0, 1.0], [*shot.array().shape[1::-1], 1.0]]]) for shot in shots]
+    shots = [VideoFrame(number / 30, Shown(width)) for number, width in enumerate((100, 100, 50, 200))]
+    monkeypatch.setattr(people, "read_frames", lambda path: iter(shots))
+    corners = [np.array([[[0.0, 0.0, 1.0], [*shot.image().shape[1::-1], 1.0]]]) for shot in shots]
     found = people.VideoPeople("a.mp4", lambda images: [corners.pop(0) for _ in images], 30)
-    assert [frame[0][1].tolist() for _, frame in found] == [[100, 50, 1]] * 4 and found.size == (100, 50)
+    assert [frame[0][1].tolist() for _, frame in found] == [[100, 50, 1]] * 4 and found.followed.size == (100, 50)
 
 
 def test_a_label_file_names_videos(tmp_path: Path, models: str) -> None:

@@ -1,10 +1,12 @@
 """`prep pku-mmd` and `prep uav-human` on made files in the forms that published code reads."""
 
+import random
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import mutated
 
 from native_prep.command import prep
 from native_prep.io.pickles import load_pickle
@@ -198,9 +200,40 @@ def test_what_is_wrong_with_uav_human_is_one_line(tmp_path: Path) -> None:
     assert "has no file P000S00" in fails(tmp_path, "uav-human", tmp_path / "empty")
 
 
+def test_a_thousand_mutations_of_each(tmp_path: Path, pku: tuple) -> None:
+    """Whatever bytes a file holds, it is read, or one line says what is wrong."""
+    folder, _ = pku
+    uav = write(tmp_path / "uav" / f"{UAV.format(0, 7)}.txt", uav_text(RNG.uniform(100, 900, (2, 1, 17, 2))))
+    rng, read = random.Random(0), 0
+    files = [
+        *(folder / f"{place}/0002-L.txt" for place in ("Data/PKU_Skeleton_Renew", "Label/Train_Label_PKU_final")),
+        folder / "Split/cross-subject.txt", uav,
+    ]  # fmt: skip
+    for path in files:
+        good, opened = path.read_bytes(), "uav-human" if path == uav else "pku-mmd"
+        found = PUBLISHED[opened]
+        classes = [f"A{number}" for number in range(found_classes(opened))]
+        for _ in range(1000):
+            path.write_bytes(mutated(good, rng))
+            try:
+                source = found.open(tmp_path / ("uav" if path == uav else "pku"), found.benchmarks[0], classes)
+                poses = [source.read(clip) for clip in source.clips if clip.name.startswith(("0002-L", "P"))]
+                assert all(np.isfinite(one.points).all() for one in poses)
+                read += 1
+            except ValueError as error:
+                assert "\n" not in str(error) and str(tmp_path) in str(error)
+        path.write_bytes(good)
+    assert 500 < read < 4000
+
+
+def found_classes(dataset: str) -> int:
+    return {"pku-mmd": 51, "uav-human": 155}[dataset]
+
+
 def test_lists_of_classes() -> None:
     from native_prep.datasets.catalog import LISTS
 
-    for name, count in (("pku-mmd", 51), ("uav-human", 155)):
+    for name in PUBLISHED:
+        count = found_classes(name)
         names = (LISTS / PUBLISHED[name].class_list).read_text().splitlines()
         assert len(names) == len(set(names)) == count

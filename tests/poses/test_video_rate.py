@@ -54,9 +54,13 @@ def test_a_joint_that_is_seen_once_stays_where_it_is_nearer() -> None:
 
 
 def test_nobody_is_in_a_long_pause() -> None:
-    found = resampled(30, (0, {1: person(1)}), (1 / 30, {1: person(2)}), (1, {1: person(3)}))
+    found = resampled(30, (0, {1: person(1)}), (1 / 30, {1: person(2)}), (1.1, {1: person(3)}))
     there = [number for number, people in enumerate(found) if people]
-    assert len(found) == 31 and there == [0, 1, 30]
+    assert len(found) == 34 and there == [0, 1, 33]
+    # A second is a pause for few images a second, ten frames are for many.
+    assert all(resampled(30, (0, {1: person(1)}), (1, {1: person(2)})))
+    slow = resampled(2, (0, {1: person(1)}), (5, {1: person(2)}))
+    assert len(slow) == 11 and all(slow)
     assert resampled(30, (0, {}), (0.1, {})) == [{}] * 4
 
 

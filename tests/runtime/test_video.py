@@ -2,9 +2,11 @@
 
 import csv
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,8 @@ from export.live.video import predict_camera, predict_video
 from export.manifest import read_manifest
 from export.runtime.predict import predict
 from native_prep.poses.custom import prepare_custom
-from native_prep.poses.video import opencv
-from native_prep.poses.video.media import pictures
+from native_prep.poses.video import camera as camera_module
+from native_prep.poses.video.media import read_frames
 from native_prep.skeletons.layouts import COCO17
 
 FRAMES = 20
@@ -90,9 +92,9 @@ def test_timeline_and_overlay_of_two_people(job: Path, networks: str, tmp_path: 
     assert [(row["name"], row["person"]) for row in rows] == [
         (one["class"], one["person"]) for one in result["actions"]
     ]
-    drawn = list(pictures(str(tmp_path / "o.mp4")))
+    drawn = list(read_frames(str(tmp_path / "o.mp4")))
     np.testing.assert_allclose([one.time for one in drawn], times, atol=1e-3)
-    image = drawn[20].array()
+    image = drawn[20].image()
     assert image.shape == (HEIGHT, WIDTH, 3)
     people = [figure("wave", times[20]), figure("squat", times[20], 240)]
     plain, seen = picture(people).astype(int), image.astype(int)
@@ -111,11 +113,11 @@ def test_joints_become_the_engines(job: Path, networks: str, capsys: pytest.Capt
     estimator, found = module._open_estimator(networks, raw, "a.mp4")
     assert "a.mp4: its coco17 joints become kinetics's" in capsys.readouterr().err
     (people,) = estimator([picture([figure("wave", 0)])])
-    points = raw.from_picture(people, (WIDTH, HEIGHT), found)
+    points = raw.from_image(people, (WIDTH, HEIGHT), found)
     assert points.shape == (1, KINETICS.num_joints, 3)
     np.testing.assert_allclose(points[0, 1, :2] * (WIDTH, HEIGHT), figure("wave", 0)[5:7].mean(axis=0), atol=2.5)
     world = RawClips(ClipForm("ntu60", "ntu", {}, {}, (3, 300, 25, 2), 0), "engine")
-    with pytest.raises(ValueError, match="engine: is for ntu in x y z, which videos do not show"):
+    with pytest.raises(ValueError, match="engine: is for ntu in 3-D, videos are 2-D"):
         module._open_estimator("rtmpose-m", world, "a.mp4")
 
 
@@ -140,7 +142,7 @@ def test_what_is_wrong_is_one_line(
     nobody = write_video(tmp_path / "nobody.mp4", np.arange(5) / 30, people=0)
     result = predict_video(job / "engine", nobody, pose_model=networks, overlay=overlay)
     assert result["actions"] == [] and "nobody.mp4: nobody is seen in it" in capsys.readouterr().err
-    assert len(list(pictures(str(overlay)))) == 5
+    assert len(list(read_frames(str(overlay)))) == 5
     with pytest.raises(ValueError, match="--camera 7: cannot be opened: give its number"):
         predict_camera(job / "engine", "7", pose_model=networks)
     assert capsys.readouterr().err == ""
@@ -163,25 +165,25 @@ def test_ctrl_c_leaves_nothing(job: Path, networks: str, tmp_path: Path, monkeyp
 
 
 class FakeCapture:
-    """A camera of OpenCV's: figures that move as time goes by, and an end."""
+    """A camera of OpenCV's that gives an image for each ticket, 20 a second of its own clock, and then ends."""
 
-    length, opened = 2.0, True
+    images, tickets, count = 40, threading.Semaphore(0), 0
 
     def __init__(self, source: int | str) -> None:
-        self.begin, self.released = None, False
-        FakeCapture.last = self
+        self.released = False
+        FakeCapture.last, FakeCapture.count, FakeCapture.tickets = self, 0, threading.Semaphore(0)
 
     def isOpened(self) -> bool:
-        return self.opened
+        return True
 
     def set(self, *_: object) -> bool:
         return True
 
     def read(self) -> tuple[bool, np.ndarray | None]:
-        time.sleep(0.005)
-        self.begin = self.begin or time.monotonic()
-        now = time.monotonic() - self.begin
-        return (True, picture([figure("wave", now)])) if now < self.length else (False, None)
+        if not self.tickets.acquire(timeout=20) or self.count >= self.images:
+            return False, None
+        FakeCapture.count += 1
+        return True, picture([figure("wave", self.count / 20)])
 
     def release(self) -> None:
         self.released = True
@@ -189,10 +191,20 @@ class FakeCapture:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
+    """Time goes by with its images alone, and each one that is looked at is worth the next ticket."""
     import cv2
 
+    clock = SimpleNamespace(monotonic=lambda: 100 + FakeCapture.count / 20, sleep=lambda seconds: None)
     monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
-    monkeypatch.setattr(opencv, "_MOST_FAILURES", 2)
+    monkeypatch.setattr(camera_module, "time", clock)
+    monkeypatch.setattr(camera_module, "_MOST_FAILURES", 1)
+    estimate = module.Estimator.__call__
+
+    def and_next(self: module.Estimator, shown: list) -> list:
+        FakeCapture.tickets.release()
+        return estimate(self, shown)
+
+    monkeypatch.setattr(module.Estimator, "__call__", and_next)
     return FakeCapture
 
 
@@ -203,22 +215,51 @@ def test_a_camera_is_a_stream(job: Path, networks: str, tmp_path: Path, camera: 
         settings=LiveSettings(stride=10),
     )  # fmt: skip
     assert camera.last.released and not result["interrupted"]
-    assert result["answers"] == len(answers) >= 1 and answers[-1]["people"] == 1
-    # The first picture begins the clock; every frame of a rate of 30 is there, whatever was estimated.
-    assert result["frames"] == answers[-1]["end_frame"] + 1
-    assert result["estimated"] >= 2 and result["dropped"]["too_fast"] > 0
+    # 40 images in two seconds, at 30 frames a second: those between are there too.
+    assert result["estimated"] == 40 and result["frames"] == 59 and result["dropped"]["too_fast"] == 0
+    assert [answer["end_frame"] for answer in answers] == [19, 29, 39, 49, 58]
+    assert all(answer["people"] == 1 for answer in answers)
     assert (tmp_path / "t.csv").read_text().startswith("start,end,label,name,score\n0.000,")
+
+
+def test_images_that_nobody_asked_for_are_dropped(camera: type[FakeCapture], monkeypatch: pytest.MonkeyPatch) -> None:
+    with camera_module.Camera("0") as opened:
+        images = iter(opened)
+        camera.tickets.release()
+        assert next(images).time == 0
+        camera.tickets.release(3)
+        until = time.monotonic() + 20
+        while opened.dropped < 2 and time.monotonic() < until:
+            time.sleep(0.001)
+        newest = next(images)
+        assert opened.dropped == 2 and newest.time == pytest.approx(3 / 20)
+        np.testing.assert_array_equal(newest.image, picture([figure("wave", 4 / 20)]))
+        monkeypatch.setattr(FakeCapture, "images", 0)
+        camera.tickets.release()
+
+
+def test_a_slow_camera_says_so(
+    job: Path, networks: str, camera: type[FakeCapture], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(camera_module.time, "monotonic", lambda: 100 + FakeCapture.count * 0.8)
+    monkeypatch.setattr(FakeCapture, "images", 5)
+    answers: list[dict[str, Any]] = []
+    predict_camera(job / "engine", "0", pose_model=networks, write=answers.append)
+    assert all(answer["people"] == 1 for answer in answers), "whom two images in a second show is there between"
+    assert "camera 0: 1.2 images a second are too few to follow people" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_a_camera(
     job: Path, networks: str, camera: type[FakeCapture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeCapture, "length", 1e9)
+    monkeypatch.setattr(FakeCapture, "images", 40)
     estimate, looked = module.Estimator.__call__, []
 
     def interrupting(self: module.Estimator, shown: list) -> list:
         looked.append(1)
-        if len(looked) > 5:
+        if len(looked) > 6:  # the first is the networks' own
+            FakeCapture.images = 0
+            FakeCapture.tickets.release(2)  # who waits for an image sees that there is none
             raise KeyboardInterrupt
         return estimate(self, shown)
 

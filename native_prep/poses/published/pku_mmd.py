@@ -9,6 +9,7 @@ from 1; here it is from 1 and the last is in the clip, as AimCLR, TSMF and STAR+
 """
 
 import re
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,26 +44,27 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
     label_files = _by_name(texts, "label", folder, "Train_Label_PKU_final")
     splits = _read_splits(texts, BENCHMARKS[benchmark], folder)
     clips, bad, notes = [], [], []
+    spans: dict[str, tuple[int, int]] = {}
     for name, labels in label_files.items():
         if name not in recordings:
             bad.append(BadFile(str(labels), 0, f"there is no skeleton file {name}.txt: add it or move this one away"))
         elif name in splits:
             found, wrong = _read_labels(labels, len(classes))
             bad += wrong
-            names = set()
             for line, label, first, last in found:
                 clip = PoseClip(
                     f"{name}_{first:05}-{last:05}_{label + 1:02}", str(recordings[name]), line, label, splits[name]
                 )
-                if clip.name in names:
+                if clip.name in spans:
                     bad.append(BadFile(str(labels), line, "is there twice: remove one line"))
                     continue
-                names.add(clip.name)
+                spans[clip.name] = max(first, 1) - 1, last
                 clips.append(clip)
     unused = [name for name in recordings if name not in label_files or name not in splits]
     if unused:
         notes.append(f"{len(unused)} recordings have no labels, or are in no split ({', '.join(unused[:3])})")
-    return PoseSource(sorted(clips, key=lambda clip: clip.name), bad, classes, _read, notes)
+    in_order = sorted(clips, key=lambda clip: clip.name)
+    return PoseSource(in_order, bad, classes, lambda clip: _read(clip, *spans[clip.name]), notes)
 
 
 def _by_name(texts: list[Path], kind: str, folder: Path, usual: str) -> dict[str, Path]:
@@ -111,10 +113,10 @@ def _read_labels(path: Path, classes: int) -> tuple[list[tuple[int, int, int, in
     return found, bad
 
 
-def _read(clip: PoseClip) -> Poses:
-    first, last = map(int, clip.name.split("_")[-2].split("-"))
+def _read(clip: PoseClip, begin: int, end: int) -> Poses:
+    """The frames of a clip from `begin` on, counted from 0, to before `end`, or to the recording's end."""
     recording = _recording(clip.path, Path(clip.path).stat().st_mtime_ns)
-    points = recording[:, max(first, 1) - 1 : last]
+    points = recording[:, begin:end]
     if not points.shape[1]:
         raise BadClip(clip.path, f"{clip.what}the recording has {recording.shape[1]} frames: fix the label file")
     return Poses(checked_points(points, NTU, clip.path, clip.what))
@@ -126,9 +128,13 @@ def _recording(path: str, changed: int) -> np.ndarray:
     if Path(path).stat().st_size > _MOST_BYTES:
         raise BadClip(path, f"is larger than {MOST_FRAMES} frames are: cut it")
     try:
-        rows = np.loadtxt(path, np.float32, ndmin=2, comments=None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an empty file, which has too few numbers
+            rows = np.loadtxt(path, np.float32, ndmin=2, comments=None)
     except (ValueError, UnicodeDecodeError) as error:
         raise BadClip(path, f"is not {_NUMBERS} numbers a line ({error}): copy it again") from error
-    if rows.shape[1] != _NUMBERS:
-        raise BadClip(path, f"has {rows.shape[1]} numbers a line, expected {_NUMBERS}: copy it again")
+    if not rows.size or rows.shape[1] != _NUMBERS:
+        raise BadClip(
+            path, f"has {rows.shape[1] if rows.size else 0} numbers a line, expected {_NUMBERS}: copy it again"
+        )
     return rows.reshape(len(rows), 2, NTU.num_joints, 3).swapaxes(0, 1)

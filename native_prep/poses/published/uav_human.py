@@ -26,8 +26,8 @@ BENCHMARKS = {
 }
 _NAME = re.compile(r"P(\d{3})S\d+G\d+B\d+H\d+UC\d+LC\d+A(\d{3})R\d+_\d+")
 _MOST_BODIES = 64
-# A frame of so many people, lines of so many characters.
-_MOST_BYTES = 1 << 28
+# Published clips have some 300 frames of one or two people, of 700 characters each.
+_MOST_BYTES = 1 << 24
 
 
 def training_subjects(benchmark: str) -> frozenset[int]:
@@ -39,15 +39,21 @@ def training_subjects(benchmark: str) -> frozenset[int]:
 def open_uav_human(folder: Path, benchmark: str, classes: list[str]) -> PoseSource:
     """The clips in a folder, at any depth.
 
+    Args:
+        folder: that of the data set, or of its `Skeleton` files.
+        benchmark: one of `BENCHMARKS`.
+        classes: the names of the classes.
+
     Raises:
         ValueError: there is none, or one twice.
         OSError: the folder cannot be read.
     """
-    train = training_subjects(benchmark)
+    train, others = training_subjects(benchmark), 0
     clips: dict[str, PoseClip] = {}
-    for path in sorted(folder.rglob("P*.txt")):
+    for path in sorted(folder.rglob("*.txt")):
         match = _NAME.fullmatch(path.stem)
         if match is None or int(match[2]) >= len(classes):
+            others += 1
             continue
         if path.stem in clips:
             raise ValueError(f"{path}: is there twice, see {clips[path.stem].path}: keep one of them")
@@ -55,7 +61,8 @@ def open_uav_human(folder: Path, benchmark: str, classes: list[str]) -> PoseSour
         clips[path.stem] = PoseClip(path.stem, str(path), -1, int(match[2]), split)
     if not clips:
         raise ValueError(f"{folder}: has no file P000S00G10B10H10UC022000LC021000A000R0_08241716.txt of UAV-Human's")
-    return PoseSource([clips[name] for name in sorted(clips)], [], classes, _read)
+    notes = [f"{others} text files have other names than clips, and are passed over"] if others else []
+    return PoseSource([clips[name] for name in sorted(clips)], [], classes, _read, notes)
 
 
 def _read(clip: PoseClip) -> Poses:
@@ -67,16 +74,18 @@ def _read(clip: PoseClip) -> Poses:
     found = [[_person(lines) for _ in range(lines.count("people", _MOST_BODIES))] for _ in range(frames)]
     points = np.zeros((max(map(len, found), default=0), frames, COCO17.num_joints, 2))
     for frame, people in enumerate(found):
-        points[: len(people), frame] = np.reshape(people, (-1, COCO17.num_joints, 2))
+        for place, person in enumerate(people):
+            points[place, frame] = person
     return Poses(checked_points(points, COCO17, path))
 
 
-def _person(lines: "_Lines") -> list[list[float]]:
+def _person(lines: "_Lines") -> np.ndarray:
+    """The joints (V, 2) of the next person."""
     next(lines)
     joints = lines.count("joints", COCO17.num_joints)
     if joints != COCO17.num_joints:
         raise lines.bad(f"has {joints} joints, expected {COCO17.num_joints}")
-    return [lines.place() for _ in range(joints)]
+    return np.array([lines.place() for _ in range(joints)])
 
 
 class _Lines(Iterator[str]):

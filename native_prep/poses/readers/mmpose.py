@@ -29,8 +29,11 @@ def picture_size(content: Any) -> tuple[float, float] | None:
     """Width and height in pixels, which only the poses that `prep custom` keeps of videos have with them."""
     video = content.get("video") if isinstance(content, dict) else None
     size = video.get("size") if isinstance(video, dict) else None
-    good = isinstance(size, list) and len(size) == 2 and all(isinstance(one, int) and one > 0 for one in size)
-    return (float(size[0]), float(size[1])) if good and size else None
+    if not (isinstance(size, list) and len(size) == 2):
+        return None
+    width, height = size
+    good = all(isinstance(one, int) and 0 < one < 1_000_000 for one in size)
+    return (float(width), float(height)) if good else None
 
 
 def fits(content: Any) -> bool:

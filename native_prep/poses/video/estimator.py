@@ -1,9 +1,10 @@
-"""People and their joints in pictures, by RTMPose or RTMO under ONNX Runtime.
+"""People and their joints in images, by RTMPose or RTMO under ONNX Runtime.
 
-rtmlib has the networks, what is done to pictures before them and to their outputs after; here many pictures go through
-a network at once. Letters: N pictures, n people of one, V joints.
+rtmlib has the networks, what is done to images before them and to their outputs after; here many images go through a
+network at once. Letters: N images, n people of one, V joints.
 """
 
+import http.client
 import zipfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -17,10 +18,10 @@ from native_prep.poses.video.packages import load
 
 
 class Download(NamedTuple):
-    """Networks that rtmlib downloads: its class, the table there, its mode; and the layout of their joints."""
+    """Networks that rtmlib downloads: the class, table and mode that name them there; the layout of their joints."""
 
     solution: str
-    table: str
+    url_table: str
     mode: str
     layout: str
 
@@ -35,9 +36,9 @@ MODELS = {
 DEFAULT_MODEL = "rtmpose-m"
 # The layouts that a network may have, by the number of its joints.
 _LAYOUTS = {17: "coco17", 26: "halpe26", 133: "coco133"}
-# Sides of the picture that a network wants, where its file leaves them open: (H, W).
+# Sides of the image that a network wants, where its file leaves them open: (H, W).
 _OPEN_DETECTOR, _OPEN_POSE = (640, 640), (256, 192)
-# More people in a picture are noise of a detector; more pictures at once need memory without being faster.
+# More people in an image are noise of a detector; more images at once need memory without being faster.
 _MOST_PEOPLE = _MOST_AT_ONCE = 64
 
 
@@ -45,7 +46,7 @@ class Estimator:
     """Finds people, and their joints.
 
     >>> estimator = Estimator("rtmpose-m")
-    >>> first, second = estimator([picture, another])  # (n, V, 3) each: x y in pixels, score
+    >>> first, second = estimator([image, another])  # (n, V, 3) each: x y in pixels, score
     >>> estimator.layout
     'coco17'
 
@@ -59,32 +60,36 @@ class Estimator:
     def __init__(self, model: str = DEFAULT_MODEL) -> None:
         rtmlib = load("rtmlib")
         files = _download(model, rtmlib) if model in MODELS else model_files(model)
-        sessions = [_Network(file, rtmlib) for file in files]
-        *detectors, self._pose = sessions
-        if [one.kind for one in sessions] not in (["detector", "pose"], ["whole"]):
-            kinds = ", ".join(f"{one.path} {_DOES[one.kind]}" for one in sessions)
+        self._names = ",".join(files)
+        networks = [_Network(file, rtmlib) for file in files]
+        if [one.kind for one in networks] not in (["detector", "pose"], ["one-stage"]):
+            kinds = ", ".join(f"{one.path} {_DOES[one.kind]}" for one in networks)
             raise ValueError(f"--pose-model: {kinds}: give DETECTOR.onnx,POSE.onnx, or a file of RTMO alone")
+        *detectors, self._pose = networks
         self._detector = detectors[0] if detectors else None
         self.layout = self._layout()
 
     def _layout(self) -> str:
-        """As many joints as the network finds in a grey picture."""
+        """As many joints as the network finds in a grey image."""
         grey = np.full((480, 640, 3), 127, np.uint8)
-        if self._detector is None:
-            joints = self._pose.run([self._pose.tool.preprocess(grey)[0]])[1].shape[2]
-        else:
-            self._boxes([grey])  # warms it up
-            joints = len(self._joints([(grey, np.array([0, 0, 640, 480.0]))])[0])
+        self([grey])  # warms it up
+        try:
+            if self._detector is None:
+                joints = self._pose.run([self._pose.rtmlib_model.preprocess(grey)[0]])[1].shape[2]
+            else:
+                joints = len(self._joints([(grey, np.array([0, 0, 640, 480.0]))])[0])
+        except Exception as error:
+            raise self._failure(error) from error
         if joints not in _LAYOUTS:
             known = ", ".join(f"{name} ({count})" for count, name in _LAYOUTS.items())
             raise ValueError(f"{self._pose.path}: finds {joints} joints, known are {known}: give another --pose-model")
         return _LAYOUTS[joints]
 
-    def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The people of each picture.
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The people of each image.
 
         Args:
-            pictures: uint8 (H, W, 3) of blue, green, red.
+            images: uint8 (H, W, 3) of blue, green, red.
 
         Returns:
             For each float64 (n, V, 3): x y in pixels from the upper left corner, score from 0 to 1; zeros where a joint
@@ -93,53 +98,63 @@ class Estimator:
         Raises:
             ValueError: a network fails.
         """
-        if not pictures:
+        if not images:
             return []
-        if self._detector is None:
-            found = self._whole(pictures)
-        else:
-            boxes = self._boxes(pictures)
-            crops = [(picture, box) for picture, some in zip(pictures, boxes, strict=True) for box in some]
-            joints = self._joints(crops)
-            ends = np.cumsum([len(some) for some in boxes])
-            found = [np.array(joints[end - len(some) : end]) for some, end in zip(boxes, ends, strict=True)]
+        try:
+            found = self._one_stage(images) if self._detector is None else self._two_stages(images)
+        except Exception as error:  # ONNX Runtime, OpenCV and rtmlib share no class
+            raise self._failure(error) from error
         return [_checked(people) for people in found]
 
-    def _boxes(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Where people are, (n, 4) of x y x y in pixels for each picture."""
+    def _failure(self, error: Exception) -> ValueError:
+        return ValueError(f"{self._names}: fails ({error}): give another --pose-model")
+
+    def _two_stages(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        boxes = self._boxes(images)
+        crops = [(image, box) for image, some in zip(images, boxes, strict=True) for box in some]
+        joints = self._joints(crops)
+        ends = np.cumsum([len(some) for some in boxes])
+        return [np.array(joints[end - len(some) : end]) for some, end in zip(boxes, ends, strict=True)]
+
+    def _boxes(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Where people are, (n, 4) of x y x y in pixels for each image."""
         assert self._detector is not None
-        inputs = [self._detector.tool.preprocess(picture) for picture in pictures]
+        inputs = [self._detector.rtmlib_model.preprocess(image) for image in images]
         outputs = self._detector.run([image for image, _ in inputs])
-        boxes = outputs[0]
-        if len(outputs) > 1 and boxes.shape[-1] == 5:  # the second says of what the boxes are: 0 is a person
-            boxes = boxes * (outputs[1] == 0)[..., None]
+        boxes = outputs[0].copy()  # (N, n, 5 or more)
+        if boxes.shape[-1] > 5:  # four numbers of a box, its score, one for each class: people are the first
+            boxes[..., 6:] = 0
+        elif len(outputs) > 1:  # labels: people are 0
+            boxes *= (outputs[1] == 0)[..., None]
         found = []
         for place, (_, ratio) in enumerate(inputs):
-            some = np.reshape(self._detector.tool.postprocess(boxes[place : place + 1], ratio), (-1, 4))
+            some = np.reshape(self._detector.rtmlib_model.postprocess(boxes[place : place + 1], ratio), (-1, 4))
             sides = some[:, 2:] - some[:, :2]
             found.append(some[np.isfinite(some).all(axis=1) & (sides >= 1).all(axis=1)][:_MOST_PEOPLE])
         return found
 
     def _joints(self, crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-        """The joints (V, 3) of the person in each box of a picture."""
-        found = []
+        """The joints (V, 3) of the person in each box (4,) of an image."""
+        found, model = [], self._pose.rtmlib_model
         for begin in range(0, len(crops), _MOST_AT_ONCE):
-            inputs = [self._pose.tool.preprocess(*crop) for crop in crops[begin : begin + _MOST_AT_ONCE]]
+            inputs = [model.preprocess(*crop) for crop in crops[begin : begin + _MOST_AT_ONCE]]
             columns, rows = self._pose.run([image for image, _, _ in inputs])  # (N, V, W), (N, V, H)
             for place, (_, centre, scale) in enumerate(inputs):
                 one = slice(place, place + 1)
-                places, scores = self._pose.tool.postprocess([columns[one], rows[one]], centre, scale)
+                places, scores = model.postprocess([columns[one], rows[one]], centre, scale)
                 found.append(np.concatenate([places[0], scores[0][:, None]], axis=1))
         return found
 
-    def _whole(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        inputs = [self._pose.tool.preprocess(picture) for picture in pictures]
-        outputs = self._pose.run([image for image, _ in inputs])
+    def _one_stage(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        model = self._pose.rtmlib_model
+        inputs = [model.preprocess(image) for image in images]
+        boxes, joints = self._pose.run([image for image, _ in inputs])  # (N, n, 5), (N, n, V, 3)
+        if not boxes.shape[1]:
+            return [np.zeros((0, 0, 3))] * len(images)
         found = []
         for place, (_, ratio) in enumerate(inputs):
-            parts = [output[place : place + 1] for output in outputs]
-            tool = self._pose.tool
-            places, scores = tool.postprocess(parts, ratio, tool.nms_thr, tool.score_thr)
+            one = slice(place, place + 1)
+            places, scores = model.postprocess([boxes[one], joints[one]], ratio, model.nms_thr, model.score_thr)
             found.append(np.concatenate([places, scores[..., None]], axis=2)[:_MOST_PEOPLE])
         return found
 
@@ -156,8 +171,8 @@ def _checked(people: np.ndarray) -> np.ndarray:
 
 # What a network does, told by how many axes its outputs have: boxes (N, n, 4, 5 or more), perhaps with labels (N, n); a
 # row and a column of places for each joint (N, V, W); boxes and joints (N, n, V, 3).
-_KINDS = {(3,): "detector", (3, 2): "detector", (3, 3): "pose", (3, 4): "whole"}
-_DOES = {"detector": "finds people", "pose": "finds joints", "whole": "finds people and joints"}
+_KINDS = {(3,): "detector", (3, 2): "detector", (3, 3): "pose", (3, 4): "one-stage"}
+_DOES = {"detector": "finds people", "pose": "finds joints", "one-stage": "finds people and joints"}
 
 
 class _Network:
@@ -165,7 +180,7 @@ class _Network:
 
     Attributes:
         kind: see `_KINDS`.
-        tool: rtmlib's object for it.
+        rtmlib_model: its object there.
     """
 
     def __init__(self, path: str, rtmlib: Any) -> None:
@@ -190,34 +205,31 @@ class _Network:
         device = "cuda" if "CUDAExecutionProvider" in get_available_providers() else "cpu"
         try:
             with redirect_stdout(StringIO()):  # it prints what it loads
-                self.tool = self._tool(rtmlib, path, sides, device)
+                self.rtmlib_model = self._open(rtmlib, path, sides, device)
         except Exception as error:
             raise ValueError(f"{path}: ONNX Runtime does not run it ({error}): give another --pose-model") from error
-        self._session = self.tool.session
+        self._session = self.rtmlib_model.session
         self._input = self._session.get_inputs()[0].name
 
-    def _tool(self, rtmlib: Any, path: str, sides: list[int], device: str) -> Any:
+    def _open(self, rtmlib: Any, path: str, sides: list[int], device: str) -> Any:
         """Sides of 0 are those that the file leaves open."""
         if self.kind == "pose":
             height, width = sides if all(sides) else _OPEN_POSE
             return rtmlib.RTMPose(path, (width, height), device=device)
-        make = rtmlib.RTMO if self.kind == "whole" else _detector_class(rtmlib, path)
+        make = rtmlib.RTMO if self.kind == "one-stage" else _detector_class(rtmlib, path)
         return make(path, tuple(sides if all(sides) else _OPEN_DETECTOR), device=device)
 
-    def run(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Its outputs for pictures (H, W, 3) as it wants them, as many at once as it takes."""
-        size = self._batch or min(len(pictures), _MOST_AT_ONCE)
+    def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Its outputs for images (H, W, 3) as it wants them, as many at once as it takes."""
+        size = self._batch or min(len(images), _MOST_AT_ONCE)
         parts = []
-        for begin in range(0, len(pictures), size):
-            part = pictures[begin : begin + size]
+        for begin in range(0, len(images), size):
+            part = images[begin : begin + size]
             batch = np.zeros((size, 3, *part[0].shape[:2]), np.float32)
             batch[: len(part)] = np.stack(part).transpose(0, 3, 1, 2)
-            try:
-                outputs = self._session.run(None, {self._input: batch})
-            except Exception as error:
-                raise ValueError(f"{self.path}: fails ({error}): give another --pose-model") from error
+            outputs = self._session.run(None, {self._input: batch})
             if [output.ndim for output in outputs] != self._ranks:
-                raise ValueError(f"{self.path}: gives other outputs than it says: give another --pose-model")
+                raise RuntimeError(f"{self.path} gives other outputs than it says")
             parts.append([output[: len(part)] for output in outputs])
         return [np.concatenate(some) for some in zip(*parts, strict=True)]
 
@@ -255,12 +267,16 @@ def _download(name: str, rtmlib: Any) -> list[str]:
     """The files of a name, which rtmlib downloads where it has not, with a bar."""
     download = load("rtmlib.tools.file").download_checkpoint
     asked = MODELS[name]
-    table = getattr(getattr(rtmlib, asked.solution), asked.table)[asked.mode]
-    addresses = [table[part] for part in ("det", "pose") if part in table]
+    table = getattr(getattr(rtmlib, asked.solution), asked.url_table)[asked.mode]
+    urls = [table[part] for part in ("det", "pose") if part in table]
     try:
-        return [download(address) for address in addresses]
-    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+        return [download(url) for url in urls]
+    except zipfile.BadZipFile as error:
+        files = " or ".join(Path(url).name for url in urls)
+        where = "rtmlib's folder, ~/.cache/rtmlib/hub/checkpoints or $TORCH_HOME/hub/checkpoints"
+        raise ValueError(f"--pose-model {name}: {files} came incomplete: remove it from {where}") from error
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise ValueError(
-            f"--pose-model {name}: cannot be downloaded ({error}): fetch {' and '.join(addresses)} where there is a "
-            "network, and give --pose-model the .onnx files in them, their folder's names unchanged"
+            f"--pose-model {name}: cannot be downloaded ({error}): fetch {' and '.join(urls)} where there is a "
+            "network, and give --pose-model the .onnx files in them, their folders' names unchanged"
         ) from error

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from math import floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,31 +18,31 @@ from native_prep.poses.video.packages import load
 
 av = load("av")
 
-# A picture of more pixels is damage, or needs more memory than it is worth: 8K has 33 million.
-_MOST_PIXELS = 40_000_000
-# Of a time that falls on a frame but for rounding, in frames.
-ROUNDING = 1e-6
-# So much of the frames that a file promises must come.
+# Containers of video. Not among them: playlists and the like, which name other files, or addresses.
+_FORMATS = "mov,avi,matroska,mpeg,mpegvideo,mpegts,asf,flv,ogg,m4v,h264,hevc,mxf,ivf"
+# Frames of more pixels need more memory than they are worth (8K has 33 million); narrower ones show nobody.
+_MOST_PIXELS, _NARROWEST = 40_000_000, 1 / 64
+# So much of what a file promises must come.
 _LEAST_SHARE = 0.9
-# Of a written video: times in its unit, as MPEG has them, and what can be encoded, the best first.
+# Of a written video: ticks a second, as MPEG has them, and what can be encoded, the best first.
 _TICKS = 90_000
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 
 
-class Picture(NamedTuple):
-    """One frame: seconds since the first, and what makes it uint8 (H, W, 3) of blue, green, red, upright."""
+class VideoFrame(NamedTuple):
+    """A frame that was decoded: seconds since the first one, and PyAV's frame."""
 
     time: float
     frame: Any
 
-    def array(self) -> np.ndarray:
-        """The picture itself; decoding is done before, so that a frame that nobody wants costs no conversion."""
+    def image(self) -> np.ndarray:
+        """uint8 (H, W, 3) of blue, green, red, upright; a frame that nobody wants costs no conversion."""
         image = self.frame.to_ndarray(format="bgr24")
         return np.ascontiguousarray(np.rot90(image, self.frame.rotation // 90 % 4))
 
 
-def pictures(path: str) -> Iterator[Picture]:
-    """The frames of a video in the order in which they are shown; those that are not later than the one before go.
+def read_frames(path: str) -> Iterator[VideoFrame]:
+    """The frames of a video in the order in which they are shown, without those that are not later than one before.
 
     Raises:
         BadClip: it is no video, of a codec that is not known, damaged, or has no frame.
@@ -51,80 +50,71 @@ def pictures(path: str) -> Iterator[Picture]:
     """
     with Path(path).open("rb"):
         pass  # raises what reading it raises
-    count, begin, last = 0, 0.0, 0.0
+    frames, packets, begin, last = 0, 0, 0.0, 0.0
     try:
         with _open(path) as container:
             stream = _video_stream(container, path)
-            for frame in container.decode(stream):
-                _check_size(frame.width, frame.height, path)
-                # A frame without a time follows the one before at the stream's rate.
-                time = last + 1 / float(stream.average_rate or 30) if frame.time is None else float(frame.time)
-                begin = begin if count else time
-                if not count or time > last:
-                    yield Picture(time - begin, frame)
-                last = max(last, time) if count else time
-                count += 1
+            for packet in container.demux(stream):
+                packets += bool(packet.size)
+                for frame in packet.decode():
+                    _check_size(frame.width, frame.height, path)
+                    # A frame without a time follows the one before at the stream's rate.
+                    time = last + 1 / float(stream.average_rate or 30) if frame.time is None else float(frame.time)
+                    begin = begin if frames else time
+                    if not frames or time > last:
+                        yield VideoFrame(time - begin, frame)
+                    last = max(last, time) if frames else time
+                    frames += 1
             promised = stream.frames
     except av.error.FFmpegError as error:
-        where = f"damaged after {last - begin:.1f} s" if count else "no video, or damaged"
+        where = f"damaged after {last - begin:.1f} s" if frames else "no video, or damaged"
         raise BadClip(path, f"is {where} ({error.strerror}): convert it again") from error
-    if not count:
+    if not frames:
         raise BadClip(path, "holds no picture: convert it again")
-    if count < _LEAST_SHARE * promised:
-        raise BadClip(path, f"ends after {count} of the {promised} frames that it promises: copy it again")
+    # Packets and not frames: what was trimmed off is in the file still.
+    if packets < _LEAST_SHARE * promised:
+        raise BadClip(path, f"ends after {packets} of the {promised} frames that it promises: copy it again")
 
 
 def _open(path: str) -> Any:
-    # A file of addresses, as playlists are, must not make us fetch them.
-    return av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    return av.open(f"file:{path}", options=options, metadata_errors="replace")
 
 
 def _video_stream(container: Any, path: str) -> Any:
     if not container.streams.video:
         raise BadClip(path, "holds no pictures, sound alone perhaps: give a video")
     stream = container.streams.video[0]
-    if stream.codec_context is None:
+    codec = stream.codec_context
+    if codec is None:
         raise BadClip(path, "its codec is not known to FFmpeg here: convert it to H.264")
-    _check_size(stream.codec_context.width, stream.codec_context.height, path)
+    if codec.width and codec.height:  # some say it in their first frame only
+        _check_size(codec.width, codec.height, path)
+    codec.options = {"max_pixels": str(_MOST_PIXELS)}
     stream.thread_type = "AUTO"
     return stream
 
 
 def _check_size(width: int, height: int, path: str) -> None:
     if width * height > _MOST_PIXELS:
-        raise BadClip(path, f"has pictures of {width}x{height}: make them smaller")
+        raise BadClip(path, f"has frames of {width}x{height}: make them smaller")
+    if min(width, height) < _NARROWEST * max(width, height):
+        raise BadClip(path, f"has frames of {width}x{height}, too narrow to show anybody: give another video")
 
 
-def seconds_of(path: str) -> float:
-    """How long a video says that it is; 0 where it does not say, or cannot be opened."""
+def expected_frames(path: str, fps: float | None = None) -> int:
+    """How many frames a video says that it has, with `fps` of those that are read for so many a second; 0: unknown."""
     try:
         with _open(path) as container:
-            return max(0.0, float(container.duration or 0) / av.time_base)
+            rate = float(container.streams.video[0].average_rate or 0) if container.streams.video else 0.0
+            seconds = max(0.0, float(container.duration or 0) / av.time_base)
     except (av.error.FFmpegError, OSError):
-        return 0.0
-
-
-def nearest(frames: Iterator[Picture], fps: float) -> Iterator[Picture]:
-    """Of frames in order those that are nearest to one of the times 0, 1/fps, 2/fps, ...
-
-    >>> [round(picture.time, 2) for picture in nearest(of_60_fps, 30)]
-    [0.0, 0.03, 0.07, 0.1]
-    """
-    before, taken = None, -1
-    for frame in frames:
-        if before is not None:
-            # The last of those times to which the frame before is nearer than this one.
-            number = floor((before.time + frame.time) / 2 * fps)
-            if number > taken:
-                yield before
-            taken = max(taken, number)
-        before = frame
-    if before is not None and floor(before.time * fps + ROUNDING) > taken:
-        yield before
+        return 0
+    return round(seconds * (min(rate, fps) if fps else rate))
 
 
 class VideoWriter:
-    """Writes pictures as a video; see `video_writer`."""
+    """Writes images as a video; see `video_writer`."""
 
     def __init__(self, container: Any, encoder: str) -> None:
         self._container, self._encoder = container, encoder
@@ -132,7 +122,7 @@ class VideoWriter:
         self._last = -1
 
     def write(self, image: np.ndarray, time: float) -> None:
-        """Adds a picture uint8 (H, W, 3) of blue, green, red, shown from `time` (seconds) on, as large as the first."""
+        """Adds an image uint8 (H, W, 3) of blue, green, red, shown from `time` (seconds) on, as large as the first."""
         # Colours are kept for two by two pixels.
         image = np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
         if self._stream is None:
@@ -154,10 +144,10 @@ class VideoWriter:
 
 @contextmanager
 def video_writer(path: str | os.PathLike[str]) -> Iterator[VideoWriter]:
-    """A file of H.264, or of MPEG-4 where FFmpeg was built without.
+    """An MP4 file of H.264, or of MPEG-4 where FFmpeg was built without.
 
     Raises:
-        ValueError: neither can be encoded, or the pictures cannot.
+        ValueError: neither can be encoded, or the images cannot.
         OSError: the file cannot be written.
     """
     encoder = next((name for name in _ENCODERS if name in av.codecs_available), None)

@@ -2,21 +2,57 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip
 from native_prep.poses.tracking import Follower
-from native_prep.poses.video.media import Picture, nearest, pictures
-from native_prep.poses.video.rate import Resampler
+from native_prep.poses.video.media import VideoFrame, read_frames
+from native_prep.poses.video.rate import Resampler, select_nearest
 
-# Pictures (H, W, 3) to people (n, V, 3) of each: `estimator.Estimator`.
+# Images (H, W, 3) to people (n, V, 3) of each: `estimator.Estimator`.
 Estimate = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
-# So many pictures are estimated at once, of fewer than so many bytes.
+# The people of a frame by number, (V, 3) each.
+People = dict[int, np.ndarray]
+# So many images are estimated at once, of fewer than so many bytes.
 _MOST, _MOST_BYTES = 16, 64 << 20
-# Seconds from one picture to the next: longer are damaged times.
-_LONGEST_PAUSE = 600.0
+# Seconds from one frame to the next: longer are damaged times. And frames, ten hours at 30 a second.
+_LONGEST_PAUSE, _MOST_FRAMES = 60.0, 1_080_000
+
+
+class TimedImage(NamedTuple):
+    """An image uint8 (H, W, 3) of blue, green, red, and the seconds since the first one."""
+
+    time: float
+    image: np.ndarray
+
+
+class FollowedPeople:
+    """Numbers for people from image to image, and their frames at one rate.
+
+    Args:
+        fps: frames a second that come out.
+
+    Attributes:
+        size: width and height in pixels of the first image, in which all places are; (0, 0) before it.
+        images: how many there were.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.size, self.images = (0, 0), 0
+        self._follower, self._resampler = Follower(image=True), Resampler(fps)
+
+    def add(self, image: TimedImage, people: np.ndarray) -> Iterator[tuple[int, People]]:
+        """The frames that are known with the people (n, V, 3) of an image, by number."""
+        size = image.image.shape[1], image.image.shape[0]
+        if not self.images:
+            self.size = size
+        elif len(people) and size != self.size:  # video calls change it while they are recorded
+            people = people * np.array([*np.divide(self.size, size), 1.0])
+        numbers = self._follower.follow(self.images, people)
+        self.images += 1
+        yield from self._resampler.add(image.time, dict(zip(numbers, people, strict=True)))
 
 
 class VideoPeople:
@@ -27,55 +63,51 @@ class VideoPeople:
 
     Args:
         path: the video.
-        estimate: finds people in pictures.
-        fps: frames a second that come out; the pictures nearest to them are looked at, those between are not.
-        tell: called with the number of pictures that were estimated.
+        estimate: finds people in images.
+        fps: frames a second that come out; the video's frames nearest to them are looked at, those between are not.
+        on_progress: called with the number of images that were estimated.
 
     Attributes:
-        size: width and height in pixels of the first picture, in which all places are; (0, 0) before it.
+        followed: what is known of the video so far.
 
     Raises:
-        BadClip: the video is damaged, or of one picture.
+        BadClip: the video is damaged, of one frame, or of more than a million.
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: str, estimate: Estimate, fps: float, tell: Callable[[int], None] = lambda count: None):
-        self.size = (0, 0)
-        self._path, self._estimate, self._fps, self._tell = path, estimate, fps, tell
+    def __init__(
+        self, path: str, estimate: Estimate, fps: float, on_progress: Callable[[int], None] = lambda count: None
+    ) -> None:
+        self.followed = FollowedPeople(fps)
+        self._path, self._estimate, self._fps, self._on_progress = path, estimate, fps, on_progress
 
-    def __iter__(self) -> Iterator[tuple[int, dict[int, np.ndarray]]]:
-        follower, resampler, count, before = Follower(image=True), Resampler(self._fps), 0, 0.0
-        for batch in _decoded_ahead(nearest(pictures(self._path), self._fps)):
-            images = [image for _, image in batch]
-            if not count:
-                self.size = _size(images[0])
-            for (time, image), people in zip(batch, self._estimate(images), strict=True):
-                if len(people) and _size(image) != self.size:  # calls change it while they are recorded
-                    people[..., :2] *= np.divide(self.size, _size(image))
-                if time - before > _LONGEST_PAUSE:
-                    raise BadClip(self._path, f"jumps from {before:.1f} to {time:.1f} s: its times are damaged: cut it")
-                names = follower.follow(round(time * self._fps), people)
-                yield from resampler.add(time, dict(zip(names, people, strict=True)))
-                before = time
-            count += len(batch)
-            self._tell(len(batch))
-        if count < 2:
+    def __iter__(self) -> Iterator[tuple[int, People]]:
+        before = 0.0
+        for batch in _decoded_ahead(select_nearest(read_frames(self._path), self._fps)):
+            for image, people in zip(batch, self._estimate([one.image for one in batch]), strict=True):
+                if image.time - before > _LONGEST_PAUSE:
+                    text = f"jumps from {before:.1f} to {image.time:.1f} s: its times are damaged: cut it there"
+                    raise BadClip(self._path, text)
+                before = image.time
+                if image.time * self._fps > _MOST_FRAMES:
+                    raise BadClip(self._path, f"has more than {_MOST_FRAMES} frames at {self._fps:g} a second: cut it")
+                yield from self.followed.add(image, people)
+            self._on_progress(len(batch))
+        if self.followed.images < 2:
             raise BadClip(self._path, "is one picture, in which nothing moves: give a video")
 
 
-def _size(image: np.ndarray) -> tuple[int, int]:
-    return image.shape[1], image.shape[0]
+def _decoded_ahead(frames: Iterator[VideoFrame]) -> Iterator[list[TimedImage]]:
+    """Images in batches; the next one is decoded while one is looked at."""
 
-
-def _decoded_ahead(frames: Iterator[Picture]) -> Iterator[list[tuple[float, np.ndarray]]]:
-    """Times and pictures in batches; the next one is decoded while one is looked at."""
-    count = 1
-
-    def take() -> list[tuple[float, np.ndarray]]:
-        nonlocal count
-        batch = [(picture.time, picture.array()) for picture in islice(frames, count)]
-        if batch:
-            count = max(1, min(_MOST, _MOST_BYTES // batch[0][1].nbytes))
+    def take() -> list[TimedImage]:
+        batch: list[TimedImage] = []
+        room = _MOST_BYTES
+        for frame in frames:
+            batch.append(TimedImage(frame.time, frame.image()))
+            room -= batch[-1].image.nbytes
+            if len(batch) == _MOST or room < batch[-1].image.nbytes:
+                break
         return batch
 
     with ThreadPoolExecutor(1, "decoder") as decoder:

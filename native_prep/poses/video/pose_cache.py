@@ -1,4 +1,4 @@
-"""Poses of videos that are kept, so that none is estimated twice: one file a video, as MMPose's demo writes them."""
+"""Poses of videos, kept so that none is estimated twice: one file a video, as MMPose's demo writes them."""
 
 import hashlib
 import json
@@ -11,27 +11,28 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadClip
 from native_prep.io.atomic import atomic_file
+from native_prep.io.hashes import sha256
 from native_prep.io.progress import Progress
 from native_prep.poses.files import MMPOSE, read_pose_file
 from native_prep.poses.readers import mmpose
 from native_prep.poses.readers.frames import load_json
 from native_prep.poses.to_clip import MOST_FRAMES, Poses
 from native_prep.poses.video.estimator import MODELS, Estimator, model_files
-from native_prep.poses.video.media import seconds_of
-from native_prep.poses.video.people import VideoPeople
+from native_prep.poses.video.media import expected_frames
+from native_prep.poses.video.people import People, VideoPeople
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 _DATASETS = {layout: name for name, layout in mmpose.DATASETS.items()}
-# Of a video, so much of its beginning and of its end tells it from others.
-_TELLING = 1 << 20
+# A video is told from others by so many bytes of its beginning and of its end, and by its size.
+_FINGERPRINT_BYTES = 1 << 20
 
 
-class VideoPoses:
+class PoseCache:
     """The poses of videos at one rate.
 
     Args:
         folder: where they are kept.
-        model: see `Estimator`, which is opened only where a video is to be estimated.
+        model: see `Estimator`, which is opened only where nothing is kept that says what is asked.
         fps: frames a second.
 
     Attributes:
@@ -46,16 +47,36 @@ class VideoPoses:
         self._model, self._fps = model, fps
         self._estimator: Estimator | None = None
         self._bad: dict[str, BadClip | OSError] = {}
-        self._identity = model if model in MODELS else [_digest(file) for file in model_files(model)]
+        self._files = [] if model in MODELS else model_files(model)
+        self._networks = model if model in MODELS else [sha256(file) for file in self._files]
 
     @property
     def layout(self) -> Layout:
         """The skeleton that the networks find."""
-        return LAYOUTS[MODELS[self._model].layout if self._model in MODELS else self._opened().layout]
+        if self._model in MODELS:
+            return LAYOUTS[MODELS[self._model].layout]
+        return self._kept_layout() or LAYOUTS[self._opened().layout]
+
+    def _kept_layout(self) -> Layout | None:
+        """That of the first file which these networks have made."""
+        for file in sorted(self.folder.rglob("*.json")):
+            content = _read(file)
+            if content.get("video", {}).get("networks") == self._networks:
+                name = mmpose.DATASETS.get(str(mmpose.dataset_name(content)))
+                return LAYOUTS[name] if name else None
+        return None
 
     def _opened(self) -> Estimator:
         self._estimator = self._estimator or Estimator(self._model)
         return self._estimator
+
+    def metadata(self) -> dict[str, Any]:
+        """What `custom.json` says of them, for `predict`: networks by the names of their files, and the rate."""
+        return {"pose_model": ",".join(Path(file).name for file in self._files) or self._model, "fps": self._fps}
+
+    def summary(self) -> dict[str, Any]:
+        """Where poses are kept, and how many videos were estimated and reused."""
+        return {"folder": str(self.folder), "estimated": self.estimated, "reused": self.reused}
 
     def estimate(self, videos: Sequence[tuple[str, str]]) -> None:
         """Estimates those of which no poses are kept.
@@ -72,51 +93,42 @@ class VideoPoses:
         if not missing:
             return
         estimator = self._opened()
-        total = sum(round(seconds_of(path) * self._fps) for _, path in missing)
+        total = sum(expected_frames(path, self._fps) for _, path in missing)
         with Progress(total, "estimate", "frame") as progress:
             for name, path in missing:
                 try:
-                    people = VideoPeople(path, estimator, self._fps, lambda count: progress.update(count))
+                    video = self._about(path)
+                    people = VideoPeople(path, estimator, self._fps, progress.update)
                     frames = _in_memory(people, path, self._fps)
                 except (BadClip, OSError) as error:
-                    self._bad[path] = error
+                    # Not with its traceback, which would hold all the frames so far.
+                    self._bad[path] = error.with_traceback(None)
                     continue
-                self._write(name, path, people.size, frames)
+                self._write(name, {**video, "size": people.followed.size}, frames)
                 self.estimated += 1
 
-    def metadata(self) -> dict[str, Any]:
-        """What `custom.json` says of them, for `predict`: networks by the names of their files, and the rate."""
-        names = self._model if self._model in MODELS else ",".join(Path(file).name for file in model_files(self._model))
-        return {"pose_model": names, "fps": self._fps}
-
-    def summary(self) -> dict[str, Any]:
-        """Where poses are kept, and how many videos were estimated and reused."""
-        return {"folder": str(self.folder), "estimated": self.estimated, "reused": self.reused}
-
     def _is_kept(self, name: str, path: str) -> bool:
+        video = _read(self._file(name)).get("video")
         try:
-            content = load_json(str(self._file(name)))
-            return bool({**content["video"], "size": None} == {**self._about(path), "size": None})
-        except (BadClip, OSError, KeyError, TypeError):
-            return False  # estimated again, which says what is wrong with the video
+            return isinstance(video, dict) and {**video, "size": None} == {**self._about(path), "size": None}
+        except OSError:
+            return False  # estimating it says what is wrong
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
     def _about(self, path: str) -> dict[str, Any]:
         size = Path(path).stat().st_size
-        return {"bytes": size, "sha256": _digest(path), "fps": self._fps, "pose_model": self._identity}
+        return {"bytes": size, "fingerprint": _fingerprint(path), "fps": self._fps, "networks": self._networks}
 
-    def _write(self, name: str, path: str, size: tuple[int, int], frames: list[dict[int, np.ndarray]]) -> None:
-        layout = self.layout.name
-        entries = [
-            {"frame_id": number, "instances": [_instance(*one) for one in people.items()]}
-            for number, people in enumerate(frames)
-        ]
+    def _write(self, name: str, video: dict[str, Any], frames: list[People]) -> None:
         content = {
-            "video": {**self._about(path), "size": size},
-            "meta_info": {"dataset_name": _DATASETS[layout]},
-            "instance_info": entries,
+            "video": video,
+            "meta_info": {"dataset_name": _DATASETS[self.layout.name]},
+            "instance_info": [
+                {"frame_id": number, "instances": [_instance(*one) for one in people.items()]}
+                for number, people in enumerate(frames)
+            ],
         }
         with atomic_file(self._file(name)) as part:
             part.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
@@ -133,7 +145,16 @@ class VideoPoses:
         return read_pose_file(str(self._file(name)), self.layout, MMPOSE)
 
 
-def _in_memory(people: VideoPeople, path: str, fps: float) -> list[dict[int, np.ndarray]]:
+def _read(file: Path) -> dict[str, Any]:
+    """What is kept; {} where nothing is, or something else."""
+    try:
+        content = load_json(str(file))
+    except (BadClip, OSError):
+        return {}
+    return content if isinstance(content, dict) and isinstance(content.get("video"), dict) else {}
+
+
+def _in_memory(people: VideoPeople, path: str, fps: float) -> list[People]:
     frames = []
     for _, found in people:
         frames.append(found)
@@ -150,9 +171,9 @@ def _instance(number: int, points: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _digest(path: str | os.PathLike[str]) -> str:
+def _fingerprint(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's beginning and end."""
     with Path(path).open("rb") as file:
-        begin = file.read(_TELLING)
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TELLING))
-        return hashlib.sha256(begin + file.read(_TELLING)).hexdigest()
+        begin = file.read(_FINGERPRINT_BYTES)
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _FINGERPRINT_BYTES))
+        return hashlib.sha256(begin + file.read(_FINGERPRINT_BYTES)).hexdigest()
