@@ -113,9 +113,9 @@ def checked_points(points: Any, layout: Layout, path: str, what: str = "", score
         score = as_array(scores, path, what, "scores")
         if score.shape != array.shape[:3] or score.dtype.kind not in "fiu":
             raise BadClip(path, f"{what}scores are {score.dtype} {score.shape} for {array.shape[:3]} joints: fix them")
-        array = np.concatenate([array[..., :2], score[..., None]], axis=3, dtype=np.float64)
+        array = np.concatenate([array[..., :2], score[..., None]], axis=3)
     elif flat:
-        array = np.concatenate([array, array.any(axis=3, keepdims=True)], axis=3, dtype=np.float64)
+        array = np.concatenate([array, array.any(axis=3, keepdims=True)], axis=3)
     if layout.coordinates == "world" and (scores is not None or flat):
         has = "scores" if scores is not None else "two numbers a joint"
         raise BadClip(path, f"{what}has {has}, layout {layout.name} x y z: use a layout of coordinates: image")

@@ -142,8 +142,8 @@ def _boxes(graph: _Graph, image: str, side: int) -> str:
     return graph("Concat", *found, axis=1)
 
 
-def _likeness(graph: _Graph, image: str, smooth: int) -> str:
-    """How much like each joint's colour a picture of 0 to 255 is around each pixel: (N, 17, H, W), 0 to 1."""
+def _similarity(graph: _Graph, image: str, smooth: int) -> str:
+    """The similarity of a picture of 0 to 255 to each joint's colour, around each pixel: (N, 17, H, W), 0 to 1."""
     weights = (-2 * COLOURS)[:, :, None, None]
     product_ = graph("Conv", image, weights, (COLOURS**2).sum(axis=1))
     square = graph("ReduceSum", graph("Mul", image, image), _ints(1), keepdims=1)
@@ -168,10 +168,10 @@ def write_detector(path: Path, batch: int | str = "batch", side: int = 320) -> P
 
 
 def write_pose(path: Path, batch: int | str = "batch") -> Path:
-    """RTMPose: a row and a column of likelinesses for each joint, two places a pixel."""
+    """RTMPose: a row and a column of similarities for each joint, two places a pixel."""
     graph = _Graph()
     scale, shift = (value[None, :, None, None] for value in (STD, MEAN))
-    near = _likeness(graph, graph("Add", graph("Mul", "input", scale), shift), 11)
+    near = _similarity(graph, graph("Add", graph("Mul", "input", scale), shift), 11)
     sides = {}
     for name, axis, count in (("simcc_x", 2, 192), ("simcc_y", 3, 256)):
         line = graph("ReduceMax", near, axes=[axis], keepdims=0)
@@ -183,7 +183,7 @@ def write_pose(path: Path, batch: int | str = "batch") -> Path:
 def write_rtmo(path: Path, side: int = 320) -> Path:
     """RTMO: dets (N, 2, 5) and keypoints (N, 2, 17, 3)."""
     graph = _Graph()
-    boxes, near, found = _boxes(graph, "input", side), _likeness(graph, "input", 7), []
+    boxes, near, found = _boxes(graph, "input", side), _similarity(graph, "input", 7), []
     for begin in (0, side // 2):
         half = graph("Slice", near, _ints(begin), _ints(begin + side // 2), _ints(3))
         places = []
