@@ -138,7 +138,13 @@ _own_data_options = _options(
 @click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
 @click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")
-@click.option("--benchmark", "benchmarks", multiple=True, type=click.Choice(BENCHMARKS), help="All by default.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    type=click.Choice(BENCHMARKS),
+    help="All by default; PKU-MMD, UAV-Human: one.",
+)
 @click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), default=("joint", "bone"))
 @click.option("--format", "formats", multiple=True, type=click.Choice(("npy", "packed")), default=("npy",))
 @click.option("--max-frames", type=click.IntRange(min=1), help="T of the arrays (300; NW-UCLA: the longest clip).")

@@ -70,6 +70,9 @@ def _prep(result: Result) -> tuple[list[Row], str]:
         if found := result.get("quality", {}).get(measure):
             worst = f", most in {found['clip']}: {percent(found['worst'])}" if found["worst"] else ""
             rows.append(("quality" if measure == "empty_frames" else "", f"{percent(found['mean'])} {text}{worst}"))
+    if poses := result.get("poses"):
+        kept = f"{poses['estimated']:,} videos estimated, {poses['reused']:,} known already, kept in {poses['folder']}"
+        rows.append(("poses", kept))
     if result["bytes_read"]:
         rows.append(("read", f"{size(result['bytes_read'])} in {duration(result['seconds'])}"))
     rows += _written(result["outputs"])

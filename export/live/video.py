@@ -24,7 +24,7 @@ from native_prep.poses.custom import DEFAULT_FPS
 from native_prep.poses.video.camera import Camera
 from native_prep.poses.video.drawing import draw_people, draw_text
 from native_prep.poses.video.estimator import DEFAULT_MODEL, MODELS, Estimator
-from native_prep.poses.video.media import expected_frames, read_frames, video_writer
+from native_prep.poses.video.media import check_file, expected_frames, read_frames, video_writer
 from native_prep.poses.video.people import FollowedPeople, People, VideoPeople
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
@@ -64,19 +64,15 @@ def predict_video(
     path = os.fspath(video)
     if overlay is not None and Path(overlay).suffix.lower() != ".mp4":
         raise ValueError(f"--overlay {overlay}: is written as MP4: give a name that ends in .mp4")
-    for option, file in (("--overlay", overlay), ("--timeline", timeline)):
-        if file is not None and Path(file).resolve() == Path(path).resolve():
-            raise ValueError(f"{option} {file}: is the video itself: give another name")
-    with Path(path).open("rb"):
-        pass  # what is not there is told before networks are loaded
+    check_file(path)
+    _check_outputs(path, overlay, timeline)
     engine = open_engine(folder, runtime)
     model, fps = _pose_model(engine.manifest, pose_model), _rate(engine.manifest, settings)
     session = LiveSession(engine, replace(settings or LiveSettings(), fps=fps), path, lambda answer: None)
     estimator, found = _open_estimator(model, session.raw, path)
     seen: list[People] = []
     with ExitStack() as stack:
-        rows = stack.enter_context(atomic_file(timeline)) if timeline else None
-        drawn = stack.enter_context(atomic_file(overlay)) if overlay else None
+        rows, drawn = (_output(stack, file) for file in (timeline, overlay))
         with Progress(expected_frames(path, fps), "estimate", "frame") as progress:
             people = VideoPeople(path, estimator, fps, progress.update)
             frames = _kept(people, seen) if overlay else people
@@ -95,6 +91,33 @@ def predict_video(
         "timeline": timeline and os.fspath(timeline), "overlay": overlay and os.fspath(overlay), "pose_model": model,
         "runtime": f"{engine.runtime} on {engine.device}",
     }  # fmt: skip
+
+
+def _check_outputs(path: str, *outputs: str | os.PathLike[str] | None) -> None:
+    """Raises ValueError where two of the files that are read and written are one."""
+    known = {Path(path).resolve(): "the video itself"}
+    for output in outputs:
+        if output is not None:
+            place = Path(output).resolve()
+            if place in known:
+                raise ValueError(f"{output}: is {known[place]}, which it would replace: give another name")
+            known[place] = "both --overlay and --timeline"
+
+
+def _output(stack: ExitStack, output: str | os.PathLike[str] | None) -> Path | None:
+    """A file that appears when `stack` ends, None where none was asked for.
+
+    Raises:
+        OSError: it cannot be written, which is told before the long work.
+    """
+    if output is None:
+        return None
+    part = stack.enter_context(atomic_file(output))
+    try:
+        part.touch()
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), os.fspath(output)) from error
+    return part
 
 
 def predict_camera(
@@ -130,7 +153,7 @@ def predict_camera(
         session = LiveSession(engine, replace(settings or LiveSettings(), fps=fps), place, write or print_answer)
         estimator, found = _open_estimator(model, session.raw, place)
         people = _CameraPeople(camera, estimator, fps)
-        rows = stack.enter_context(atomic_file(timeline)) if timeline else None
+        rows = _output(stack, timeline)
         interrupted = session.run(_arrivals(people, people.followed, session.raw, found, people.taken))
         if rows is not None:
             session.timeline.write(rows)
@@ -239,7 +262,7 @@ def _draw(
             for name, row in timeline.at(frame.time).items():
                 text = f"{row.name} {percent(row.score)}"
                 if not name:
-                    draw_text(image, text, (0, 0))
+                    draw_text(image, text, (0, image.shape[0]))  # below, where heads are not
                 elif int(name) in people:
                     joints = people[int(name)]
                     left, top = joints[joints[:, 2] > 0, :2].min(axis=0)

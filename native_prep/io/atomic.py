@@ -77,6 +77,8 @@ class OutputSet:
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
                 raise ValueError(f"{final}: is a folder where a file must be written: move it away")
+            if final.exists() and not final.is_file():
+                raise ValueError(f"{final}: is a device or a pipe, which a file would replace: name a file")
             for part in left_behind(final):
                 part.unlink(missing_ok=True)
             self._parts[final] = hidden(final)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,7 +111,11 @@ def prepare_custom(
     elif pose_model is not None or fps is not None:
         given = "--pose-model" if pose_model is not None else "--fps"
         raise ValueError(f"{path}: holds poses of {kind.source}, {given} is for videos: leave it out")
+    began = time.monotonic()
     skeleton = videos.layout if videos else find_layout(layout or default_layout(kind, clips_below(kind, path), path))
+    target = find_layout(convert) if convert is not None else skeleton
+    if convert is not None:
+        conversion_table(skeleton, target)  # raises before anything is read
     track = track or videos is not None  # people of videos have numbers
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
@@ -118,9 +123,11 @@ def prepare_custom(
     if videos is not None:
         found = _estimated(found, videos)
     if convert is not None:
-        found, skeleton = _converted(found, skeleton, find_layout(convert))
-    result = write_source(found, path, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
-    return result if videos is None else result | {"poses": videos.summary()}
+        found = _converted(found, skeleton, target)
+    result = write_source(found, path, target, settings, folder, asked, formats, max_frames, on_bad_file)
+    if videos is None:
+        return result
+    return result | {"seconds": time.monotonic() - began, "poses": videos.summary()}
 
 
 def _open_videos(
@@ -137,7 +144,7 @@ def _open_videos(
             raise ValueError(f"{option} {given}: {reason}")
     if fps is not None and not 0 < fps <= _MOST_FPS:
         raise ValueError(f"--fps {fps:g}: give a number above 0, at most {_MOST_FPS}")
-    return PoseCache(folder / "poses", pose_model or DEFAULT_MODEL, fps or DEFAULT_FPS)
+    return PoseCache(folder / "poses", DEFAULT_MODEL if pose_model is None else pose_model, fps or DEFAULT_FPS)
 
 
 def _estimated(found: PoseSource, videos: "PoseCache") -> PoseSource:
@@ -145,10 +152,9 @@ def _estimated(found: PoseSource, videos: "PoseCache") -> PoseSource:
     return replace(found, read=lambda clip: videos.read(clip.name, clip.path), metadata=videos.metadata())
 
 
-def _converted(found: PoseSource, source: Layout, target: Layout) -> tuple[PoseSource, Layout]:
-    conversion_table(source, target)  # raises before anything is read
+def _converted(found: PoseSource, source: Layout, target: Layout) -> PoseSource:
     read = found.read
-    return replace(found, read=lambda clip: convert_poses(read(clip), source, target), before=source), target
+    return replace(found, read=lambda clip: convert_poses(read(clip), source, target), before=source)
 
 
 def write_source(

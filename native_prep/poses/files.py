@@ -53,7 +53,8 @@ NUMPY = Kind("numpy", (".npy",))
 MEDIAPIPE = Kind("mediapipe", (".json", ".csv"))
 MMPOSE = Kind("mmpose", (".json",))
 VIDEO = Kind("video", (
-    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv",
+    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".asf", ".flv", ".3gp", ".ts", ".mts",
+    ".m2ts", ".ogv",
 ))  # fmt: skip
 _TEXT = Kind("ultralytics", (ultralytics.TEXT_SUFFIX,), True)
 

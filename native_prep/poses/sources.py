@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
@@ -12,6 +13,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import load_array
+from native_prep.io.progress import first_names
 from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, hidden, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
@@ -21,6 +23,8 @@ from native_prep.skeletons.layouts import Layout
 LABELS = "labels.csv"
 # What poses may be written in; other files lie in peace beside them, and beside videos all but videos do.
 _POSES = (".json", ".npy", ".csv")
+# Of names, what no label file and no table can hold: line breaks and the like, bytes that are no UTF-8.
+_NO_TEXT = re.compile("[\x00-\x1f\ud800-\udfff]")
 # So many files of a folder are looked at for one that tells their kind.
 _MOST_LOOKED_AT = 1000
 # Of clips in folders of their classes that no folder assigns to a split, one in so many is for validation.
@@ -82,12 +86,14 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        files = (file for file in _files_below(path) if file.name != LABELS)
-        found = first_kind(list(islice(files, _MOST_LOOKED_AT)), source)
+        files = list(islice((file for file in _files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
+        found = first_kind(files, source)
         if found is None:
             known = ", ".join(SOURCES)
             raise ValueError(f"{path}: holds no poses that are known, or nobody is in any: give poses of {known}")
         kind = found
+        if source is None and kind != VIDEO and any(file.suffix.lower() in VIDEO.suffixes for file in files):
+            raise ValueError(f"{path}: holds poses of {kind.source} and videos: give --source {kind.source} or video")
     if source not in (None, kind.source):
         raise ValueError(f"{path}: looks like {kind.source}, --source says {source}: leave it out or give other poses")
     return kind
@@ -234,12 +240,18 @@ def _open_folder(
     by_class = _clips_by_class(kind, path) if label_path is None and not (path / LABELS).is_file() else {}
     if by_class:
         labels, files = _labels_of_folders(path, by_class, split, classes, notes)
+        empty = [str(one.relative_to(path)) for part, one in _class_folders(path) if (part, one.name) not in by_class]
+        if empty:
+            notes.append(f"no clip of {kind.source} is in {len(empty)} of the folders ({first_names(empty)})")
     else:
         labels = _read_labels(label_path, path, classes)
         files = _clip_files(kind, path, Path(labels.path))
     clips, bad = [], (_left_over(kind, path, set(files.values())) if by_class else [])
     by_name = {_stem(kind, name): label for name, label in labels.clips.items()}
     for name, file in files.items():
+        if _NO_TEXT.search(name):
+            bad.append(BadFile(str(file), 0, "has a name that is no text: rename it"))
+            continue
         if name not in by_name:
             bad.append(BadFile(str(file), 0, f"has no line in {labels.path}: add one or move the clip away"))
             continue
@@ -272,20 +284,28 @@ def _clips_by_class(kind: Kind, folder: Path) -> dict[tuple[str, str], dict[str,
             stray = next(iter(direct.values()))
             raise ValueError(f"{stray}: lies beside folders of classes: move it into one, or give --label")
         return {}
+    found: dict[tuple[str, str], dict[str, Path]] = {}
+    for split, label in _class_folders(folder):
+        for file in _clip_files(kind, label).values():
+            name = file.relative_to(folder) if kind.a_file_a_frame else file.relative_to(folder).with_suffix("")
+            found.setdefault((split, label.name), {})[name.as_posix()] = file
+    return found
+
+
+def _class_folders(folder: Path) -> list[tuple[str, Path]]:
+    """The folders `[SPLIT/]CLASS`, each with its split, "" for none.
+
+    Raises:
+        ValueError: folders of splits beside others.
+    """
+    inside = _folders(folder)
     splits = [one for one in inside if one.name.lower() in SPLIT_NAMES]
     if splits and len(splits) < len(inside):
         other = next(one for one in inside if one not in splits)
         raise ValueError(f"{other}: lies beside {splits[0].name}: move it into a folder of a split, or away")
     if splits:
-        classes = [(SPLIT_NAMES[one.name.lower()], label) for one in inside for label in _folders(one)]
-    else:
-        classes = [("", label) for label in inside]
-    found: dict[tuple[str, str], dict[str, Path]] = {}
-    for split, label in classes:
-        for file in _clip_files(kind, label).values():
-            name = file.relative_to(folder) if kind.a_file_a_frame else file.relative_to(folder).with_suffix("")
-            found.setdefault((split, label.name), {})[name.as_posix()] = file
-    return found
+        return [(SPLIT_NAMES[one.name.lower()], label) for one in inside for label in _folders(one)]
+    return [("", label) for label in inside]
 
 
 def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFile]:
@@ -322,17 +342,22 @@ def _labels_of_folders(
             raise ValueError(f"{folder}: has a folder {label!r}, which the list of classes has not: add it there")
         held_out: set[str] = set()
         if not split and asked is None:
-            in_order = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())
+            in_order = sorted(files, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
             held_out = set(in_order[: len(files) // _ONE_IN or int(len(files) > 1)])
         for name in files:
             own = split or (asked or ("val" if name in held_out else "train"))
             clips[name] = Label(names.index(label), own, 0)
     if asked is None and any(not split for split, _ in by_class):
         count = sum(label.split == "val" for label in clips.values())
-        notes.append(
-            f"{count} of {len(clips)} clips are for validation, chosen by their names: to choose them, make folders "
-            "train/CLASS and val/CLASS"
-        )
+        if count:
+            text = (
+                f"{count} of {len(clips)} clips are for validation, chosen by their names: to choose them, make folders"
+            )
+            notes.append(f"{text} train/CLASS and val/CLASS")
+        else:
+            notes.append(
+                "no clip is for validation, without which train does not begin: add clips, two a class at least"
+            )
     every = {name: file for files in by_class.values() for name, file in files.items()}
     return Labels(str(folder), clips, names), every
 

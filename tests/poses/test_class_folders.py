@@ -1,5 +1,6 @@
 """Clips in folders of their classes, `[train|val/]CLASS/CLIP`, and the shapes that `.npy` clips come in."""
 
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -117,6 +118,17 @@ def test_nothing_is_left_behind_in_silence(tmp_path: Path) -> None:
     write_classes(root, {"other": 1})
     with pytest.raises(ValueError, match="other: lies beside train: move it into a folder of a split, or away"):
         prepare_custom(root, tmp_path / "out", **GIVEN)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "raw", {"walk": 2})
+    for odd in (b"\xff", b"a\nb"):
+        file = Path(os.fsdecode(os.fsencode(root) + b"/walk/" + odd + b".npy"))
+        np.save(root / "x", walker(3))
+        (root / "x.npy").rename(file)
+        with pytest.raises(ValueError, match="has a name that is no text: rename it"):
+            prepare_custom(root, tmp_path / "out", **GIVEN)
+        file.unlink()
 
 
 # Shapes

@@ -1,6 +1,8 @@
 """`prep custom` of videos: estimated once, kept, labelled by folders, at one rate; one line for what is wrong."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,23 @@ def test_a_second_prep_estimates_what_changed(
         (out / "poses/train/squat/b.json").write_text('{"video": ')
         again = prepare_custom(videos, out, pose_model=models)["poses"]
         assert (again["estimated"], again["reused"]) == (2, 1)
+        # Other bytes in the middle; a copy with another time.
+        video = videos / "train/wave/a.mp4"
+        content = bytearray(video.read_bytes())
+        content[len(content) // 3] ^= 1
+        video.write_bytes(content)
+        os.utime(videos / "val/wave/c.mov", (1, 1))
+        assert prepare_custom(videos, out, pose_model=models)["poses"]["estimated"] == 1
+        for damage in (
+            {"instance_info": None}, {"instance_info": []}, {"meta_info": {}, "instance_info": [{}]},
+            *({"video": {"size": size}} for size in (None, 0, [0, 5], "x", [10**400, 3], [True, True, True])),
+        ):  # fmt: skip
+            path = out / "poses/val/wave/c.json"
+            kept = json.loads(path.read_text())
+            changed = {**kept, **damage, "video": {**kept["video"], **damage.get("video", {})}}
+            path.write_text(json.dumps(changed))
+            assert prepare_custom(videos, out, pose_model=models)["poses"]["estimated"] == 1, damage
+            assert json.loads(path.read_text())["instance_info"] == kept["instance_info"]
         slower = prepare_custom(videos, out, pose_model=models, fps=15)
         assert slower["poses"]["estimated"] == 3 and slower["frames"] == 8 + 10 + 10
         (tmp_path / "other").mkdir()
@@ -146,7 +165,7 @@ def test_bad_videos_are_listed_one_line_each(
     listed = [str(caught.value), *capsys.readouterr().err.splitlines()]  # the error names the first
     for name, says in (
         ("broken.mp4", "is no video, or damaged"), ("nobody.mp4", "nobody is seen in any of its 20 frames"),
-        ("one.mp4", "is one picture, in which nothing moves"),
+        ("one.mp4", "has one frame at 30 a second, in which nothing moves"),
     ):  # fmt: skip
         assert [line for line in listed if name in line and says in line], (name, listed)
     result = prepare_custom(videos, tmp_path / "out", pose_model=models, on_bad_file="skip")
@@ -169,6 +188,29 @@ def test_options_that_do_not_fit(tmp_path: Path, videos: Path, models: str, opti
     with pytest.raises(ValueError) as caught:
         prepare_custom(videos, tmp_path / "out", **{"pose_model": models, **options})
     assert says in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_nothing_of_a_folder_is_passed_over_in_silence(
+    tmp_path: Path, models: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "videos"
+    for number in range(2):
+        write_video(folder / f"wave/{number}.mp4", TIMES, "wave")
+    (folder / "squat").mkdir()
+    (folder / "squat/x.gif").write_bytes(b"GIF89a")
+    with pytest.raises(ValueError, match="no conversion"):
+        prepare_custom(folder, tmp_path / "out", pose_model=models, convert="ntu")
+    assert not (tmp_path / "out").exists(), "told before anything is estimated"
+    result = prepare_custom(folder, tmp_path / "out", pose_model=models)
+    assert any("no clip of video is in 1 of the folders (squat)" in text for text in result["warnings"])
+    shutil.copy(tmp_path / "out/poses/wave/0.json", folder / "wave/results.json")
+    with pytest.raises(ValueError, match="holds poses of mmpose and videos: give --source mmpose or video"):
+        prepare_custom(folder, tmp_path / "out", pose_model=models)
+    assert prepare_custom(folder, tmp_path / "out", pose_model=models, source="video")["poses"]["reused"] == 2
+    (folder / "wave/1.mp4").unlink()
+    (folder / "wave/results.json").unlink()
+    result = prepare_custom(folder, tmp_path / "one", pose_model=models)
+    assert any("no clip is for validation, without which train does not begin" in text for text in result["warnings"])
 
 
 def test_options_of_videos_are_refused_for_poses(tmp_path: Path) -> None:

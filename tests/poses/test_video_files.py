@@ -1,5 +1,6 @@
 """Videos as they are decoded: times, rotation, and what is damaged."""
 
+import os
 import random
 import socket
 import struct
@@ -17,7 +18,7 @@ from stick_figures import HEIGHT, WIDTH, figure, picture, write_video
 from native_prep.datasets.recordings import BadClip
 from native_prep.poses.video import media
 from native_prep.poses.video.media import VideoFrame, read_frames, video_writer
-from native_prep.poses.video.rate import select_nearest
+from native_prep.poses.video.rate import Resampler, select_nearest
 
 UNEVEN = [0, 0.033, 0.066, 0.1, 0.266, 0.3, 0.75, 0.783]
 
@@ -61,6 +62,9 @@ def test_every_time_has_its_nearest_picture() -> None:
         assert wanted <= set(found) and set(found) <= set(times)
         assert len(found) <= len(instants) + 1
         assert found == sorted(found)
+        resampler = Resampler(fps)
+        numbers = [number for time in found for number, _ in resampler.add(time, {})]
+        assert numbers == list(range(int(times[-1] * fps + 0.05) + 1)), "all frames up to the last time"
 
 
 def fails(path: Path) -> str:
@@ -83,6 +87,8 @@ def test_what_is_no_video_is_one_line(tmp_path: Path) -> None:
         assert says in fails(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         list(read_frames(str(tmp_path / "missing.mp4")))
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert "is no file, but a pipe or a device" in fails(tmp_path / "pipe.mp4")
     with pytest.raises(IsADirectoryError):
         list(read_frames(str(tmp_path)))
 

@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("av", exc_type=ImportError)
 
-from native_prep.poses.video.rate import Resampler
+from native_prep.poses.video.media import VideoFrame
+from native_prep.poses.video.rate import Resampler, select_nearest
 
 
 def person(x: float, score: float = 1.0) -> np.ndarray:
@@ -33,9 +34,18 @@ def test_pictures_on_the_frames_stay_as_they_are() -> None:
 def test_a_steady_walk_stays_one_at_any_rate(rate: float) -> None:
     count = int(2 * rate)
     found = resampled(30, *((number / rate, {1: person(number / rate)}) for number in range(count)))
-    assert len(found) == int((count - 1) / rate * 30 + 1e-6) + 1
+    last = (count - 1) / rate
+    assert len(found) == int(last * 30 + 0.05) + 1
     for number, people in enumerate(found):
-        np.testing.assert_allclose(people[1], person(number / 30), atol=1e-9)
+        # Within a twentieth of a frame, of x and of 2 x.
+        np.testing.assert_allclose(people[1], person(min(number / 30, last)), atol=2 * 0.05 / 30)
+
+
+def test_times_in_milliseconds_are_frames_all_the_same() -> None:
+    times = np.round(np.arange(60) / 30, 3)
+    shown = [frame.time for frame in select_nearest((VideoFrame(time, None) for time in times), 30)]
+    assert shown == times.tolist()
+    assert len(resampled(30, *((time, {1: person(time)}) for time in times))) == 60
 
 
 def test_who_is_in_one_picture_is_in_the_frames_nearer_to_it() -> None:

@@ -34,7 +34,7 @@ class Camera:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what it would say says nothing that we do not
         cv2 = load("cv2")
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        self._camera = cv2.VideoCapture(int(source) if source.isdigit() else source)
+        self._camera = cv2.VideoCapture(int(source) if source.isdecimal() and len(source) < 6 else source)
         if not self._camera.isOpened():
             raise ValueError(f"--camera {source}: cannot be opened: give its number, 0 for the first, or its address")
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)

@@ -48,8 +48,7 @@ def read_frames(path: str) -> Iterator[VideoFrame]:
         BadClip: it is no video, of a codec that is not known, damaged, or has no frame.
         OSError: it cannot be read.
     """
-    with Path(path).open("rb"):
-        pass  # raises what reading it raises
+    check_file(path)
     frames, packets, begin, last = 0, 0, 0.0, 0.0
     try:
         with _open(path) as container:
@@ -74,6 +73,14 @@ def read_frames(path: str) -> Iterator[VideoFrame]:
     # Packets and not frames: what was trimmed off is in the file still.
     if packets < _LEAST_SHARE * promised:
         raise BadClip(path, f"ends after {packets} of the {promised} frames that it promises: copy it again")
+
+
+def check_file(path: str) -> None:
+    """Raises what reading a file raises (OSError), and BadClip for a pipe, which reading would wait for."""
+    if Path(path).stat() and not Path(path).is_file() and not Path(path).is_dir():
+        raise BadClip(path, "is no file, but a pipe or a device: give a video")
+    with Path(path).open("rb"):
+        pass
 
 
 def _open(path: str) -> Any:

@@ -94,7 +94,8 @@ class VideoPeople:
                 yield from self.followed.add(image, people)
             self._on_progress(len(batch))
         if self.followed.images < 2:
-            raise BadClip(self._path, "is one picture, in which nothing moves: give a video")
+            text = f"has one frame at {self._fps:g} a second, in which nothing moves: give a longer video"
+            raise BadClip(self._path, text)
 
 
 def _decoded_ahead(frames: Iterator[VideoFrame]) -> Iterator[list[TimedImage]]:

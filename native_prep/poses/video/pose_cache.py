@@ -1,8 +1,6 @@
 """Poses of videos, kept so that none is estimated twice: one file a video, as MMPose's demo writes them."""
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,11 @@ from native_prep.poses.readers import mmpose
 from native_prep.poses.readers.frames import load_json
 from native_prep.poses.to_clip import MOST_FRAMES, Poses
 from native_prep.poses.video.estimator import MODELS, Estimator, model_files
-from native_prep.poses.video.media import expected_frames
+from native_prep.poses.video.media import check_file, expected_frames
 from native_prep.poses.video.people import People, VideoPeople
 from native_prep.skeletons.layouts import LAYOUTS, Layout
 
 _DATASETS = {layout: name for name, layout in mmpose.DATASETS.items()}
-# A video is told from others by so many bytes of its beginning and of its end, and by its size.
-_FINGERPRINT_BYTES = 1 << 20
 
 
 class PoseCache:
@@ -108,18 +104,32 @@ class PoseCache:
                 self.estimated += 1
 
     def _is_kept(self, name: str, path: str) -> bool:
-        video = _read(self._file(name)).get("video")
+        """Whether poses of the very video are kept, by these networks, at this rate, and can be read."""
+        video = _read(self._file(name)).get("video", {})
         try:
-            return isinstance(video, dict) and {**video, "size": None} == {**self._about(path), "size": None}
-        except OSError:
+            found = Path(path).stat()
+            if (video.get("bytes"), video.get("fps"), video.get("networks")) != (
+                found.st_size, self._fps, self._networks,
+            ):  # fmt: skip
+                return False
+            # A copy has another time, but not other bytes.
+            if video.get("modified") != found.st_mtime_ns and video.get("sha256") != sha256(path):
+                return False
+            return self.read(name, path).size is not None
+        except (BadClip, OSError):
             return False  # estimating it says what is wrong
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
     def _about(self, path: str) -> dict[str, Any]:
-        size = Path(path).stat().st_size
-        return {"bytes": size, "fingerprint": _fingerprint(path), "fps": self._fps, "networks": self._networks}
+        """What tells a video, and how it is looked at."""
+        check_file(path)
+        found = Path(path).stat()
+        return {
+            "bytes": found.st_size, "modified": found.st_mtime_ns, "sha256": sha256(path), "fps": self._fps,
+            "networks": self._networks,
+        }  # fmt: skip
 
     def _write(self, name: str, video: dict[str, Any], frames: list[People]) -> None:
         content = {
@@ -169,11 +179,3 @@ def _instance(number: int, points: np.ndarray) -> dict[str, Any]:
         "keypoints": np.round(points[:, :2], 2).tolist(),
         "keypoint_scores": np.round(points[:, 2], 4).tolist(),
     }
-
-
-def _fingerprint(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's beginning and end."""
-    with Path(path).open("rb") as file:
-        begin = file.read(_FINGERPRINT_BYTES)
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _FINGERPRINT_BYTES))
-        return hashlib.sha256(begin + file.read(_FINGERPRINT_BYTES)).hexdigest()

@@ -8,8 +8,8 @@ import numpy as np
 from native_prep.poses.tracking import LONGEST_GAP
 from native_prep.poses.video.media import VideoFrame
 
-# Of a time that falls on a frame but for rounding, in frames.
-_ROUNDING = 1e-6
+# Of a time that falls on a frame but for rounding, in frames: containers may count in milliseconds.
+_ROUNDING = 0.05
 # Frames that are farther apart, in seconds, have nobody between them, unless they are within `LONGEST_GAP` frames.
 _LONGEST_PAUSE = 1.0
 
@@ -20,17 +20,23 @@ def select_nearest(frames: Iterable[VideoFrame], fps: float) -> Iterator[VideoFr
     >>> [round(frame.time, 2) for frame in select_nearest(of_60_fps, 30)]
     [0.0, 0.03, 0.07, 0.1]
     """
-    before, taken = None, -1
+    before, taken, last = None, -1, 0.0
     for frame in frames:
         if before is not None:
             # The last of those times to which the frame before is nearer than this one.
             number = floor((before.time + frame.time) / 2 * fps)
             if number > taken:
                 yield before
-            taken = max(taken, number)
+                taken, last = number, before.time
         before = frame
-    if before is not None and floor(before.time * fps + _ROUNDING) > taken:
+    # The last one also where the last times lie between it and the one that was taken before it.
+    if before is not None and (taken < 0 or _number(before.time, fps) > _number(last, fps)):
         yield before
+
+
+def _number(time: float, fps: float) -> int:
+    """The last frame that is not later than a time in seconds."""
+    return floor(time * fps + _ROUNDING)
 
 
 class Resampler:
@@ -56,7 +62,7 @@ class Resampler:
             time: seconds; must be later than those before, or no frame comes.
             people: x y score (V, 3) by the number that they are followed by.
         """
-        last = floor(time * self._fps + _ROUNDING)
+        last = _number(time, self._fps)
         before, self._before = self._before, (time, people)
         start, old = before or (time, people)
         for number in range(self._next, last + 1):
