@@ -105,7 +105,7 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _pose_model_option(where: str) -> Callable[..., Any]:
-    text = "Finds poses in videos: a name to download (rtmpose-m), or DETECTOR.onnx,POSE.onnx."
+    text = "What finds poses: a name to download (rtmpose-m), or DETECTOR.onnx,POSE.onnx."
     return click.option("--pose-model", metavar="NAME|FILES", help=f"{where}: {text}")
 
 
@@ -124,8 +124,8 @@ _own_data_options = _options(
             ("--unit", "UNIT", "Of x y z: m, cm or mm; none where they have none.  [default: m]"),
         )
     ),
-    _pose_model_option("custom"),
-    click.option("--fps", type=float, help="custom: Frames a second of videos' clips (30)."),
+    _pose_model_option("custom, videos"),
+    click.option("--fps", type=float, help="custom, videos: Frames a second of the clips (30)."),
     click.option("--max-bodies", type=click.IntRange(min=1), help="custom: M of the arrays (2)."),
     click.option("--keep-empty", is_flag=True, default=None, help="custom: Clips in which nobody is seen stay."),
     click.option("--min-quality", type=click.FloatRange(0, 1), help="custom: Leaves out clips below it (0 to 1)."),

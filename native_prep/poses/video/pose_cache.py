@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class PoseCache:
         self._files = [] if model in MODELS else model_files(model)
         self._networks = model if model in MODELS else [sha256(file) for file in self._files]
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The skeleton that the networks find."""
         if self._model in MODELS:
