@@ -181,6 +181,8 @@ def run_predict(
     _refuse({"pose_model": pose_model}, "--video and --camera", seen)
     if stores or stream or seen:
         _refuse({"image_size": image_size}, "clips", False)
+    if video is not None:
+        _refuse({"top": top}, "clips, --stream and --camera", False)
     if seen and (stores or stream or clips or (video is not None and camera is not None)):
         raise ValueError("--video FILE and --camera N stand alone, without clips, --stream or --store: see --help")
     if stores:

@@ -298,7 +298,12 @@ class RawClips:
             OSError: it cannot be read.
         """
         if self._dataset is None:
-            return self._read_poses(path)
+            poses = self._read_poses(path)
+            if poses.size is None or self.layout.coordinates == "world":
+                return poses
+            # As the training data have them, in whose pixels a stream is.
+            poses.points[..., :2] *= np.divide(self._custom["image_size"] or (1, 1), poses.size)
+            return replace(poses, size=None)
         if self._is_of_poses(path):
             return self._as_recorded(path)
         self._check_suffix(path)

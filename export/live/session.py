@@ -271,7 +271,7 @@ class LiveSession:
         alone: dict[str, list[dict[str, Any]]] = {}
         if settings.per_person:  # who is alone has everybody's answer
             alone = {name: top if len(people) == 1 else self._alone(points) for name, points in people.items()}
-        self.timeline.add_people(start, end, alone)
+        self.timeline.add_people(start, end, alone, {name: self._seen(people[name]) for name in alone})
         self._latencies.append(time.monotonic() - arrived)
         self._count["answers"] += 1
         self._write(
@@ -283,6 +283,11 @@ class LiveSession:
                 "latency_seconds": round(self._latencies[-1], 6), "lag_frames": waiting,
             }
         )  # fmt: skip
+
+    def _seen(self, points: np.ndarray) -> tuple[float, float]:
+        """From when to when in the window a person (T, V, 3) is there, in seconds."""
+        frames = np.flatnonzero(points.any(axis=(1, 2)))
+        return self._seconds(self._window.start + int(frames[0])), self._seconds(self._window.start + int(frames[-1]))
 
     def _alone(self, points: np.ndarray) -> list[dict[str, Any]]:
         """The likeliest actions of one person (T, V, 3)."""

@@ -1,6 +1,7 @@
 """Answers about overlapping windows as a timeline of actions."""
 
 import csv
+import math
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,24 +42,30 @@ class Actions:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self._start, self._end = 0.0, 0.0
+        self._start, self._end, self._seen_end = 0.0, 0.0, math.inf
         self._going = False
         self._last = -1
 
-    def add(self, start: float, end: float, label: int, name: str, score: float) -> None:
-        """An answer about the window from `start` to `end` (seconds); label -1 where nobody is there."""
+    def add(
+        self, start: float, end: float, label: int, name: str, score: float, seen: tuple[float, float] | None = None
+    ) -> None:
+        """An answer about the window from `start` to `end` (seconds); label -1 where nobody is there.
+
+        `seen` is from when to when in the window somebody was there, which rows do not go beyond; None: throughout.
+        """
         # Halfway between the middles of this window and the one before.
         begin = ((self._start + self._end) / 2 + (start + end) / 2) / 2 if self._going else start
         if self._going and self._last >= 0:
-            self.rows[-1].end = begin
+            self.rows[-1].end = min(begin, self._seen_end)
         same = self._going and label == self._last
         self._start, self._end, self._last, self._going = start, end, label, True
         if label < 0:
             return
+        first, self._seen_end = seen or (-math.inf, math.inf)
         if not same:
-            self.rows.append(Row(begin, end, label, name))
+            self.rows.append(Row(max(begin, first), end, label, name))
         self.rows[-1].scores.append(score)
-        self.rows[-1].end = end
+        self.rows[-1].end = min(end, self._seen_end)
 
     def cut(self) -> None:
         """What comes next does not follow what came before."""
@@ -91,10 +98,16 @@ class Timeline:
         """An answer about the window from `start` to `end` (seconds), the likeliest class first; none: nobody."""
         self._together.add(start, end, *_best(top))
 
-    def add_people(self, start: float, end: float, tops: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """The same about each person in it; those of before who are not have gone."""
+    def add_people(
+        self,
+        start: float,
+        end: float,
+        tops: Mapping[str, Sequence[Mapping[str, Any]]],
+        seen: Mapping[str, tuple[float, float]],
+    ) -> None:
+        """The same about each person in it, who is `seen` from when to when; those of before who are not have gone."""
         for name in dict.fromkeys([*self._alone, *tops]):
-            self._alone.setdefault(name, Actions()).add(start, end, *_best(tops.get(name, ())))
+            self._alone.setdefault(name, Actions()).add(start, end, *_best(tops.get(name, ())), seen.get(name))
 
     def cut(self) -> None:
         """What comes next does not follow what came before."""

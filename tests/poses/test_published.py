@@ -1,5 +1,6 @@
 """`prep pku-mmd` and `prep uav-human` on made files in the forms that published code reads."""
 
+import os
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -141,6 +142,27 @@ def test_what_is_wrong_with_pku_mmd_is_one_line(tmp_path: Path, pku: tuple, caps
     assert "no such folder" in fails(tmp_path, "pku-mmd", tmp_path / "none")
 
 
+def test_odd_files_of_pku_mmd_are_told(tmp_path: Path, pku: tuple, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = pku
+    labels = folder / "Label/Train_Label_PKU_final"
+    write(labels / "0003-M.txt", "\n")
+    (labels / "0004-R.txt").unlink()
+    os.mkfifo(labels / "0004-R.txt")
+    result = prep("pku-mmd", data_path=str(folder), out_folder=str(tmp_path / "out"), max_frames=30)
+    assert result["clips"] == 2
+    assert "3 recordings have no labels, or are in no split (0003-M, 0004-R, 0009-L)" in result["warnings"]
+    write(labels / "0003-M.txt", "1,0,9,1\n1,20,9999,1\n")
+    assert "the recording has 30 frames: fix the label file" in fails(tmp_path / "x", "pku-mmd", folder)
+    skipped = prep("pku-mmd", data_path=str(folder), out_folder=str(tmp_path / "out"), on_bad_file="skip")
+    assert skipped["clips"] == 3 and skipped["bad_files"] == 1
+    assert any("1 clips begin with frame 0: do these label files count from 0?" in text for text in skipped["warnings"])
+    with (labels / "0003-M.txt").open("wb") as file:
+        file.truncate(1 << 30)
+    assert "0003-M.txt: cannot be read (too large)" in fails(tmp_path / "x", "pku-mmd", folder)
+    write(folder / "Split/cross-subject.txt", "Training videos:\n0002-L,\nValidataion videos:\n0002-L,\n")
+    assert "cross-subject.txt: 0002-L trains and tests" in fails(tmp_path / "x", "pku-mmd", folder)
+
+
 def uav_text(points: np.ndarray, columns: Iterable[str] = ()) -> str:
     """People (T, M, V, 2) as a file of UAV-Human."""
     lines = [str(len(points))]
@@ -197,7 +219,9 @@ def test_what_is_wrong_with_uav_human_is_one_line(tmp_path: Path) -> None:
         write(path, content)
         assert says in fails(tmp_path, "uav-human", tmp_path / "uav", image_size="1920x1080")
     (tmp_path / "empty").mkdir()
-    assert "has no file P000S00" in fails(tmp_path, "uav-human", tmp_path / "empty")
+    write(path, good + "\n7\n")
+    assert ":63: goes on behind its last frame" in fails(tmp_path, "uav-human", tmp_path / "uav", image_size="9x9")
+    assert "has no file Skeleton/P000S00" in fails(tmp_path, "uav-human", tmp_path / "empty")
 
 
 def test_a_thousand_mutations_of_each(tmp_path: Path, pku: tuple) -> None:

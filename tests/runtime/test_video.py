@@ -23,13 +23,13 @@ from stick_figures import HEIGHT, WIDTH, figure, picture, write_models, write_vi
 
 from agcn.checkpoint import save_weights
 from export.live import video as module
-from export.live.session import LiveSettings
+from export.live.session import LiveSettings, predict_stream
 from export.live.video import predict_camera, predict_video
 from export.manifest import read_manifest
 from export.runtime.predict import predict
 from native_prep.poses.custom import prepare_custom
 from native_prep.poses.video import camera as camera_module
-from native_prep.poses.video.media import read_frames
+from native_prep.poses.video.media import read_frames, video_writer
 from native_prep.skeletons.layouts import COCO17
 
 FRAMES = 20
@@ -250,6 +250,51 @@ def test_images_that_nobody_asked_for_are_dropped(camera: type[FakeCapture], mon
         camera.tickets.release()
 
 
+def test_a_camera_that_gives_nothing_or_fails(
+    job: Path, networks: str, tmp_path: Path, camera: type[FakeCapture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = np.zeros((48, 64), np.uint8)
+    for image in ((False, None), (True, None), (True, grey), (True, np.zeros((4, 4, 3), np.uint16))):
+        monkeypatch.setattr(FakeCapture, "read", lambda self, image=image: image)
+        with pytest.raises(ValueError, match="--camera 0: gives no picture in colour"):
+            predict_camera(job / "engine", "0", pose_model=networks, timeline=tmp_path / "t.csv")
+
+    def broken(self: FakeCapture) -> None:
+        raise RuntimeError("unplugged")
+
+    monkeypatch.setattr(FakeCapture, "read", broken)
+    with pytest.raises(ValueError, match=r"--camera 0: fails \(unplugged\): look at it"):
+        predict_camera(job / "engine", "0", pose_model=networks, timeline=tmp_path / "t.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_person_are_when_they_are_there(job: Path, networks: str, tmp_path: Path) -> None:
+    """Two people, of whom the second comes in after a second and leaves after two."""
+    times = np.arange(90) / 30
+    with video_writer(tmp_path / "a.mp4") as writer:
+        for time_ in times:
+            people = [figure("wave", time_), figure("squat", time_, 240)]
+            writer.write(picture(people[: 2 if 1 <= time_ < 2 else 1]), time_)
+    result = predict_video(
+        job / "engine", tmp_path / "a.mp4", pose_model=networks,
+        settings=LiveSettings(window=20, stride=5, per_person=True, max_gap=0),
+    )  # fmt: skip
+    second = [one for one in result["actions"] if one["person"] == "1"]
+    assert second[0]["start"] == pytest.approx(1, abs=0.05) and second[-1]["end"] == pytest.approx(2, abs=0.05)
+    first = [one for one in result["actions"] if one["person"] == "0"]
+    assert (first[0]["start"], first[-1]["end"]) == (0, pytest.approx(89 / 30, abs=0.01))
+
+
+def test_kept_poses_are_a_stream_too(job: Path) -> None:
+    found: list[dict[str, Any]] = []
+    kept = str(job / "data/poses/val/wave/val.json")
+    predict_stream(job / "engine", kept, write=found.append)
+    (clip,) = predict(job / "engine", [kept])["clips"]
+    assert found[0]["top"][0]["score"] == pytest.approx(clip["top"][0]["score"], abs=1e-5)
+    (alone,) = predict(job / "engine", [kept], per_person=True)["clips"][0]["persons"]
+    assert alone["top"][0]["score"] == pytest.approx(clip["top"][0]["score"], abs=1e-5)
+
+
 def test_a_slow_camera_says_so(
     job: Path, networks: str, camera: type[FakeCapture], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -294,13 +339,14 @@ def test_commands(job: Path, networks: str, tmp_path: Path, capsys: pytest.Captu
     video = str(job / "videos/val/wave/val.mp4")
     code, out, _ = run("--video", video, "--pose-model", networks, "--per-person")
     assert code == 0 and [one["person"] for one in json.loads(out)["actions"]] == ["", "0"]
-    code, out, _ = run("--video", video, "--pose-model", networks, "--top", "2", "--gone", "5", "--window", "10")
+    code, out, _ = run("--video", video, "--pose-model", networks, "--gone", "5", "--window", "10")
     assert code == 0 and json.loads(out)["window"] == 10
     for args, says in (
         (["--video", video, "clip.json"], "stand alone"), (["--video", video, "--camera", "0"], "stand alone"),
         (["--overlay", "o.mp4", "clip.json"], "--overlay is for --video"),
         (["--pose-model", "rtmo-s", "clip.json"], "--pose-model is for --video and --camera"),
         (["--video", video, "--realtime"], "--realtime is for --stream"),
+        (["--video", video, "--top", "2"], "--top is for clips, --stream and --camera"),
         (["--video", video, "--image-size", "3x4"], "--image-size is for clips"),
         ([video], "is a video: give it by predict --video"),
     ):  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip, BadFile
+from native_prep.io.progress import first_names
 from native_prep.poses.sources import PoseClip, PoseSource
 from native_prep.poses.to_clip import MOST_FRAMES, Poses, checked_points
 from native_prep.skeletons.layouts import NTU
@@ -23,8 +24,8 @@ from native_prep.skeletons.layouts import NTU
 BENCHMARKS = {"xsub": "subject", "xview": "view"}
 _NAME = re.compile(r"(\d{4}|A\d\dN\d\d)-[LMR]")
 _NUMBERS = 2 * NTU.num_joints * 3
-# Of a line of 150 numbers of a recording that is no longer than others can be.
-_MOST_BYTES = MOST_FRAMES * _NUMBERS * 12
+# Of a recording that is no longer than others can be, at 12 characters a number; and of a file of labels or names.
+_MOST_BYTES, _MOST_TEXT = MOST_FRAMES * _NUMBERS * 12, 1 << 20
 
 
 def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource:
@@ -39,11 +40,11 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
         ValueError: a folder or file is missing, or is there twice.
         OSError: a folder cannot be read.
     """
-    texts = sorted(folder.rglob("*.txt"))
+    texts = sorted(path for path in folder.rglob("*.txt") if path.is_file())
     recordings = _by_name(texts, "skeleton", folder, "PKU_Skeleton_Renew")
     label_files = _by_name(texts, "label", folder, "Train_Label_PKU_final")
     splits = _read_splits(texts, BENCHMARKS[benchmark], folder)
-    clips, bad, notes = [], [], []
+    clips, bad, labelled, from_0 = [], [], set(), 0
     spans: dict[str, tuple[int, int]] = {}
     for name, labels in label_files.items():
         if name not in recordings:
@@ -51,7 +52,9 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
         elif name in splits:
             found, wrong = _read_labels(labels, len(classes))
             bad += wrong
+            labelled |= {name} if found else set()
             for line, label, first, last in found:
+                from_0 += first == 0
                 clip = PoseClip(
                     f"{name}_{first:05}-{last:05}_{label + 1:02}", str(recordings[name]), line, label, splits[name]
                 )
@@ -60,9 +63,11 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
                     continue
                 spans[clip.name] = max(first, 1) - 1, last
                 clips.append(clip)
-    unused = [name for name in recordings if name not in label_files or name not in splits]
+    unused, notes = [name for name in recordings if name not in labelled], []
     if unused:
-        notes.append(f"{len(unused)} recordings have no labels, or are in no split ({', '.join(unused[:3])})")
+        notes.append(f"{len(unused)} recordings have no labels, or are in no split ({first_names(unused)})")
+    if from_0:
+        notes.append(f"{from_0} clips begin with frame 0: do these label files count from 0? here it is from 1")
     in_order = sorted(clips, key=lambda clip: clip.name)
     return PoseSource(in_order, bad, classes, lambda clip: _read(clip, *spans[clip.name]), notes)
 
@@ -86,19 +91,27 @@ def _read_splits(texts: list[Path], kind: str, folder: Path) -> dict[str, str]:
     if len(files) != 1:
         wrong = "is there twice" if files else "is not there"
         raise ValueError(f"{folder}: PKU-MMD's cross-{kind}.txt {wrong}: put the one of this phase there")
-    lines = files[0].read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = _text(files[0]).splitlines()
     names = [[name.strip() for name in line.split(",") if name.strip()] for line in lines[1:4:2]]
     if len(names) != 2 or any(not _NAME.fullmatch(name) for some in names for name in some):
         text = "is no list of recordings: it has a heading, those that train, a heading, those that test"
         raise ValueError(f"{files[0]}: {text}: take the published one")
     train, val = names
+    if both := sorted(set(train) & set(val)):
+        raise ValueError(f"{files[0]}: {both[0]} trains and tests: take the published one")
     return {**dict.fromkeys(val, "val"), **dict.fromkeys(train, "train")}
 
 
 def _read_labels(path: Path, classes: int) -> tuple[list[tuple[int, int, int, int]], list[BadFile]]:
     """Line, label from 0, first and last frame of each clip of a recording; and what is wrong with others."""
     found, bad = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    try:
+        lines = _text(path).splitlines()
+    except (OSError, ValueError) as error:
+        return [], [
+            BadFile(str(path), 0, f"cannot be read ({getattr(error, 'strerror', None) or 'too large'}): copy it")
+        ]
+    for number, line in enumerate(lines, 1):
         words = re.split(r"[,\s]+", line.strip())
         if words == [""]:
             continue
@@ -113,11 +126,17 @@ def _read_labels(path: Path, classes: int) -> tuple[list[tuple[int, int, int, in
     return found, bad
 
 
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MOST_TEXT:
+        raise ValueError(f"{path}: is larger than such a file can be: take the published one")
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def _read(clip: PoseClip, begin: int, end: int) -> Poses:
     """The frames of a clip from `begin` on, counted from 0, to before `end`, or to the recording's end."""
     recording = _recording(clip.path, Path(clip.path).stat().st_mtime_ns)
     points = recording[:, begin:end]
-    if not points.shape[1]:
+    if points.shape[1] < (end - begin) / 2:  # some end a little late
         raise BadClip(clip.path, f"{clip.what}the recording has {recording.shape[1]} frames: fix the label file")
     return Poses(checked_points(points, NTU, clip.path, clip.what))
 

@@ -52,7 +52,7 @@ def open_uav_human(folder: Path, benchmark: str, classes: list[str]) -> PoseSour
     clips: dict[str, PoseClip] = {}
     for path in sorted(folder.rglob("*.txt")):
         match = _NAME.fullmatch(path.stem)
-        if match is None or int(match[2]) >= len(classes):
+        if match is None or int(match[2]) >= len(classes) or not path.is_file():
             others += 1
             continue
         if path.stem in clips:
@@ -60,7 +60,8 @@ def open_uav_human(folder: Path, benchmark: str, classes: list[str]) -> PoseSour
         split = "train" if int(match[1]) in train else "val"
         clips[path.stem] = PoseClip(path.stem, str(path), -1, int(match[2]), split)
     if not clips:
-        raise ValueError(f"{folder}: has no file P000S00G10B10H10UC022000LC021000A000R0_08241716.txt of UAV-Human's")
+        usual = "Skeleton/P000S00G10B10H10UC022000LC021000A000R0_08241716.txt"
+        raise ValueError(f"{folder}: has no file {usual}: give --data-path UAV-Human's folder")
     notes = [f"{others} text files have other names than clips, and are passed over"] if others else []
     return PoseSource([clips[name] for name in sorted(clips)], [], classes, _read, notes)
 
@@ -72,6 +73,7 @@ def _read(clip: PoseClip) -> Poses:
     lines = _Lines(path)
     frames = lines.count("frames", MOST_FRAMES)
     found = [[_person(lines) for _ in range(lines.count("people", _MOST_BODIES))] for _ in range(frames)]
+    lines.end()
     points = np.zeros((max(map(len, found), default=0), frames, COCO17.num_joints, 2))
     for frame, people in enumerate(found):
         for place, person in enumerate(people):
@@ -101,6 +103,13 @@ class _Lines(Iterator[str]):
             return next(self._lines)
         except StopIteration:
             raise self.bad("the file ends here, expected more") from None
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        for line in self._lines:
+            self._number += 1
+            if line.strip():
+                raise self.bad("goes on behind its last frame")
 
     def bad(self, text: str) -> BadClip:
         return BadClip(self._path, f"{text}: copy it again", self._number)

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
+
 from native_prep.poses.video.packages import load
 from native_prep.poses.video.people import TimedImage
 
@@ -38,18 +40,28 @@ class Camera:
         if not self._camera.isOpened():
             raise ValueError(f"--camera {source}: cannot be opened: give its number, 0 for the first, or its address")
         self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        self.dropped, self.begin = 0, 0.0
+        self._source, self.dropped, self.begin = source, 0, 0.0
+        self._error: Exception | None = None
         self._newest: TimedImage | None = None
         self._ended = False
         self._came = threading.Condition()
         self._reader: threading.Thread | None = None
 
     def _read(self) -> None:
+        try:
+            self._take_images()
+        except Exception as error:  # of whatever camera; who asks for images gets it
+            self._error = error
+        with self._came:
+            self._ended = True
+            self._came.notify()
+
+    def _take_images(self) -> None:
         failures = 0
         while not self._ended and failures < _MOST_FAILURES:
             there, image = self._camera.read()
             now = time.monotonic()
-            if not there:
+            if not there or image is None or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
                 failures += 1
                 time.sleep(0.01)
                 continue
@@ -58,9 +70,6 @@ class Camera:
                 self.dropped += self._newest is not None
                 self._newest = TimedImage(now - self.begin, image)
                 self._came.notify()
-        with self._came:
-            self._ended = True
-            self._came.notify()
 
     def __enter__(self) -> "Camera":
         return self
@@ -74,7 +83,11 @@ class Camera:
         self._camera.release()
 
     def __iter__(self) -> Iterator[TimedImage]:
-        """From the first time that one is asked for until the camera gives no more."""
+        """From the first time that one is asked for until the camera gives no more.
+
+        Raises:
+            ValueError: it fails, or gives none in colour at all.
+        """
         self._reader = threading.Thread(target=self._read, name="camera", daemon=True)
         self._reader.start()
         while True:
@@ -82,5 +95,9 @@ class Camera:
                 self._came.wait_for(lambda: self._newest is not None or self._ended)
                 newest, self._newest = self._newest, None
             if newest is None:
-                return
+                break
             yield newest
+        if self._error is not None:
+            raise ValueError(f"--camera {self._source}: fails ({self._error}): look at it") from self._error
+        if not self.begin:
+            raise ValueError(f"--camera {self._source}: gives no picture in colour: does another program use it?")

@@ -136,6 +136,8 @@ class VideoWriter:
             self._stream = self._container.add_stream(self._encoder, rate=30)
             self._stream.height, self._stream.width = image.shape[:2]
             self._stream.pix_fmt = "yuv420p"
+            if self._encoder == "libx264":  # its own preset keeps some fifty frames
+                self._stream.options = {"preset": "veryfast"}
             self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, _TICKS)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         frame = frame.reformat(self._stream.width, self._stream.height)
