@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from agcn.config import load_config
+from agcn.mmaction import SUFFIX, is_of_mmaction, load_pth, with_our_names
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from native_prep.io.atomic import atomic_file
@@ -42,6 +43,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
     Undone are: wrappers ({"state_dict": ...}), `module.` of DataParallel, `_orig_mod.` of torch.compile, `conv_res`
     for `down`, and layers split in two (`l1a.PA` or `l1a.gcn1.PA` for `l1.gcn1.PA`, `l1b.conv` for `l1.tcn1.conv`).
+    MMAction2's and PYSKL's 2s-AGCN and AAGCN are taken, too, see `agcn.mmaction`.
 
     Raises:
         ValueError: there is no such file, it is not a checkpoint, or two of its names mean the same weights.
@@ -49,6 +51,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     content = _unwrap(_load(Path(path)))
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{path}: holds no weights: give a checkpoint that train wrote")
+    if is_of_mmaction(content):
+        content = with_our_names(content, path)
     state: dict[str, Tensor] = {}
     for name, value in content.items():
         if not isinstance(value, Tensor):
@@ -91,7 +95,12 @@ def load_torch(path: Path) -> Any:
     """
     path.open("rb").close()  # a file that may not be read says so itself
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            if path.suffix != SUFFIX:
+                raise
+            return load_pth(path)
     except _DAMAGE as error:
         raise ValueError(f"{path}: not a checkpoint of weights alone, or cut off: give another") from error
 

@@ -8,7 +8,8 @@ ORDER = {
         "synth", "command",
     ),
     "agcn": (
-        "validate", "defaults", "device", "model", "settings", "config", "score_files", "streams", "checkpoint",
+        "validate", "defaults", "device", "model", "settings", "config", "score_files", "streams", "mmaction",
+        "checkpoint",
         "plots", "metrics", "data", "evaluate", "training", "commands",
     ),
     "export": (
