@@ -281,8 +281,12 @@ class RawClips:
         if found.name != self.layout.name:
             poses = convert(poses, found, self.layout)
         points = poses.points[:, 0].astype(np.float64)
-        points[..., :2] *= np.divide(self._custom.get("image_size") or (1, 1), size)
+        self._to_training_size(points, size)
         return points
+
+    def _to_training_size(self, points: np.ndarray, size: tuple[float, float]) -> None:
+        """Pixels of an image of `size` become those of the training data, or shares, as a stream has them."""
+        points[..., :2] *= np.divide(self._custom.get("image_size") or (1, 1), size)
 
     @property
     def default_window(self) -> int:
@@ -301,8 +305,7 @@ class RawClips:
             poses = self._read_poses(path)
             if poses.size is None or self.layout.coordinates == "world":
                 return poses
-            # As the training data have them, in whose pixels a stream is.
-            poses.points[..., :2] *= np.divide(self._custom["image_size"] or (1, 1), poses.size)
+            self._to_training_size(poses.points, poses.size)
             return replace(poses, size=None)
         if self._is_of_poses(path):
             return self._as_recorded(path)

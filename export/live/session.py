@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,12 +101,28 @@ def predict_stream(
     engine = open_engine(folder, runtime)
     session = LiveSession(engine, settings, follow or source or "stdin", write or print_answer)
     with ExitStack() as stack:
-        part = stack.enter_context(atomic_file(timeline)) if timeline else None
+        part = output_file(stack, timeline)
         interrupted = session.run(_arrivals(session.raw, source, follow, idle, settings.fps, session))
         if part is not None:
             session.timeline.write(part)
     result = session.result() | {"timeline": timeline and os.fspath(timeline), "interrupted": interrupted}
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
+
+
+def output_file(stack: ExitStack, path: str | os.PathLike[str] | None) -> Path | None:
+    """A file that appears when `stack` ends, None where none was asked for.
+
+    Raises:
+        OSError: it cannot be written, which is told before the long work.
+    """
+    if not path:
+        return None
+    part = stack.enter_context(atomic_file(path))
+    try:
+        part.touch()
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), os.fspath(path)) from error
+    return part
 
 
 def print_answer(answer: dict[str, Any]) -> None:

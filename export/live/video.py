@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from export.live.frames import Frame, body_of
-from export.live.session import LiveSession, LiveSettings, print_answer
+from export.live.session import LiveSession, LiveSettings, output_file, print_answer
 from export.live.sources import Arrival
 from export.live.timeline import Timeline
 from export.manifest import Manifest
 from export.raw_clips import RawClips
 from export.runtime.open import open_engine
-from native_prep.io.atomic import atomic_file
 from native_prep.io.progress import Progress, percent
 from native_prep.poses.custom import DEFAULT_FPS
 from native_prep.poses.video.camera import Camera
@@ -72,7 +71,7 @@ def predict_video(
     estimator, found = _open_estimator(model, session.raw, path)
     seen: list[People] = []
     with ExitStack() as stack:
-        rows, drawn = (_output(stack, file) for file in (timeline, overlay))
+        rows, drawn = (output_file(stack, file) for file in (timeline, overlay))
         with Progress(expected_frames(path, fps), "estimate", "frame") as progress:
             people = VideoPeople(path, estimator, fps, progress.update)
             frames = _kept(people, seen) if overlay else people
@@ -102,22 +101,6 @@ def _check_outputs(path: str, *outputs: str | os.PathLike[str] | None) -> None:
             if place in known:
                 raise ValueError(f"{output}: is {known[place]}, which it would replace: give another name")
             known[place] = "both --overlay and --timeline"
-
-
-def _output(stack: ExitStack, output: str | os.PathLike[str] | None) -> Path | None:
-    """A file that appears when `stack` ends, None where none was asked for.
-
-    Raises:
-        OSError: it cannot be written, which is told before the long work.
-    """
-    if output is None:
-        return None
-    part = stack.enter_context(atomic_file(output))
-    try:
-        part.touch()
-    except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), os.fspath(output)) from error
-    return part
 
 
 def predict_camera(
@@ -153,7 +136,7 @@ def predict_camera(
         session = LiveSession(engine, replace(settings or LiveSettings(), fps=fps), place, write or print_answer)
         estimator, found = _open_estimator(model, session.raw, place)
         people = _CameraPeople(camera, estimator, fps)
-        rows = _output(stack, timeline)
+        rows = output_file(stack, timeline)
         interrupted = session.run(_arrivals(people, people.followed, session.raw, found, people.taken))
         if rows is not None:
             session.timeline.write(rows)

@@ -1,1 +1,1 @@
-"""Poses of people in videos and before cameras: decoding, estimation, one rate for all, and poses that are kept."""
+"""Poses of people in videos and in front of cameras: decoding, estimation, one rate, and poses that are kept."""

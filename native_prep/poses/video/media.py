@@ -77,9 +77,10 @@ def read_frames(path: str) -> Iterator[VideoFrame]:
 
 def check_file(path: str) -> None:
     """Raises what reading a file raises (OSError), and BadClip for a pipe, which reading would wait for."""
-    if Path(path).stat() and not Path(path).is_file() and not Path(path).is_dir():
+    file = Path(path)
+    if file.exists() and not (file.is_file() or file.is_dir()):
         raise BadClip(path, "is no file, but a pipe or a device: give a video")
-    with Path(path).open("rb"):
+    with file.open("rb"):
         pass
 
 
