@@ -63,7 +63,7 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool = False, **options: Any) -> None:
         result = function(*args, **options)
         if os.environ.get("RANK", "0") == "0":
-            name = str(click.get_current_context().info_name)
+            name = " ".join(click.get_current_context().command_path.split()[1:]).removesuffix(" list")
             if as_json or not sys.stdout.isatty():
                 print(json.dumps({"command": name, **result}, default=str), flush=True)
             else:
@@ -184,6 +184,9 @@ def _shipped() -> str:
 
 _dataset_option = click.option("--dataset", metavar="NAME", help=f"{', '.join(TRAINED)}.  [default: {TRAINED[0]}]")
 _config_option = click.option("--config", metavar="FILE|NAME", help=f"Instead: a YAML file, or one of {_shipped()}.")
+_pretrained_option = click.option(
+    "--pretrained", metavar="NAME", help="Instead: trained weights, by a name of `weights`, or a packed folder or URL."
+)
 _config_options = _options(
     _dataset_option,
     _config_option,
@@ -225,6 +228,7 @@ def test(**options: Any) -> dict[str, Any]:
 @cli.command("export-trt", cls=MultiValueCommand)
 @_dataset_option
 @_config_option
+@_pretrained_option
 @click.option("--joint-weights", metavar="PT", help="Checkpoint of the joint stream.  [default: its run's best.pt]")
 @click.option("--bone-weights", metavar="PT")
 @click.option("--joint-motion-weights", metavar="PT", help="For four streams; so is --bone-motion-weights.")
@@ -275,6 +279,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @cli.command(cls=MultiValueCommand)
 @_dataset_option
 @click.option("--engine", metavar="DIR", help="Folder that export-trt wrote.  [default: the data set's]")
+@_pretrained_option
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--image-size", metavar="WxH", help="Of pose files in pixels.  [default: the training data's]")
@@ -302,6 +307,52 @@ def predict(**options: Any) -> dict[str, Any]:
     from export.commands import run_predict as run
 
     return run(**options)
+
+
+@cli.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="The list as one JSON line on a terminal too.")
+@click.pass_context
+def weights(context: click.Context, as_json: bool) -> None:
+    """List trained weights that are published. `weights get NAME` fetches them, `weights pack` packs your own."""
+    if context.invoked_subcommand is None:
+        context.invoke(_list_weights, as_json=as_json)
+
+
+@weights.command("list", cls=MultiValueCommand)
+@reports
+def _list_weights() -> dict[str, Any]:
+    """What is known by name: skeleton, classes, published accuracy, licence, source."""
+    from export.pretrained.commands import list_weights
+
+    return list_weights()
+
+
+@weights.command("get", cls=MultiValueCommand)
+@click.option("--stream", "streams", multiple=True, type=click.Choice(STREAMS), help="Only these.")
+@click.option("--from", "origin", metavar="FOLDER|URL", help="Where the files are, if not where they are published.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@reports
+def _get_weights(**options: Any) -> dict[str, Any]:
+    """Fetch weights into the user's cache: by name, or what `weights pack` made by its URL."""
+    from export.pretrained.commands import get_weights
+
+    return get_weights(**options)
+
+
+@weights.command("pack", cls=MultiValueCommand)
+@_dataset_option
+@_config_option
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
+@click.option("--name", help="What they are to be called.  [default: the configuration's name]")
+@click.option("--out", metavar="DIR", help="[default: weights/NAME]")
+@click.option("--licence", default="unknown", show_default=True, help="For the model card.")
+@click.option("--data", metavar="TEXT", help="What they were trained on, for the model card.")
+@reports
+def _pack_weights(**options: Any) -> dict[str, Any]:
+    """Pack the best checkpoints of runs, with a model card, for others to load by folder or URL."""
+    from export.pretrained.pack import pack
+
+    return pack(**options)
 
 
 @cli.command()

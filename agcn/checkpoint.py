@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from agcn.config import load_config
@@ -17,6 +19,8 @@ from native_prep.io.atomic import atomic_file
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import first_names
 
+# Besides `.pt`, which torch.save writes: tensors alone, which nothing has to be trusted for.
+SAFETENSORS = ".safetensors"
 # Where a file holds more than weights, the weights are under one of these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _SPLIT_LAYER = re.compile(r"^l(\d+)([ab])\.(.+)$")
@@ -33,9 +37,13 @@ def plain_state(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def save_weights(model: torch.nn.Module, path: str | Path) -> None:
-    """Write the state dict of `model`, whole or not at all."""
+    """Write the state dict of `model`, whole or not at all: `.safetensors`, or what torch.save writes."""
     with atomic_file(path) as part:
-        torch.save(plain_state(model), part)
+        if Path(path).suffix == SAFETENSORS:
+            state = {name: value.contiguous() for name, value in plain_state(model).items()}
+            save_file(state, part, metadata={"format": "pt"})
+        else:
+            torch.save(plain_state(model), part)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -84,6 +92,11 @@ def _load(path: Path) -> Any:
         raise ValueError(f"{path}: no such file: give a checkpoint (NAME-EPOCH-STEP.pt)")
     if path.suffix == ".pkl":
         return load_pickle(path)
+    if path.suffix == SAFETENSORS:
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not weights as safetensors keeps them, or cut off: give another") from error
     return load_torch(path)
 
 

@@ -13,6 +13,7 @@ from agcn.checkpoint import load_weights
 from agcn.config import config_mismatches, hash_config
 from agcn.data.clips import Clips, hash_clips, open_clips
 from agcn.data.loader import BatchLoader, batches_in_order
+from agcn.data.pyskl import View
 from agcn.device import autocast, pick_device
 from agcn.metrics import top5, top_k, write_outcome
 from agcn.model.network import Model, build_model
@@ -55,7 +56,7 @@ def score_clips(
     with torch.inference_mode(), Progress(views * len(chosen), "test", "clip", quiet=quiet) as progress:
         for view in range(views):
             scores = []
-            for clips, _, rows in loader.test_batches(chunks, view):
+            for clips, _, rows in loader.test_batches(chunks, View(view, views)):
                 with autocast(loader.device, amp_dtype):
                     logits = model(clips, rows)  # (B, num_class)
                 scores.append(logits.float().cpu().numpy())

@@ -6,12 +6,16 @@ from typing import Any
 
 from agcn.model.network import model_arguments, model_variant
 from agcn.validate import nearest
+from native_prep.datasets.catalog import DATASETS
 from native_prep.skeletons.streams import STREAMS
 
 FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
 SAMPLINGS = ("", "linear", "crop", "uniform")
 FITS = ("", "clip", "axes")
 SCHEDULES = ("step", "cosine")
+PYSKL = "pyskl"
+# Instead of a stream, what engines of four streams make theirs of: joints, each frame followed by the next.
+JOINT_PAIRS = "joint_pairs"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class FeederArgs:
             so by one factor for all axes; "" leaves sizes.
         make_stream: the stream that is made from joints after all of these, so that bones and motions are those of the
             changed clip; `data_path` is then the joint stream's for every stream.
+        convention: "pyskl" makes clips as PYSKL and MMAction2 do (`agcn.data.pyskl`): coordinates from -1 to 1 in the
+            picture, or centred and turned by body 0's first frame; `sample: uniform` draws its frames as theirs does;
+            motions are those of the frames as recorded, bones and motions have the mean score of their joints.
         repeat: how often an epoch of training goes through the clips, changed anew each time (CTR-GCN).
 
     Raises:
@@ -80,6 +87,7 @@ class FeederArgs:
     align: bool = False
     fit: str = ""
     make_stream: str = ""
+    convention: str = ""
     repeat: int = 1
 
     def __post_init__(self) -> None:
@@ -109,8 +117,17 @@ class FeederArgs:
             raise ValueError("random_flip mirrors joints, which normalization has moved before: drop one")
         if self.fit not in FITS:
             raise ValueError(f"fit {self.fit!r} is not known: {nearest(self.fit, FITS[1:])}")
-        if self.make_stream not in ("", *STREAMS):
+        if self.make_stream not in ("", *STREAMS, JOINT_PAIRS):
             raise ValueError(f"make_stream {self.make_stream!r} is not known: {nearest(self.make_stream, STREAMS)}")
+        if self.convention not in ("", PYSKL):
+            raise ValueError(f"convention {self.convention!r} is not known: use {PYSKL}")
+        if self.convention and not (self.sample == "uniform" and self.make_stream):
+            raise ValueError(f"convention {PYSKL} goes with sample uniform and make_stream: set both")
+        for key in ("reorder", "centre", "align", "fit", "normalization", "random_move"):
+            if self.convention and getattr(self, key):
+                raise ValueError(f"{key} does in another way what convention {PYSKL} does: drop one")
+        if self.make_stream == JOINT_PAIRS and not self.convention:
+            raise ValueError(f"make_stream {JOINT_PAIRS} is for engines of convention {PYSKL}: name a stream")
         if self.repeat < 1:
             raise ValueError(f"repeat is {self.repeat}: set it to at least 1")
 
@@ -151,6 +168,8 @@ class Config:
         share_absent: computes absent bodies, which are all zero, as one (`agcn.model.absent_bodies`); the results are
             the same.
         stream: what the network is shown.
+        classes: a data set whose actions the classes are, for poses of one's own (graph: a pose layout): then weights
+            name actions in pose files and videos where no prepared data lie.
 
     Raises:
         ValueError: contradictions; the text starts with the key.
@@ -195,6 +214,7 @@ class Config:
     accumulate: int = 1
     share_absent: bool = True
     stream: str = "joint"
+    classes: str = ""
 
     def __post_init__(self) -> None:
         model_variant(self.model)
@@ -205,9 +225,12 @@ class Config:
             ("stream", STREAMS),
             ("feeder", FEEDERS),
             ("schedule", SCHEDULES),
+            ("classes", ("", *DATASETS)),
         ):
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} {getattr(self, key)!r} is not known: {nearest(getattr(self, key), known)}")
+        if self.classes and self.model_args.get("num_class", 0) > (most := DATASETS[self.classes].num_class):
+            raise ValueError(f"classes {self.classes} are {most}, model_args.num_class is more: fix one of them")
         for key in _COUNTS:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")

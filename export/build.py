@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from torch import nn
 
+from agcn.data.pyskl import bone_parents
 from agcn.device import AMP_DTYPES
 from agcn.settings import Config
+from export.comparison import comparison_clips, raw_clips
 from export.engines.aotinductor import build_package, package_notes
 from export.engines.flavors import Flavor
 from export.engines.refit import refit_engine
@@ -24,10 +27,10 @@ from export.graph import parity
 from export.graph.int8 import labelled_clips, logits_in_float32, quantise
 from export.graph.network import TwoStream
 from export.graph.onnx_graph import export_graph, numpy_inputs, output_names
-from export.graph.preprocess import preprocess_for
-from export.inputs import comparison_clips, feeder_settings, prepared_frames, raw_clips
+from export.graph.preprocess import PysklPreprocess, preprocess_for
+from export.inputs import feeder_settings, prepared_frames, recordings_of
 from export.manifest import FILE_NAME, EngineFile, Manifest, write_manifest
-from export.request import Request, make_request, raw_data, request_notes
+from export.request import Request, make_request, request_notes
 from export.runtime.onnx import OnnxEngine, open_session
 from export.runtime.open import open_file, runs_here
 from native_prep.io.atomic import DiscardFolder, atomic_folder
@@ -136,7 +139,7 @@ def _export(request: Request, folder: Path) -> Manifest:
         session = OnnxEngine(folder, _manifest(request, graph, [], {}))
         precision = "fp32" if request.precision == "int8" else request.precision
         answers = session.run(clips)
-        measured = parity.check(answers, *request.compared, prepared, precision)
+        measured = parity.check(answers, *request.compared, prepared, precision, request.convention)
         measured |= {"source": source, "runtime": f"onnxruntime on {session.device}"}
         if request.precision == "int8" and measured["passed"]:
             measured = _to_int8(request, graph, session) | {"float": measured}
@@ -161,7 +164,7 @@ def _export(request: Request, folder: Path) -> Manifest:
 def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any]:
     """Quantises the float32 graph in its place, and what `parity.compare_int8` says of it."""
     ranged, ranged_on = request.calibration
-    labelled = None if request.with_prep else labelled_clips(request.config, request.joint)
+    labelled = None if request.with_prep else labelled_clips(request.config, request.joint, len(request.models))
     clips, labels, source = labelled or (ranged, None, ranged_on)
     exact = floats.run(clips)
     quantise(graph, graph, ranged)
@@ -175,14 +178,15 @@ def _to_int8(request: Request, graph: Path, floats: OnnxEngine) -> dict[str, Any
 def _check_engine(request: Request, got: parity.Logits, floats: parity.Logits, clips: np.ndarray) -> dict[str, Any]:
     if request.precision == "int8":
         return parity.compare_int8(got, floats)
-    return parity.check(got, *request.compared, clips, request.precision)
+    return parity.check(got, *request.compared, clips, request.precision, request.convention)
 
 
 def _clips(request: Request) -> tuple[np.ndarray, np.ndarray, str]:
     """What the graph is given, the same clips prepared, and where they are from."""
     if request.with_prep:
-        return raw_clips(request.joint.layout, request.shape, PARITY_CLIPS)
-    clips, source = comparison_clips(request.config, request.joint, request.shape, PARITY_CLIPS)
+        return raw_clips(request.config, request.joint, request.shape, PARITY_CLIPS, len(request.models))
+    compared = (request.config, request.joint, request.shape, PARITY_CLIPS, len(request.models))
+    clips, source = comparison_clips(*compared)
     return clips, clips, source
 
 
@@ -195,17 +199,23 @@ def write_graph(request: Request, path: Path, takes: str, dense: bool) -> None:
 def _network(request: Request, dense: bool) -> TwoStream:
     layout = request.joint.layout
     joint, bone, *motion = request.models.values()
+    prepare: nn.Module | None = None
+    if request.with_prep and request.convention:
+        prepare = PysklPreprocess(layout, request.shape[1], request.network_frames, bool(motion))
+    elif request.with_prep:
+        prepare = preprocess_for(layout)
     return TwoStream(
         joint,
         bone,
-        layout.bone_parents,
+        bone_parents(layout, request.convention),
         request.alpha,
         motion_models=(motion[0], motion[1]) if motion else None,
         motion_alpha=request.motion_alpha,
-        frames=request.shape[1],
+        frames=request.network_frames,
         dtype=AMP_DTYPES.get(request.precision, torch.float32),
-        prepare=preprocess_for(layout) if request.with_prep else None,
+        prepare=prepare,
         skip_absent=not dense,
+        convention=request.convention,
     )
 
 
@@ -261,7 +271,7 @@ def _build(request: Request, flavor: Flavor, source: Path, target: str) -> tuple
 def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:
     channels, frames, joints, bodies = request.shape
     num_class = request.joint.num_class
-    dataset, classes, custom = raw_data(request)
+    dataset, classes, custom = recordings_of(request.config, request.joint.layout, num_class)
     versions = {"torch": torch.__version__, "onnx": version("onnx"), "onnxruntime": onnxruntime.__version__}
     if request.flavor is not None:
         versions[request.flavor.name] = request.flavor.version
@@ -277,7 +287,7 @@ def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured
         precision=request.precision,
         alpha=request.alpha,
         max_batch=request.max_batch,
-        feeder_args=feeder_settings(request.config),
+        feeder_args=feeder_settings(request.config, len(request.models)),
         onnx=graph.name,
         onnx_sha256=sha256(graph),
         sources=request.sources,

@@ -29,6 +29,7 @@ def run_export(
     bone_weights: str | None = None,
     joint_motion_weights: str | None = None,
     bone_motion_weights: str | None = None,
+    pretrained: str | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Exports two or four streams; see `build.export_engines` for the options.
@@ -38,6 +39,7 @@ def run_export(
         out: None for the usual folder of the configuration's engines.
         streams: 2 or 4; None for 4 where a motion stream's checkpoint is given.
         joint_weights, bone_weights, joint_motion_weights, bone_motion_weights: None for the best of the stream's run.
+        pretrained: instead of all these, trained weights by name, see `pretrained.catalog.find`.
 
     Raises:
         ValueError: a run has no best checkpoint, and whatever `build.export_engines` raises.
@@ -47,8 +49,12 @@ def run_export(
     from agcn.streams import best_weights, default_engine_folder, load_streams
     from export.build import export_engines
 
-    name = default_config(dataset, config)
     given = (joint_weights, bone_weights, joint_motion_weights, bone_motion_weights)
+    if pretrained is not None:
+        if dataset or config or any(given):
+            raise ValueError("--pretrained brings its weights and configuration: leave --dataset, --config, ... out")
+        return _export_pretrained(pretrained, overrides, out, streams or 2, options)
+    name = default_config(dataset, config)
     wanted = STREAMS[: 4 if streams == 4 or any(given[2:]) else 2]
     weights: dict[str, Any] = {}
     for stream, path in zip(STREAMS, given, strict=True):
@@ -61,6 +67,24 @@ def run_export(
     joint = load_config(name, stream="joint", overrides=overrides)
     folder = out if out is not None else str(default_engine_folder(joint))
     return export_engines(config=joint, out=folder, streams=streams, **weights, **options)
+
+
+def _export_pretrained(
+    name: str, overrides: Sequence[str], out: str | None, streams: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from export.build import export_engines
+    from export.pretrained.catalog import fetch_weights, find
+
+    found = find(name)
+    files = fetch_weights(found, found.check_streams(streams))
+    config = replace(found, overrides=(*found.overrides, *overrides)).load_config()
+    if options.get("motion_alpha") is None and streams > 2:
+        options["motion_alpha"] = found.motion_alpha
+    weights: dict[str, Any] = {f"{stream}_weights": path for stream, path in files.items()}
+    folder = out if out is not None else f"engines/{found.name}"
+    return export_engines(config=config, out=folder, streams=streams, **weights, **options)
 
 
 def run_fuse_eval(
@@ -161,6 +185,7 @@ def run_predict(
     camera: str | None = None,
     overlay: str | None = None,
     pose_model: str | None = None,
+    pretrained: str | None = None,
 ) -> dict[str, Any]:
     """What `runtime.predict`, `live.session`, `live.video` or `runtime.stores` returns, by the options.
 
@@ -168,10 +193,9 @@ def run_predict(
         ValueError: the options are of several modes, or of none.
         OSError: a file cannot be read or written.
     """
-    if engine is None:
-        engine = _usual_engine(dataset)
-    elif dataset is not None:
-        raise ValueError("--dataset names the usual engine, --engine another: give one of them")
+    named = {"--dataset": dataset, "--engine": engine, "--pretrained": pretrained}
+    if len(given := [option for option, value in named.items() if value is not None]) > 1:
+        raise ValueError(f"{' and '.join(given)} each name an engine: give one of them")
     seen = video is not None or camera is not None
     _refuse({"follow": follow, "idle": idle, "realtime": realtime or None}, "--stream", stream)
     live = {"timeline": timeline, "window": window, "stride": stride, "fps": fps, "gone": gone}
@@ -185,6 +209,9 @@ def run_predict(
         _refuse({"top": top}, "clips, --stream and --camera", False)
     if seen and (stores or stream or clips or (video is not None and camera is not None)):
         raise ValueError("--video FILE and --camera N stand alone, without clips, --stream or --store: see --help")
+    if not (stores or stream or seen or clips):
+        raise ValueError("Missing argument 'CLIP...': name raw files, or give --video, --camera, --stream or --store")
+    engine = _engine(engine, dataset, pretrained)
     if stores:
         _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)
         return _of_stores(engine, stores, clips, stream, out, part, runtime)
@@ -196,11 +223,17 @@ def run_predict(
         if seen:
             return _of_video(engine, video, camera, overlay, pose_model, timeline, settings, runtime)
         return _of_stream(engine, clips, follow, idle, timeline, settings, runtime)
-    if not clips:
-        raise ValueError("Missing argument 'CLIP...': name raw files, or give --video, --camera, --stream or --store")
     from export.runtime.predict import predict as run
 
     return run(engine, clips, top=top, runtime=runtime, image_size=image_size, per_person=per_person)
+
+
+def _engine(engine: str | None, dataset: str | None, pretrained: str | None) -> str:
+    if pretrained is not None:
+        from export.pretrained.engine import pretrained_engine
+
+        return str(pretrained_engine(pretrained))
+    return _usual_engine(dataset) if engine is None else engine
 
 
 def _usual_engine(dataset: str | None) -> str:

@@ -1,13 +1,10 @@
-"""What an exported network is fed: the input's size, how a clip becomes it, and clips to compare on.
+"""What an exported network is fed: the input's size, how a clip becomes it, and which recordings are meant.
 
 Letters: N clips, C channels, T frames, V joints, M bodies.
 """
 
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,24 +13,24 @@ import torch
 from agcn.config import input_settings
 from agcn.data.augment import augment, numbers_per_clip
 from agcn.data.augment_rng import middle
-from agcn.data.clips import Clips, is_there, open_array, open_clips
+from agcn.data.clips import Clips, is_there, open_array
 from agcn.data.loader import BatchLoader, batches_in_order
+from agcn.data.pyskl import ONE_VIEW, View
 from agcn.model.network import Model
-from agcn.settings import Config, FeederArgs
-from native_prep.cpu.one_file import read_raw_clip
-from native_prep.datasets.catalog import DATASETS, Dataset, missing_samples
-from native_prep.reference import prepare_raw_clip
-from native_prep.skeletons.layouts import NTU, Layout
-from native_prep.synth.make import joint_batch, synth
+from agcn.settings import JOINT_PAIRS, Config, FeederArgs
+from native_prep.datasets.catalog import DATASETS, class_names
+from native_prep.poses.custom import check_layout, custom_metadata, default_metadata
+from native_prep.poses.labels import number_classes
+from native_prep.skeletons.layouts import Layout
 
 DEFAULT_FRAMES = 300
 
 
-def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
-    """(C, T, V, M) that the test split of `config` has when `model` sees it.
+def input_shape(config: Config, model: Model, streams: int = 2) -> tuple[int, int, int, int]:
+    """(C, T, V, M) that an engine of so many streams is given of the test split of `config`.
 
     T is `window_size` where clips are resampled to it; else that of the test data, padded to `window_size`; else
-    `window_size`, or 300 where none is set.
+    `window_size`, or 300 where none is set. Four streams of `convention: pyskl` need each frame's next one, too.
 
     Raises:
         ValueError: the test data is no such array.
@@ -42,7 +39,13 @@ def input_shape(config: Config, model: Model) -> tuple[int, int, int, int]:
     frames = args.window_size if args.window_size > 0 else DEFAULT_FRAMES
     if not (args.sample or args.random_choose) and (known := prepared_frames(config)):
         frames = max(known, args.window_size)
+    if _paired(args, streams):
+        frames *= 2
     return model.in_channels, frames, model.num_point, model.num_person
+
+
+def _paired(args: FeederArgs, streams: int) -> bool:
+    return bool(args.convention) and streams > 2
 
 
 def prepared_frames(config: Config) -> int:
@@ -57,8 +60,8 @@ def prepared_frames(config: Config) -> int:
     return int(open_array(replace(args, use_mmap=True), "test_feeder_args").shape[2])
 
 
-def feeder_settings(config: Config) -> dict[str, Any]:
-    """`input_settings`, for a graph that makes bones from joints.
+def feeder_settings(config: Config, streams: int = 2) -> dict[str, Any]:
+    """`input_settings`, for a graph of so many streams that makes bones and motions from joints.
 
     Raises:
         ValueError: bones cannot be made from the input, since each stream is changed in a way of its own.
@@ -72,7 +75,7 @@ def feeder_settings(config: Config) -> dict[str, Any]:
                 "they would no longer be differences of joints: train without it"
                 + (", or with make_stream, which changes joints and makes bones of them" if key in own else "")
             )
-    return input_settings(config)
+    return input_settings(config) | ({"make_stream": JOINT_PAIRS} if _paired(args, streams) else {})
 
 
 def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
@@ -95,7 +98,7 @@ def feeder_from(settings: Mapping[str, Any]) -> FeederArgs:
 def to_input(clip: np.ndarray, args: FeederArgs, layout: Layout) -> np.ndarray:
     """One prepared clip (C, T, V, M) as the network's input (1, C, W, V, M), as the test split's clips are changed."""
     uniform = torch.from_numpy(middle(1, numbers_per_clip(args)))
-    return augment(torch.from_numpy(clip[None]), args, uniform, layout).numpy()
+    return augment(torch.from_numpy(clip[None]), args, uniform, layout, ONE_VIEW).numpy()
 
 
 def dataset_of(layout: Layout, num_class: int) -> str:
@@ -104,93 +107,38 @@ def dataset_of(layout: Layout, num_class: int) -> str:
     return min(fitting, key=lambda one: one.num_class).name if fitting else ""
 
 
-def check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow."""
-    usual = asdict(FeederArgs())
-    changed = [key for key, value in settings.items() if usual[key] != value and key != "window_size"]
-    changed = [key for key in changed if not (key == "make_stream" and settings[key] == "joint")]
-    if changed:
-        raise ValueError(
-            f"{config.config}: test_feeder_args.{changed[0]} changes clips after their preparation, which --with-prep "
-            "puts into the engine: export without --with-prep"
-        )
+def recordings_of(config: Config, layout: Layout, num_class: int) -> tuple[str, list[str], dict[str, Any]]:
+    """The data set whose raw clips a model is for, "custom" for poses of one's own, "" where none is known.
 
-
-def check_raw_shape(config: Config, layout: Layout, shape: tuple[int, int, int, int]) -> None:
-    """Raises ValueError where raw clips of the data set do not have (C, T, V, M)."""
-    known = prepared_frames(config)
-    if known and known != shape[1]:
-        raise ValueError(
-            f"--with-prep: the test data has T={known}, padded to the {shape[1]} that the model sees, which an engine "
-            "does not do: export without --with-prep"
-        )
-    dataset = DATASETS[dataset_of(layout, 1)]
-    if shape[1] > (dataset.max_frames or 0) or shape[3] != dataset.num_person:
-        raise ValueError(
-            f"--with-prep: raw clips of {dataset.name} have up to {dataset.max_frames} frames and "
-            f"{dataset.num_person} bodies, the model takes {shape[1]} and {shape[3]}: export without --with-prep"
-        )
-
-
-def raw_clips(layout: Layout, shape: tuple[int, int, int, int], count: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Raw clips (N, C, T, V, M), the same clips prepared, and where they are from.
-
-    They are from the data set's usual folder where that is at hand, else made ones.
-    """
-    dataset = DATASETS[dataset_of(layout, 1)]
-    longest = dataset.max_frames
-    assert longest is not None, "only data sets whose clips are prepared have raw ones"
-    with tempfile.TemporaryDirectory(prefix="agcn_raw_") as made:
-        files, where = _raw_files(Path(dataset.data_path), dataset), str(dataset.data_path)
-        if not files:
-            synth(dataset.name, Path(made), clips=count)
-            files, where = _raw_files(Path(made), dataset), "made clips"
-        raw = []
-        for index in np.unique(np.linspace(0, len(files) - 1, count).astype(int)):
-            try:
-                raw.append(read_raw_clip(files[index], dataset.name, longest)[:, : shape[1]])
-            except ValueError as error:
-                print(f"{error}: left out of the comparison", file=sys.stderr)
-        if not raw:
-            raise ValueError(f"{where}: no clip of it can be read: look at what prep says of it")
-    prepared = [prepare_raw_clip(clip, layout) for clip in raw]
-    return np.stack(raw), np.stack(prepared), where
-
-
-def _raw_files(place: Path, dataset: Dataset) -> list[Path]:
-    unusable = missing_samples(dataset.name)
-    found = (path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
-    return sorted(path for path in found if path.stem not in unusable)
-
-
-def comparison_clips(
-    config: Config, model: Model, shape: tuple[int, int, int, int], count: int
-) -> tuple[np.ndarray, str]:
-    """Clips (N, C, T, V, M) float32 to compare on, and where they are from.
-
-    They are of the test data where that is at hand, spread over all of it, else made ones.
+    Returns:
+        That, the names of its classes, and what `prep custom` noted of the data, or would note (`config.classes`).
 
     Raises:
-        ValueError: the test data does not fit the model.
+        ValueError: the data of the configuration were prepared with another skeleton.
     """
-    args = config.test_feeder_args
-    if is_there(args.data_path) and is_there(args.label_path):
-        clips = open_clips(args, "test_feeder_args")
-        clips.check(model)
-        if len(clips):
-            index = np.unique(np.linspace(0, len(clips) - 1, count).astype(np.int64))
-            batches = input_batches(clips, args, model.layout, index)
-            return np.concatenate([batch for batch, _ in batches]), clips.path
-    channels, frames, joints, bodies = shape
-    layout = model.layout if dataset_of(model.layout, 1) else NTU
-    made = joint_batch(layout, count, frames, bodies, seed=0)  # (N, 3, T, V, M)
-    # A skeleton of one's own moves like some of NTU's joints.
-    made = made[:, :, :, np.arange(joints) % layout.num_joints][:, np.arange(channels) % made.shape[1]]
-    return np.ascontiguousarray(made), "made clips"
+    path = config.test_feeder_args.data_path
+    named = class_names(config.classes)[:num_class] if config.classes else []
+    metadata = custom_metadata(path)
+    if metadata:
+        check_layout(path, layout)
+        classes = [*metadata["classes"], *map(str, range(len(metadata["classes"]), num_class))]
+        if named and classes == number_classes(num_class):  # as pickles have them
+            classes = named
+        return "custom", classes, metadata
+    if named:
+        return "custom", named, default_metadata(layout, config.model_args["num_person"], named)
+    dataset = dataset_of(layout, num_class)
+    return dataset, class_names(dataset) if dataset else [], {}
 
 
 def input_batches(
-    clips: Clips, args: FeederArgs, layout: Layout, index: np.ndarray, size: int = 64, seed: int = 0, view: int = 0
+    clips: Clips,
+    args: FeederArgs,
+    layout: Layout,
+    index: np.ndarray,
+    size: int = 64,
+    seed: int = 0,
+    view: View = ONE_VIEW,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Batches of the clips at `index` as `test` shows them to the model: arrays (B, C, T, V, M) and labels (B,).
 

@@ -13,22 +13,24 @@ import torch
 
 from agcn.model.network import Model
 from agcn.settings import Config, FeederArgs
-from export.inputs import dataset_of, feeder_from, feeder_settings, input_shape, prepared_frames, to_input
+from export.inputs import feeder_from, feeder_settings, input_shape, prepared_frames, recordings_of, to_input
 from export.manifest import Manifest, check_shape
 from native_prep.cpu.in_memory import prepare_frames, raw_frames
 from native_prep.cpu.one_file import read_clip, read_raw_clip
-from native_prep.datasets.catalog import get_dataset
+from native_prep.datasets.catalog import DATASETS, get_dataset
 from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.checks import MARGIN, metre_fault, picture_fault
-from native_prep.poses.custom import custom_clip, custom_metadata, layout_before, settings_from
+from native_prep.poses.custom import custom_clip, layout_before, raw_custom_clip, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
 from native_prep.poses.people import read_people
 from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, convert, keep_bodies
-from native_prep.poses.tracking import people_of
+from native_prep.poses.tracking import bodies_of_highest_motion, people_of
 from native_prep.skeletons.layouts import Layout, conversion_table, layout_from_dict
 
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
+# Its files are taken where an engine is for poses of its skeleton, too.
+NTU60 = DATASETS["ntu60"]
 
 
 @contextmanager
@@ -83,9 +85,9 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
         ValueError: the recording does not fit the model, or cannot be read (file and line); streams that are each
             changed in a way of their own.
     """
-    metadata = custom_metadata(config.test_feeder_args.data_path)
+    dataset, _, metadata = recordings_of(config, model.layout, model.num_class)
     form = ClipForm(
-        "custom" if metadata else dataset_of(model.layout, model.num_class),
+        dataset,
         model.layout.name,
         metadata,
         {**feeder_settings(config), "make_stream": config.stream},
@@ -155,8 +157,7 @@ class RawClips:
             ValueError: a file of another data set, one that cannot be read (file and line), another shape.
         """
         if self._dataset is None:
-            clip = custom_clip(self._read_poses(path), self._custom, self.frames, path)
-            return self._fitted(clip, path, self._args)
+            return self._of_poses(self._read_poses(path), path)
         if self._is_of_poses(path):
             return self.prepare(self._as_recorded(path).points.astype(np.float64), path)
         self._check_suffix(path)
@@ -168,8 +169,16 @@ class RawClips:
             raise EmptyClip(path, "nobody is seen in any of its frames")
         return self._fitted(clip, path, self._args)
 
+    def _of_poses(self, poses: Poses, what: str) -> np.ndarray:
+        """One's own poses as the engine's input."""
+        if self._manifest.with_prep:
+            return self._checked(raw_custom_clip(poses, self._custom, self._manifest.frames, what)[None], what)
+        return self._fitted(custom_clip(poses, self._custom, self.frames, what), what, self._args)
+
     def _read_poses(self, path: str) -> Poses:
         """A pose file in the engine's joints; says once for each layout that it makes them of others."""
+        if path.endswith(NTU60.suffix) and self.layout.name == NTU60.layout.name:
+            return _tracked(read_people(path, NTU60), self._custom["max_bodies"])
         poses, own = read_as(path, self.layout, layout_before(self._manifest.custom))
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)
@@ -217,8 +226,7 @@ class RawClips:
         for name, body in people_of(poses.points, ids, image).items():
             frames = np.flatnonzero(body.any(axis=(1, 2)))
             if self._dataset is None:
-                clip = custom_clip(Poses(body[None], None, poses.size), self._custom, self.frames, path)
-                clip = self._fitted(clip, path, self._args)
+                clip = self._of_poses(Poses(body[None], None, poses.size), path)
             else:
                 clip = self.prepare(body[None].astype(np.float64), path)
             found[str(name)] = (int(frames[0]), int(frames[-1])), clip
@@ -235,8 +243,11 @@ class RawClips:
         if fault := self.fault(points):
             raise ValueError(f"{what}: {fault}")
         with _one_thread():
+            poses = Poses(points.astype(np.float32))
+            if self._dataset is None and self._manifest.with_prep:
+                clip = raw_custom_clip(poses, self._manifest.custom, self._manifest.frames, what, from_stream=True)
+                return self._checked(clip[None], what)
             if self._dataset is None:
-                poses = Poses(points.astype(np.float32))
                 clip = custom_clip(poses, self._manifest.custom, self.frames, what, from_stream=True)
             elif self._manifest.with_prep:
                 clip = raw_frames(points, self._dataset, self._manifest.frames)
@@ -291,7 +302,7 @@ class RawClips:
     @property
     def default_window(self) -> int:
         """How many frames of a stream an answer usually looks at: the clip's, or of NTU what a recording has."""
-        frames = self.frames or self._manifest.frames
+        frames = self._args.window_size if self._args.convention else self.frames or self._manifest.frames
         return min(frames, NTU_FRAMES) if self.layout.name == "ntu" else frames
 
     def read_people(self, path: str) -> Poses:
@@ -320,6 +331,13 @@ class RawClips:
             )
 
     def _fitted(self, clip: np.ndarray, what: str, args: FeederArgs) -> np.ndarray:
-        found = to_input(clip, args, self.layout)
-        check_shape(self._manifest.shape, found.shape[1:], what, self._folder)
-        return found
+        return self._checked(to_input(clip, args, self.layout), what)
+
+    def _checked(self, clip: np.ndarray, what: str) -> np.ndarray:
+        check_shape(self._manifest.shape, clip.shape[1:], what, self._folder)
+        return clip
+
+
+def _tracked(poses: Poses, bodies: int) -> Poses:
+    """The people of an NTU recording as whoever trains on its joints keeps them: followed, without noise."""
+    return Poses(bodies_of_highest_motion(poses.points, poses.ids, bodies, image=False))

@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,18 @@ import numpy as np
 from agcn.checkpoint import load_weights
 from agcn.config import config_mismatches
 from agcn.model.network import Model, build_model
-from agcn.settings import Config
+from agcn.settings import Config, FeederArgs
+from export.comparison import raw_clips
 from export.engines.aotinductor import check_can_build
 from export.engines.flavors import Flavor, choose_flavor, pick_targets, present_target
 from export.engines.refit import refittable_engine
 from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips
 from export.graph.preprocess import preprocess_for
-from export.inputs import check_prepares, check_raw_shape, dataset_of, feeder_settings, input_shape, raw_clips
+from export.inputs import DEFAULT_FRAMES, dataset_of, feeder_settings, input_shape, prepared_frames
 from export.manifest import EngineFile
-from native_prep.datasets.catalog import class_names
+from native_prep.datasets.catalog import DATASETS
 from native_prep.io.hashes import sha256
-from native_prep.poses.custom import check_layout, custom_metadata
+from native_prep.poses.custom import custom_metadata
 from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import STREAMS
 
@@ -73,9 +74,9 @@ class Request:
     def calibration(self) -> tuple[np.ndarray, str]:
         """Clips as the graph takes them that int8's ranges are measured on, and where they are from."""
         if self.with_prep:
-            clips, _, source = raw_clips(self.joint.layout, self.shape, CALIBRATION_CLIPS)
+            clips, _, source = raw_clips(self.config, self.joint, self.shape, CALIBRATION_CLIPS, len(self.models))
             return clips, source
-        return calibration_clips(self.config, self.joint, self.shape)
+        return calibration_clips(self.config, self.joint, self.shape, len(self.models))
 
     @property
     def joint(self) -> Model:
@@ -87,6 +88,16 @@ class Request:
         """What the parity rule compares with: models and weights of the streams."""
         weights = [1.0, self.alpha, self.motion_alpha, self.motion_alpha]
         return list(self.models.values()), weights[: len(self.models)]
+
+    @property
+    def convention(self) -> str:
+        """How clips are made, see `FeederArgs`."""
+        return self.config.test_feeder_args.convention
+
+    @property
+    def network_frames(self) -> int:
+        """T of what the networks see."""
+        return self.config.test_feeder_args.window_size if self.convention else self.shape[1]
 
     @property
     def skips_absent(self) -> bool:
@@ -131,12 +142,12 @@ def make_request(
     if max_batch < 2:
         raise ValueError(f"max batch is {max_batch}: give at least 2")
     chosen, picked = _pick_engines(flavor, tuple(targets), precision, refittable or refit is not None)
-    settings = feeder_settings(config)
+    settings = feeder_settings(config, len(given))
     models = {stream: _load(config, path) for stream, path in given.items()}
     sources = {stream: {"file": Path(path).name, "sha256": sha256(path)} for stream, path in given.items()}
-    shape = input_shape(config, models["joint"])
+    shape = input_shape(config, models["joint"], len(given))
     if with_prep:
-        _check_with_prep(config, settings, models["joint"].layout, shape)
+        shape = _raw_shape(config, settings, models["joint"].layout, shape)
     if aot:
         check_can_build(aot)
     request = Request(
@@ -180,14 +191,54 @@ def _pick_engines(
     return chosen, picked
 
 
-def _check_with_prep(
+def _raw_shape(
     config: Config, settings: dict[str, Any], layout: Layout, shape: tuple[int, int, int, int]
-) -> None:
-    if custom_metadata(config.test_feeder_args.data_path):
+) -> tuple[int, int, int, int]:
+    """(C, T, V, M) of raw clips, which the graph is to prepare, for a network that sees (C, T, V, M).
+
+    Raises:
+        ValueError: it cannot.
+    """
+    metadata = custom_metadata(config.test_feeder_args.data_path)
+    if config.test_feeder_args.convention:
+        if metadata and metadata["align"] != "none":
+            raise ValueError(f"--with-prep: prep custom aligned the clips ({metadata['align']}): leave it out")
+        channels, _, joints, bodies = shape
+        return channels, prepared_frames(config) or DEFAULT_FRAMES, joints, bodies
+    if metadata:
         raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
-    check_prepares(config, settings)
+    _check_prepares(config, settings)
     preprocess_for(layout)
-    check_raw_shape(config, layout, shape)
+    _check_raw_shape(config, layout, shape)
+    return shape
+
+
+def _check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
+    """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow."""
+    usual = asdict(FeederArgs())
+    changed = [key for key, value in settings.items() if usual[key] != value and key != "window_size"]
+    changed = [key for key in changed if not (key == "make_stream" and settings[key] == "joint")]
+    if changed:
+        raise ValueError(
+            f"{config.config}: test_feeder_args.{changed[0]} changes clips after their preparation, which --with-prep "
+            "puts into the engine: export without --with-prep"
+        )
+
+
+def _check_raw_shape(config: Config, layout: Layout, shape: tuple[int, int, int, int]) -> None:
+    """Raises ValueError where raw clips of the data set do not have (C, T, V, M)."""
+    known = prepared_frames(config)
+    if known and known != shape[1]:
+        raise ValueError(
+            f"--with-prep: the test data has T={known}, padded to the {shape[1]} that the model sees, which an engine "
+            "does not do: export without --with-prep"
+        )
+    dataset = DATASETS[dataset_of(layout, 1)]
+    if shape[1] > (dataset.max_frames or 0) or shape[3] != dataset.num_person:
+        raise ValueError(
+            f"--with-prep: raw clips of {dataset.name} have up to {dataset.max_frames} frames and "
+            f"{dataset.num_person} bodies, the model takes {shape[1]} and {shape[3]}: export without --with-prep"
+        )
 
 
 def _find_refittable(request: Request, folder: str | os.PathLike[str]) -> tuple[Path, EngineFile]:
@@ -236,15 +287,3 @@ def request_notes(request: Request, targets: Sequence[str]) -> list[str]:
     if len(set(hashes)) < len(hashes):
         notes.append("the checkpoints of two streams are the same file")
     return notes
-
-
-def raw_data(request: Request) -> tuple[str, list[str], dict[str, Any]]:
-    """The data set whose raw clips the engine is for, the names of its classes, and what `prep custom` noted of it."""
-    metadata = custom_metadata(request.config.test_feeder_args.data_path)
-    num_class = request.joint.num_class
-    if metadata:
-        check_layout(request.config.test_feeder_args.data_path, request.joint.layout)
-        classes = [*metadata["classes"], *map(str, range(len(metadata["classes"]), num_class))]
-        return "custom", classes, metadata
-    dataset = dataset_of(request.joint.layout, num_class)
-    return dataset, class_names(dataset) if dataset else [], {}

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from agcn.data.augment_rng import AugmentRng, constant
 from agcn.data.frame_sampling import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
+from agcn.data.pyskl import View, bone_parents, drawn_frames, fixed_frames, normalise, sampled, stream_of
 from agcn.model.graph import adjacency
-from agcn.settings import FeederArgs
+from agcn.settings import JOINT_PAIRS, FeederArgs
 from native_prep.skeletons.layouts import Layout
 
 # random_move of the original.
@@ -27,21 +28,23 @@ ALIGNED_BY = 5
 
 def numbers_per_clip(args: FeederArgs) -> int:
     """How many uniform numbers `augment` uses for a clip."""
-    sampling = {"crop": 2, "uniform": args.window_size}.get(args.sample, 0) + (args.random_warp > 0)
+    sampling = {"crop": 2, "uniform": args.window_size + bool(args.convention)}.get(args.sample, 0)
+    sampling += args.random_warp > 0
     moving = 8 * args.random_move + 3 * any(args.random_rotate) + (args.random_scale != (1.0, 1.0))
     hiding = (args.random_flip > 0) + 2 * (args.random_drop > 0)
     return args.random_shift + args.random_choose + sampling + moving + hiding
 
 
-def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Tensor:
+def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout, view: View | None = None) -> Tensor:
     """Apply what `args` asks for, where the original has it in its order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
         uniform: numbers from `agcn.data.augment_rng.draw` or `middle`, (B, numbers_per_clip(args)).
         layout: knows which joints are the centre, neighbours, left and right, and the bones of `args.make_stream`.
+        view: of a test, which `convention: pyskl` draws in its own way; None in training.
 
     Raises:
-        ValueError: the layout names no joints that `args.align` or `args.random_flip` needs.
+        ValueError: the layout names no joints that `args.align`, `args.random_flip` or `args.convention` needs.
     """
     rng, image = AugmentRng(uniform), layout.coordinates == "image"
     if args.reorder:
@@ -54,6 +57,8 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
         x = random_shift(x, rng)
     if args.random_choose:
         x = random_choose(x, args.window_size, rng)
+    elif args.convention:
+        x = pyskl_frames(x, args, rng, layout, view)
     elif args.sample:
         x = resample(x, args, rng)
     elif args.window_size > x.shape[2]:
@@ -70,11 +75,32 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout) -> Ten
         x = torch.cat([x[:, :2] * factor, x[:, 2:]], dim=1) if image else x * factor
     if args.fit:
         x = fit_clips(x, args.fit, image)
-    x = make_stream(x, args.make_stream, layout)
+    if args.convention:
+        parents = constant(bone_parents(layout, args.convention), x.device, torch.int64)
+        x = stream_of(x, args.make_stream, parents, image)
+    else:
+        x = make_stream(x, args.make_stream, layout)
     if args.random_drop:
         x = random_drop(x, args.random_drop, layout, rng)
     assert rng.used == uniform.shape[1], "every number drawn has its use"
     return x
+
+
+def pyskl_frames(x: Tensor, args: FeederArgs, rng: AugmentRng, layout: Layout, view: View | None) -> Tensor:
+    """Normalised and sampled as PYSKL does; pairs of frames for streams of motions, see `pyskl.sampled`.
+
+    Raises:
+        ValueError: a layout of x y z that does not say what its spine and shoulders are.
+    """
+    image, size = layout.coordinates == "image", args.window_size
+    if not image and (layout.spine is None or layout.shoulders is None):
+        raise ValueError(f"convention: the layout {layout.name} has no spine and shoulders: name them in its YAML")
+    uniform = rng.uniform(size + 1)
+    longest = x.shape[2]
+    x, length = normalise(x, layout)
+    index = drawn_frames(length, size, uniform) if view is None else fixed_frames(length, longest, size, view)
+    followed = args.make_stream == JOINT_PAIRS or args.make_stream.endswith("motion")
+    return sampled(x, index, length, followed, image)
 
 
 def random_move(x: Tensor, rng: AugmentRng) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from agcn.data.augment import augment, numbers_per_clip
 from agcn.data.augment_rng import draw, middle
 from agcn.data.clips import Clips, normalisation
+from agcn.data.pyskl import ONE_VIEW, View
 from agcn.data.resident import keep_resident
 from agcn.model.absent_bodies import BodyRows, deduplicate_absent_bodies, present_bodies
 from agcn.settings import FeederArgs
@@ -116,8 +117,13 @@ class BatchLoader:
             mean, deviation = normalisation(clips)
             self._scale = (torch.from_numpy(mean).to(device), torch.from_numpy(deviation).to(device))
 
-    def batches(self, plan: Sequence[BatchIndices], epoch: int | None = None) -> Iterator[Batch]:
-        """One for each of the plan, in order; without an epoch nothing is random, see `augment_rng.middle`."""
+    def batches(
+        self, plan: Sequence[BatchIndices], epoch: int | None = None, view: View | None = None
+    ) -> Iterator[Batch]:
+        """One for each of the plan, in order; without an epoch nothing is random, see `augment_rng.middle`.
+
+        A test says which view of its clips it is, see `augment.augment`.
+        """
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as reader:
             coming = iter(plan)
             waiting = deque(reader.submit(self._read, batch, epoch) for batch in islice(coming, AHEAD))
@@ -127,31 +133,36 @@ class BatchLoader:
                 index, uniform = self._move(read.clip_index), self._move(read.uniform)
                 x = self._move(read.clips) if self.resident is None else self.resident.batch(index)
                 rows = None if read.rows is None else read.rows.to(self.device)
-                yield Batch(self._change(x, uniform), self._labels[index], rows)
+                yield Batch(self._change(x, uniform, view), self._labels[index], rows)
 
-    def test_batches(self, plan: Sequence[BatchIndices], view: int = 0) -> Iterator[Batch]:
+    def test_batches(self, plan: Sequence[BatchIndices], view: View = ONE_VIEW) -> Iterator[Batch]:
         """Those of one view of a test's clips (test_windows); in the first, 0, nothing is random."""
-        return self.batches(plan, view or None)
+        return self.batches(plan, view.number or None, view)
 
     def _read(self, batch: BatchIndices, epoch: int | None) -> "_Read":
         size = len(batch.index), numbers_per_clip(self.args)
         uniform = torch.from_numpy(middle(*size) if epoch is None else draw(self.seed, epoch, batch.first, *size))
         if self.resident is None:
             x = torch.from_numpy(self.clips.batch(batch.index))
-            rows = deduplicate_absent_bodies(present_bodies(x).numpy()) if self._shares_absent else None
+            rows = self._rows(present_bodies(x).numpy()) if self._shares_absent else None
         else:
             x = torch.empty(0)
-            rows = deduplicate_absent_bodies(self.resident.present[batch.index]) if self._shares_absent else None
+            rows = self._rows(self.resident.present[batch.index]) if self._shares_absent else None
         read = _Read(torch.from_numpy(np.ascontiguousarray(batch.index)), x, uniform, rows)
         return read.pin_memory() if self.device.type == "cuda" else read
+
+    def _rows(self, present: np.ndarray) -> BodyRows:
+        if self.args.convention and self.layout.coordinates == "world":  # who is there comes first then
+            present = -np.sort(-present.astype(int), axis=1) != 0
+        return deduplicate_absent_bodies(present)
 
     def _move(self, part: Tensor) -> Tensor:
         return part.to(self.device, non_blocking=True)
 
-    def _change(self, x: Tensor, uniform: Tensor) -> Tensor:
+    def _change(self, x: Tensor, uniform: Tensor, view: View | None) -> Tensor:
         if self._scale is not None:
             x = (x - self._scale[0]) / self._scale[1]
-        return augment(x, self.args, uniform, self.layout)
+        return augment(x, self.args, uniform, self.layout, view)
 
 
 class _Read(NamedTuple):

@@ -14,9 +14,10 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from agcn.data.clips import is_there, open_clips
 from agcn.model.network import Model
 from agcn.settings import Config
+from export.comparison import comparison_clips
 from export.graph.onnx_graph import numpy_inputs, strip_traces
 from export.graph.parity import Logits
-from export.inputs import comparison_clips, input_batches
+from export.inputs import feeder_from, feeder_settings, input_batches
 
 CALIBRATION_CLIPS = 64
 # Clips of the test split whose answers are compared.
@@ -103,7 +104,9 @@ def _first_convolutions(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "Conv" and weights[node.input[1]][1] == channels]
 
 
-def calibration_clips(config: Config, model: Model, shape: tuple[int, int, int, int]) -> tuple[np.ndarray, str]:
+def calibration_clips(
+    config: Config, model: Model, shape: tuple[int, int, int, int], streams: int
+) -> tuple[np.ndarray, str]:
     """Clips (N, C, T, V, M) to measure ranges on, and where they are from.
 
     They are of the training data where that is at hand, changed as the test split's are, else those of the test data,
@@ -116,10 +119,10 @@ def calibration_clips(config: Config, model: Model, shape: tuple[int, int, int, 
     if is_there(train.data_path) and is_there(train.label_path):
         args = replace(config.test_feeder_args, data_path=train.data_path, label_path=train.label_path)
         config = replace(config, test_feeder_args=args)
-    return comparison_clips(config, model, shape, CALIBRATION_CLIPS)
+    return comparison_clips(config, model, shape, CALIBRATION_CLIPS, streams)
 
 
-def labelled_clips(config: Config, model: Model) -> tuple[np.ndarray, np.ndarray, str] | None:
+def labelled_clips(config: Config, model: Model, streams: int) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Clips (N, C, T, V, M) spread over the test split and their labels (N,), and where they are from.
 
     None where the test split is not at hand.
@@ -135,6 +138,6 @@ def labelled_clips(config: Config, model: Model) -> tuple[np.ndarray, np.ndarray
     if not len(clips):
         return None
     index = np.unique(np.linspace(0, len(clips) - 1, COMPARED_CLIPS).astype(np.int64))
-    pairs = list(input_batches(clips, args, model.layout, index))
+    pairs = list(input_batches(clips, feeder_from(feeder_settings(config, streams)), model.layout, index))
     joints, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return joints, labels, clips.path

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from agcn.data.pyskl import stream_of
 from agcn.model.network import Model
 from export.graph.folded import FoldedBlock, bn_affine, copy_linear
 from native_prep.skeletons.streams import STREAMS
@@ -35,6 +36,8 @@ class TwoStream(nn.Module):
         dtype: what the ten blocks compute in; bones, the first normalisation and the classifier stay float32.
         prepare: makes prepared joints of raw ones, see `export.graph.preprocess`; None where the input is prepared.
         skip_absent: False computes every body, for runtimes without a data-dependent number of rows.
+        convention: the feeder's, which says how bones and motions are made; with "pyskl" and four streams the input has
+            2 * T frames, see `agcn.data.pyskl.sampled`.
 
     Raises:
         ValueError: the models differ in shape, or `bone_parents` is for another number of joints.
@@ -55,6 +58,7 @@ class TwoStream(nn.Module):
         dtype: torch.dtype = torch.float32,
         prepare: nn.Module | None = None,
         skip_absent: bool = True,
+        convention: str = "",
     ) -> None:
         super().__init__()
         models = [joint_model, bone_model, *(motion_models or ())]
@@ -75,6 +79,7 @@ class TwoStream(nn.Module):
         self.register_buffer("parents", torch.tensor(list(bone_parents)))
         self.streams = nn.ModuleList(Stream(model, frames, dtype) for model in models)
         self.prepare = prepare
+        self.convention, self.image = convention, joint_model.layout.coordinates == "image"
         self.eval().requires_grad_(False)
 
     def forward(self, joints: Tensor) -> tuple[Tensor, ...]:
@@ -95,10 +100,7 @@ class TwoStream(nn.Module):
             body_index: int64 (B,), each one's place in its clip.
             inverse_index: int64 (N*M,), for each body its row, or B + its place in the clip where it is not there.
         """
-        bones = rows - rows.index_select(3, self.parents)  # (B, C, T, V)
-        inputs = [rows, bones]
-        if len(self.streams) > 2:
-            inputs += [_motion(rows), _motion(bones)]
+        inputs = make_streams(rows, len(self.streams), self.parents, self.convention, self.image)
         logits = [stream(x, body_index, inverse_index) for stream, x in zip(self.streams, inputs, strict=True)]
         scores = logits[0]
         for weight, one in zip(self.weights[1:], logits[1:], strict=True):
@@ -137,8 +139,18 @@ def present_rows(joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return gather_index, gather_index % persons, inverse_index
 
 
+def make_streams(x: Tensor, count: int, parents: Tensor, convention: str, image: bool) -> list[Tensor]:
+    """Two or four streams of joints (B, C, T, V, ...), see `TwoStream`."""
+    names = STREAMS[:count]
+    if convention:
+        frames = x[:, :, 0::2] if count > 2 else x
+        return [stream_of(x if name.endswith("motion") else frames, name, parents, image) for name in names]
+    bones = x - x.index_select(3, parents)
+    return [x, bones, *((_motion(x), _motion(bones)) if count > 2 else ())]
+
+
 def _motion(x: Tensor) -> Tensor:
-    """What moves until the next frame, zero in the last: (B, C, T, V)."""
+    """What moves until the next frame, zero in the last: (B, C, T, V, ...)."""
     return torch.cat([x[:, :, 1:] - x[:, :, :-1], torch.zeros_like(x[:, :, :1])], dim=2)
 
 

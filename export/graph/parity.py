@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from agcn.data.pyskl import bone_parents
 from agcn.device import AMP_DTYPES
 from agcn.model.network import Model
+from export.graph.network import make_streams
 from export.graph.onnx_graph import output_names
 from export.graph.rounding import RoundLikeAutocast, RoundLikeTf32
-from native_prep.skeletons.streams import STREAMS, stream_of
 
 TOLERANCE = 1e-5
 FACTOR = 2.0
@@ -43,6 +44,7 @@ def eager_logits(
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str = "fp64",
+    convention: str = "",
 ) -> Logits:
     """The logits of two or four models as trained and their weighted sum, in eager PyTorch on the CPU.
 
@@ -50,6 +52,7 @@ def eager_logits(
         models, weights: one a stream, in the order of `STREAMS`.
         joints: (N, C, T, V, M) float32, prepared.
         precision: "fp64", "fp32", or rounded as autocast to "fp16" or "bf16" rounds, or as TF32's products do.
+        convention: see `export.graph.network.TwoStream`.
     """
     dtype = torch.float64 if precision == "fp64" else torch.float32
     models = [copy.deepcopy(model).cpu().eval().to(dtype) for model in models]
@@ -59,12 +62,14 @@ def eager_logits(
     elif precision == "tf32":
         rounding = RoundLikeTf32()
     rows: list[list[np.ndarray]] = [[] for _ in models]
+    layout = models[0].layout
+    parents, image = torch.tensor(bone_parents(layout, convention)), layout.coordinates == "image"
     with torch.no_grad():
         for start in range(0, len(joints), _BATCH):
             # Bones and motions of float32 joints, as prep makes them: their differences are exact in float64.
-            clips = joints[start : start + _BATCH].astype(np.float64 if precision == "fp64" else np.float32)
-            for answers, model, stream in zip(rows, models, STREAMS, strict=False):
-                x = torch.from_numpy(stream_of(clips, stream, model.layout))
+            clips = torch.from_numpy(joints[start : start + _BATCH]).to(dtype)
+            streams = make_streams(clips, len(models), parents, convention, image)
+            for answers, model, x in zip(rows, models, streams, strict=True):
                 with rounding:
                     logits = model(x)
                 answers.append(logits.numpy())
@@ -116,14 +121,15 @@ def check(
     weights: Sequence[float],
     joints: np.ndarray,
     precision: str,
+    convention: str = "",
 ) -> dict[str, Any]:
     """`compare` with the answers that the models give for `joints`."""
-    exact = eager_logits(models, weights, joints)
+    exact = eager_logits(models, weights, joints, convention=convention)
     if precision == "fp32":
         result = compare(got, exact, precision)
         if result["passed"]:
             return result
-    plain = eager_logits(models, weights, joints, precision)
+    plain = eager_logits(models, weights, joints, precision, convention)
     return compare(got, exact, precision, plain)
 
 

@@ -7,6 +7,7 @@ where nobody is. Letters: N clips, C channels, T frames, V joints, M bodies.
 import torch
 from torch import Tensor, nn
 
+from agcn.data import pyskl
 from native_prep.skeletons.layouts import KINETICS, NTU, Layout
 
 # A body or a vector is nobody, or none, below these; the original's numbers.
@@ -27,6 +28,30 @@ def preprocess_for(layout: Layout) -> nn.Module:
         f"--with-prep: an engine prepares clips of ntu and kinetics, not of {layout.name}: "
         "leave it out and prepare them with native_prep"
     )
+
+
+class PysklPreprocess(nn.Module):
+    """Raw (N, 3, T, V, M) -> what the feeder's `convention: pyskl` makes of it for the first view of a test.
+
+    Args:
+        layout: of x y score, where raw x and y are shares of the picture, or of x y z in metres.
+        frames: T; a clip ends with its last frame that is not all zero.
+        size: frames that the network sees.
+        followed: for four streams, 2 * size frames, see `agcn.data.pyskl.sampled`.
+    """
+
+    table: Tensor
+
+    def __init__(self, layout: Layout, frames: int, size: int, followed: bool) -> None:
+        super().__init__()
+        self.layout, self.followed, self.image = layout, followed, layout.coordinates == "image"
+        self.place = KineticsPreprocess() if self.image else nn.Identity()
+        self.register_buffer("table", pyskl.frame_table(frames, size))
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Raw (N, 3, T, V, M) -> (N, 3, size or 2 * size, V, M)."""
+        x, length = pyskl.normalise(self.place(raw), self.layout)
+        return pyskl.sampled(x, self.table.index_select(0, length), length, self.followed, self.image)
 
 
 class NtuPreprocess(nn.Module):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from agcn.data.clips import Clips
+from agcn.data.pyskl import View
 from agcn.evaluate import open_test_clips
 from agcn.model.network import build_model
 from agcn.settings import Config
@@ -97,13 +98,14 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     if manifest.with_prep:
         raise ValueError(f"{folder}: takes raw joints, a test split holds prepared ones: export without --with-prep")
     model = build_model(config.model, config.model_args)
-    manifest.check_shape(input_shape(config, model), "the config", folder)
+    streams = len(manifest.streams)
+    manifest.check_shape(input_shape(config, model, streams), "the config", folder)
     if model.num_class != manifest.num_class:
         raise ValueError(
             f"{folder}: engine for {manifest.num_class} classes, the config asks for {model.num_class}: "
             "give the configuration that it was exported with"
         )
-    if feeder_from(feeder_settings(config)) != feeder_from(manifest.feeder_args):
+    if feeder_from(feeder_settings(config, streams)) != feeder_from(manifest.feeder_args):
         raise ValueError(f"{folder}: was exported for other test_feeder_args than {config.config} has: export it again")
     clips = open_test_clips(config)
     clips.check(model)
@@ -118,15 +120,16 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
 def _mean_logits(engine: Engine, clips: Clips, config: Config, layout: Layout) -> list[np.ndarray]:
     """Each stream's logits (N, num_class), means over the views of a clip."""
     size, index = min(64, engine.manifest.max_batch), np.arange(len(clips))
+    args = feeder_from(engine.manifest.feeder_args)
     total: list[np.ndarray] = []
     with Progress(config.test_windows * len(clips), "fuse-eval", "clip") as progress:
-        for view in range(config.test_windows):
-            answers = []
-            for batch, _ in input_batches(clips, config.test_feeder_args, layout, index, size, config.seed, view):
+        for number in range(config.test_windows):
+            answers, view = [], View(number, config.test_windows)
+            for batch, _ in input_batches(clips, args, layout, index, size, config.seed, view):
                 answers.append(engine.run(batch)[:-1])
                 progress.update(len(batch))
             logits = [np.concatenate(part) for part in zip(*answers, strict=True)]
-            total = [old + new for old, new in zip(total, logits, strict=True)] if view else logits
+            total = [old + new for old, new in zip(total, logits, strict=True)] if number else logits
     return [part / np.float32(config.test_windows) for part in total]
 
 

@@ -42,6 +42,7 @@ class Progress:
     def __init__(self, total: int, what: str, unit: str, every: float = 10.0, quiet: bool = False) -> None:
         self.total, self.what, self.unit, self.every = total, what, unit, every
         self.done = 0
+        self._begun = False
         self.note = ""
         self._start = time.monotonic()
         self._over = threading.Event()
@@ -56,6 +57,7 @@ class Progress:
     def update(self, amount: int, note: str = "") -> None:
         """Adds `amount` of work; `note` (a loss, say) stands behind the rate."""
         self.done += amount
+        self._begun = True
         self.note = note or self.note
         if self._bar is not None:
             self._stop_watching()
@@ -68,9 +70,9 @@ class Progress:
             print(self._line(), file=sys.stderr, flush=True)
 
     def _watch(self) -> None:
-        """Until there is work done: says where kernels are compiled, for a bar that stands still looks dead."""
+        """Until something is told: says where kernels are compiled, for a bar that stands still looks dead."""
         assert self._bar is not None
-        while not self._over.wait(0.5) and not self.done:
+        while not self._over.wait(0.5) and not self._begun:
             if compiling:
                 self._bar.bar_format = f"{{desc}}: {_COMPILING} ({{elapsed}})"
                 self._bar.refresh()

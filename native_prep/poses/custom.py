@@ -290,6 +290,11 @@ def _metadata(layout: Layout, settings: PoseSettings, classes: list[str]) -> dic
     }
 
 
+def default_metadata(layout: Layout, max_bodies: int, classes: list[str]) -> dict[str, Any]:
+    """What `custom_metadata` would say of clips of a layout that are prepared without options, or from videos."""
+    return _metadata(layout, PoseSettings(max_bodies), classes)
+
+
 def custom_file(data_path: str | os.PathLike[str]) -> Path:
     """Where `prep custom` noted what it knows of an array that it wrote."""
     folder = Path(data_path).parent
@@ -385,15 +390,36 @@ def custom_clip(
         from_stream: whether these are a few frames of a stream, which was checked as it came in and may show nobody.
     """
     layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
-    if from_stream:
-        kept = choose_bodies(poses, layout, settings)
+    kept = _kept(poses, layout, settings, path, from_stream)
+    return _filled_up(place_bodies(kept, poses, layout, settings), frames, path)
+
+
+def raw_custom_clip(
+    poses: Poses, metadata: dict[str, Any], frames: int, path: str, from_stream: bool = False
+) -> np.ndarray:
+    """`custom_clip` as recorded, for an engine that prepares it: shares of the picture and score, or metres."""
+    layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
+    kept = _kept(poses, layout, settings, path, from_stream)
+    if layout.coordinates == "image":
+        kept[..., :2] /= poses.size or settings.image_size or (1, 1)
     else:
-        advice = "give it as the clips were that the network was trained on"
-        kept = keep_bodies(poses, layout, settings, path, advice=advice)
-    bodies = place_bodies(kept, poses, layout, settings)
-    length = bodies.shape[1]
+        kept = place_bodies(kept, poses, layout, settings)
+    return _filled_up(kept, frames, path)
+
+
+def _kept(poses: Poses, layout: Layout, settings: PoseSettings, path: str, from_stream: bool) -> np.ndarray:
+    if from_stream:
+        return choose_bodies(poses, layout, settings)
+    return keep_bodies(
+        poses, layout, settings, path, advice="give it as the clips were that the network was trained on"
+    )
+
+
+def _filled_up(bodies: np.ndarray, frames: int | None, path: str) -> np.ndarray:
+    """Bodies (M, T', V, 3) as a clip (3, T, V, M), zeros behind their last frame."""
+    count, length, joints, _ = bodies.shape
     if length > (frames or length):
         raise BadClip(path, f"has {length} frames, there is room for {frames}: cut it")
-    clip = np.zeros((3, frames or length, layout.num_joints, settings.max_bodies), np.float32)
+    clip = np.zeros((3, frames or length, joints, count), np.float32)
     clip[:, :length] = bodies.transpose(3, 1, 2, 0)
     return clip

@@ -13,8 +13,8 @@ ORDER = {
         "plots", "metrics", "data", "evaluate", "training", "commands",
     ),
     "export": (
-        "manifest", "inputs", "raw_clips", "graph", "fusion", "engines", "runtime", "live", "request", "build",
-        "commands",
+        "manifest", "inputs", "comparison", "raw_clips", "graph", "fusion", "engines", "runtime", "live", "request",
+        "build", "pretrained", "commands",
     ),
     "bench": (
         "timer", "part", "machine", "report", "random_models", "plain_model", "prep", "train", "infer", "gpu", "run",

@@ -1,0 +1,1 @@
+"""Trained weights that others published, or will: known ones by name, downloading, packing a run's own."""
