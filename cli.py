@@ -63,18 +63,27 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool = False, **options: Any) -> None:
         result = function(*args, **options)
         if os.environ.get("RANK", "0") == "0":
-            name = " ".join(click.get_current_context().command_path.split()[1:]).removesuffix(" list")
+            name = _typed_name(click.get_current_context())
             if as_json or not sys.stdout.isatty():
                 print(json.dumps({"command": name, **result}, default=str), flush=True)
             else:
                 from bench.terminal import show
 
                 given = [f" --{key} {options[key]}" for key in ("dataset", "config") if options.get(key)]
-                show(name, result, "" if name in ("prep", "synth") else "".join(given))
+                show(name, result, "" if name in ("prep", "synth", "weights pack") else "".join(given))
         if result.get("passed") is False:
             raise SystemExit(1)
 
     return command
+
+
+def _typed_name(context: click.Context) -> str:
+    """`prep`, or `weights get` of a command within a group; `weights` for the list that it stands for."""
+    names = [str(context.info_name)]
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+        names.insert(0, str(context.info_name))
+    return " ".join(names).removesuffix(" list")
 
 
 def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:

@@ -214,6 +214,40 @@ def _doctor(result: Result) -> tuple[list[Row], str]:
     return rows, ""
 
 
+def _weights(result: Result) -> tuple[list[Row], str]:
+    rows: list[Row] = []
+    for one in result["weights"]:
+        if "top1" not in one:  # fetched
+            rows += [(one["name"] if not place else "", path) for place, path in enumerate(one["files"].values())]
+            continue
+        here = ", is here" if one["here"] else ""
+        rows.append((one["name"], f"{one['data']}; {one['classes']} classes{here}"))
+        top1 = one["top1"]
+        singles = ", ".join(f"{name} {percent(top1[name])}" for name in ("joint", "bone"))
+        fused = f"{singles}, both {percent(top1['two_streams'])}, all four {percent(top1['four_streams'])}"
+        rows.append(("", fused))
+    listed = [one for one in result["weights"] if "top1" in one]
+    sources = {
+        one["source"]: f"{one['source']} ({one['licence']}), about {size(one['bytes'])} a stream" for one in listed
+    }
+    rows += [("sources" if not place else "", text) for place, text in enumerate(sources.values())]
+    if listed:
+        rows.append(("accuracy", "top-1 as published there"))
+        rows.append(("next", "python cli.py predict --pretrained NAME CLIP, or --video FILE"))
+    return rows, ""
+
+
+def _pack(result: Result) -> tuple[list[Row], str]:
+    rows = [(stream, f"{percent(one['top1'])}, {one['file']}") for stream, one in result["streams"].items()]
+    rows += [
+        (text, percent(result[key]))
+        for text, key in (("joint + bone", "two_streams"), ("all four", "four_streams"))
+        if result[key] is not None
+    ]
+    rows.append(("written", result["folder"]))
+    return rows, f"predict --pretrained {result['folder']} CLIP"
+
+
 def _plain(result: Result) -> tuple[list[Row], str]:
     """Any other result: its values as they are, those of tables within it named by both."""
     rows: list[Row] = []
@@ -234,5 +268,6 @@ def _short(value: Any) -> str:
 
 _DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
     "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
-    "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor,
+    "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor, "weights": _weights,
+    "weights get": _weights, "weights pack": _pack,
 }  # fmt: skip

@@ -211,6 +211,10 @@ def run_predict(
         raise ValueError("--video FILE and --camera N stand alone, without clips, --stream or --store: see --help")
     if not (stores or stream or seen or clips):
         raise ValueError("Missing argument 'CLIP...': name raw files, or give --video, --camera, --stream or --store")
+    if pretrained is not None:  # what is missing is told before weights are fetched
+        for path in (*clips, *((video,) if video is not None else ())):
+            if path != "-":
+                Path(path).stat()
     engine = _engine(engine, dataset, pretrained)
     if stores:
         _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)

@@ -77,8 +77,10 @@ class Pretrained:
         """The names of so many streams.
 
         Raises:
-            ValueError: there are no weights for one.
+            ValueError: neither 2 nor 4, or there are no weights for one.
         """
+        if streams not in (2, 4):
+            raise ValueError(f"--streams {streams}: a graph has 2 or 4 streams: give one of them")
         wanted = STREAMS[:streams]
         if missing := [stream for stream in wanted if stream not in self.files]:
             raise ValueError(f"{self.name}: has no weights of {missing[0]}: ask for 2 streams")
@@ -167,12 +169,12 @@ def _packed(content: bytes, folder: Path, place: str) -> Pretrained:
         raw = json.loads(content)
         if raw["version"] != VERSION:
             raise ValueError(f"of form {raw['version']}, this program reads form {VERSION}")
-        beside = {str(one["file"]) for one in raw["beside"]}
+        beside = {_plain(one["file"]) for one in raw["beside"]}
         files = {
             stream: WeightsFile(f"{place}/{_plain(one['file'])}", str(one["sha256"]), _number(one["top1"]))
             for stream, one in raw["streams"].items()
         }
-        if CONFIG not in beside or not set(files) <= set(STREAMS) or any(name != _plain(name) for name in beside):
+        if CONFIG not in beside or not set(files) <= set(STREAMS):
             raise ValueError("names other files")
         return Pretrained(
             str(raw["name"]),
@@ -197,7 +199,7 @@ def _number(value: Any) -> float | None:
 
 def _plain(name: Any) -> str:
     """The name of a file in the folder itself."""
-    if not isinstance(name, str) or Path(name).name != name or "\\" in name or name.startswith("."):
+    if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or name.startswith("."):
         raise ValueError(f"{str(name)[:40]!r} is no name of a file")
     return name
 
@@ -207,8 +209,9 @@ def weights_path(pretrained: Pretrained, stream: str) -> Path:
     file = pretrained.files[stream]
     if not is_url(file.place):
         return Path(file.place)
-    folder = Path(pretrained.folder) if pretrained.folder else cache_folder() / "weights" / pretrained.name
-    return folder / file.name
+    if pretrained.folder:
+        return Path(pretrained.folder) / file.name
+    return cache_folder() / "weights" / pretrained.name / f"{stream}{Path(file.name).suffix}"
 
 
 def is_here(pretrained: Pretrained, stream: str) -> bool:

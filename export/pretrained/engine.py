@@ -8,7 +8,7 @@ from pathlib import Path
 from agcn.config import to_yaml
 from export.build import export_engines
 from export.manifest import FILE_NAME, read_manifest
-from export.pretrained.catalog import fetch_weights, find
+from export.pretrained.catalog import PACK, fetch_weights, find
 from export.pretrained.download import cache_folder
 from native_prep.io.hashes import hash_value, sha256
 from native_prep.skeletons.streams import STREAMS
@@ -24,7 +24,8 @@ def pretrained_engine(name: str) -> Path:
     pretrained = find(name)
     config = pretrained.load_config()
     files = fetch_weights(pretrained, STREAMS[:2])
-    key = hash_value([to_yaml(config), pretrained.alpha, *(sha256(path) for path in files.values())])
+    described = sha256(Path(pretrained.folder) / PACK) if pretrained.folder else to_yaml(config)
+    key = hash_value([described, *(sha256(path) for path in files.values())])
     slug = re.sub(r"[^\w.-]", "_", pretrained.name)[:60]
     folder = cache_folder() / "engines" / f"{slug}-{key[:12]}"
     if (folder / FILE_NAME).is_file():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from agcn.checkpoint import current_name, load_weights, read_state_dict, save_weights
@@ -50,6 +51,25 @@ def rename(state: dict[str, Tensor], layout: str) -> dict[str, object]:
     if layout == "fixed graph":
         return {**state, "l1.gcn1.A": small().l1.gcn1.A}
     return {layout: state, "epoch": 3}
+
+
+def test_safetensors(trained: Model, tmp_path: Path) -> None:
+    """Read and written by the name of the file; nothing else is taken for it."""
+    path = tmp_path / "weights.safetensors"
+    save_weights(trained, path)
+    other = small()
+    load_weights(other, path)
+    assert same(other, trained) and [one.name for one in tmp_path.iterdir()] == [path.name]
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"format": "pt"} and set(file.keys()) == set(trained.state_dict())
+    for damaged in (path.read_bytes()[:-10], b"", b"\x80\x02}q\x00."):
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"weights\.safetensors: not weights as safetensors keeps them, or cut off"
+        ):
+            read_state_dict(path)
+    with pytest.raises(ValueError, match="no such file"):
+        read_state_dict(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize(

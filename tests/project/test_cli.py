@@ -29,7 +29,7 @@ PROMISED = {
         "--dataset", "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
         "--motion-alpha", "--with-prep", "--dense", "--refittable", "--refit", "--triton",
-        "--aot",
+        "--aot", "--pretrained",
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
@@ -38,11 +38,15 @@ PROMISED = {
     "predict": {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
         "--stride", "--fps", "--gone", "--realtime", "--store", "--part", "--out",
-        "--image-size", "--per-person", "--video", "--camera", "--overlay", "--pose-model",
+        "--image-size", "--per-person", "--video", "--camera", "--overlay", "--pose-model", "--pretrained",
     },
     "bench": {"--out", "--ntu", "--kinetics", "--minutes", "--device", "--nw-ucla", "--only"},
     "demo": {"--out", "--seed"},
     "doctor": {"--require"},
+    "weights": set(),
+    "weights list": set(),
+    "weights get": {"--stream", "--from"},
+    "weights pack": {"--dataset", "--config", "--set", "--name", "--out", "--licence", "--data"},
 }  # fmt: skip
 
 
@@ -58,9 +62,12 @@ def run(*args: str, cwd: Path = ROOT, **environment: str) -> subprocess.Complete
 
 
 def test_commands_and_options_are_as_promised() -> None:
+    commands = dict(cli.cli.commands)
+    for group in [name for name, command in commands.items() if isinstance(command, click.Group)]:
+        commands |= {f"{group} {name}": command for name, command in commands[group].commands.items()}
     found = {
         name: {text for option in command.params if isinstance(option, click.Option) for text in _spellings(option)}
-        for name, command in cli.cli.commands.items()
+        for name, command in commands.items()
     }
     assert found == {name: options | {"--json"} for name, options in PROMISED.items()}
 
@@ -142,6 +149,11 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["predict", "a.skeleton"], "engines/ntu/xsub: no engine is there: run export-trt first"),
         (["predict", "--dataset", "ntu/xview", "--engine", "x", "a.skeleton"], "give one of them"),
         (["fuse-eval", "--joint-scores", "x", "--label", "y"], "go together"),
+        (["weights", "get", "mmaction-ntu60-xsub-2"], "did you mean 'mmaction-ntu60-xsub-2d'?"),
+        (["weights", "get", "mmaction-ntu60-xsub-2d", "--from", "nowhere"], "no such file: --from names the folder"),
+        (["weights", "pack"], "work_dir/ntu/xsub/agcn_joint/best.pt: no such file: run train --stream joint first"),
+        (["predict", "--pretrained", "x", "--engine", "y", "a.json"], "--engine and --pretrained each name an engine"),
+        (["export-trt", "--pretrained", "x", "--dataset", "kinetics"], "leave --dataset, --config, ... out"),
         (["fuse-eval", "--engine", "x", "--config", "y", "--alpha", "2"], "the engine carries its own alpha"),
         (["export-trt", "--precision", "fp8"], "'fp8' is not one of"),
         (["predict", "--engine", "x"], "Missing argument 'CLIP...'"),
@@ -169,7 +181,7 @@ def test_help_needs_nothing_heavy() -> None:
     code = "import sys, cli; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'numba')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
     done = run("--help")
-    assert done.returncode == 0 and all(name in done.stdout for name in PROMISED)
+    assert done.returncode == 0 and all(name in done.stdout for name in cli.cli.commands)
 
 
 def test_the_last_line_is_json(tmp_path: Path) -> None:

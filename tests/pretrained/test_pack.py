@@ -1,0 +1,120 @@
+"""A run packed for others: what the folder holds, that it answers as the run does, from a folder and from a server."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from exported import three_blocks
+from file_server import Server
+from pose_files import walker, write_array_folder
+from safetensors.torch import load_file
+
+from agcn.checkpoint import read_state_dict
+from agcn.commands import train_streams
+from export.commands import run_export
+from export.commands import run_predict as predict
+from export.pretrained.catalog import find
+from export.pretrained.pack import pack
+from export.runtime.predict import predict as answers
+from native_prep.poses.custom import prepare_custom
+from native_prep.skeletons.layouts import COCO17, layout_as_dict
+
+SMALL = ("num_epoch=1", "batch_size=4", "warm_up_epoch=0", "model_args.base_channels=8")
+OPTIONS = {
+    "stream": False, "follow": None, "idle": None, "timeline": None, "window": None, "stride": None, "fps": None,
+    "gone": None, "realtime": False, "stores": (), "part": None, "out": None,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Two streams trained on clips of a skeleton of one's own, which only `custom.json` knows."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch, three_blocks():
+        patch.chdir(folder)
+        write_array_folder(folder / "raw")
+        layout = {**layout_as_dict(COCO17), "name": "mine"}
+        (folder / "mine.yaml").write_text(yaml.safe_dump(layout))
+        prepare_custom("raw", "data/custom", layout="mine.yaml", image_size="640x480")
+        train_streams("custom", None, (), SMALL, device="cpu")
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+
+
+@pytest.fixture(scope="module")
+def packed(project: Path) -> Path:
+    result = pack("custom", None, SMALL, name="walk", licence="CC-BY-4.0", data="eight walks")
+    assert result["folder"] == "weights/walk" and list(result["streams"]) == ["joint", "bone"]
+    return project / "weights/walk"
+
+
+def test_what_is_in_it(project: Path, packed: Path) -> None:
+    assert sorted(one.name for one in packed.iterdir()) == [
+        "README.md", "bone.safetensors", "config.yaml", "custom.json", "joint.safetensors", "weights.json",
+    ]  # fmt: skip
+    for stream in ("joint", "bone"):
+        ours = load_file(packed / f"{stream}.safetensors")
+        theirs = read_state_dict(project / f"work_dir/custom/agcn_{stream}/best.pt")
+        assert set(ours) == set(theirs) and all((ours[name] == value).all() for name, value in theirs.items())
+    content = json.loads((packed / "weights.json").read_text())
+    assert content["name"] == "walk" and 0 <= content["two_streams"] <= 1 and content["four_streams"] is None
+    assert {one["file"] for one in content["beside"]} == {"README.md", "config.yaml", "custom.json"}
+    card = (packed / "README.md").read_text()
+    assert "CC-BY-4.0" in card and "eight walks" in card and "2: fall, wave" in card and "$" not in card
+    assert re.search(r"\| joint \+ bone \| \d+\.\d\d % \|", card)
+    for text in packed.glob("*.*"):
+        if text.suffix != ".safetensors":
+            assert str(project) not in text.read_text(), "no path of this machine"
+
+
+def test_it_answers_as_the_run_does(project: Path, packed: Path, server: Server, tmp_path: Path) -> None:
+    """Where the project is not: from a copy of the folder, its weights.json, and a server."""
+    np.save(tmp_path / "clip.npy", walker(30, seed=4))
+    run_export("custom", None, SMALL, out=str(tmp_path / "engine"), targets=("none",))
+    expected = answers(tmp_path / "engine", [tmp_path / "clip.npy"])["clips"]
+    shutil.copytree(packed, tmp_path / "copy")
+    shutil.copytree(packed, server.folder / "walk")
+    clip = (str(tmp_path / "clip.npy"),)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for place in ("copy", "copy/weights.json", f"{server.url}/walk", f"{server.url}/walk/weights.json"):
+            assert predict(None, clip, None, pretrained=place, **OPTIONS)["clips"] == expected
+        (engine,) = (tmp_path / "cache" / "engines").iterdir()
+        (engine / "manifest.json").write_text("{}")  # of another version: exported again
+        assert predict(None, clip, None, pretrained="copy", **OPTIONS)["clips"] == expected
+    asked = [path for path, _ in server.requests]
+    assert asked.count("/walk/joint.safetensors") == 1 and asked.count("/walk/weights.json") == 2
+    assert find(f"{server.url}/walk/").name == "walk"
+
+
+def test_packing_again_and_where_other_files_are(project: Path, packed: Path, tmp_path: Path) -> None:
+    before = (packed / "weights.json").read_text()
+    pack("custom", None, SMALL, name="walk", licence="CC-BY-4.0", data="eight walks")
+    assert (packed / "weights.json").read_text() == before
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match=r"is a folder of other files, without a weights\.json"):
+        pack("custom", None, SMALL, out=str(tmp_path))
+    with pytest.raises(ValueError, match="--name a/b: is a path"):
+        pack("custom", None, SMALL, name="a/b")
+
+
+def test_scores_of_other_weights_are_not_told(project: Path, tmp_path: Path) -> None:
+    best = project / "work_dir/custom/agcn_joint/best.pt"
+    content = best.read_bytes()
+    shutil.copy(project / "work_dir/custom/agcn_bone/best.pt", best)
+    try:
+        result = pack("custom", None, SMALL, name="swapped", out=str(tmp_path / "out"))
+    finally:
+        best.write_bytes(content)
+    assert result["two_streams"] is None and result["streams"]["joint"]["top1"] is None
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Not measured" in card and "licence | unknown" in card
