@@ -142,7 +142,7 @@ def load_model(weights: str | Path, config: Config | str | Path = "ntu-xsub", st
     if not isinstance(config, Config):
         config = load_config(config, stream)
     model = build_model(config.model, config.model_args)
-    load_weights(model, weights, config.ignore_weights)
+    load_weights(model, weights)
     return model.eval()
 
 

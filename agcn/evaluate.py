@@ -103,7 +103,7 @@ def test(
         config = dataclasses.replace(config, work_dir=str(work_dir))
     place = pick_device(device, config.device[0] if config.device else 0)
     model = build_model(config.model, config.model_args)
-    load_weights(model, chosen, config.ignore_weights)
+    load_weights(model, chosen)
     clips = open_test_clips(config)
     clips.check(model)
     path, data_hash = Path(config.work_dir) / SCORE_FILE, hash_clips(clips)

@@ -117,7 +117,8 @@ def recordings_of(config: Config, layout: Layout, num_class: int) -> tuple[str, 
         ValueError: the data of the configuration were prepared with another skeleton.
     """
     path = config.test_feeder_args.data_path
-    named = class_names(config.classes)[:num_class] if config.classes else []
+    named = class_names(config.classes) if config.classes else []
+    named = named if len(named) == num_class else []
     metadata = custom_metadata(path)
     if metadata:
         check_layout(path, layout)

@@ -15,7 +15,7 @@ def list_weights() -> dict[str, Any]:
 
     Returns:
         weights: of each name, skeleton, classes, data, top1 {joint, bone, joint_motion, bone_motion, two_streams,
-        four_streams} as published, bytes (about, of a stream), licence, source, files {stream: name}, here (whether
+        four_streams} as published, bytes (about, of a stream), licence, source, files {stream: URL}, here (whether
         joint and bone are fetched).
     """
     return {"weights": [_described(one) for one in known().values()]}
@@ -33,7 +33,7 @@ def _described(one: Pretrained) -> dict[str, Any]:
         "bytes": _BYTES[bool(config.model_args["attention"])],
         "licence": one.licence,
         "source": one.source,
-        "files": {stream: file.name for stream, file in one.files.items()},
+        "files": {stream: file.place for stream, file in one.files.items()},
         "here": all(is_here(one, stream) for stream in STREAMS[:2]),
     }
 

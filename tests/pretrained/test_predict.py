@@ -113,20 +113,6 @@ def test_from_a_server_to_an_answer(
     assert folder.name.startswith(name) and read_manifest(folder).custom["layout"]["name"] == "coco17"
 
 
-def test_a_video(published: Server, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for package in ("cv2", "rtmlib", "av"):
-        pytest.importorskip(package, exc_type=ImportError)
-    from stick_figures import write_models, write_video
-
-    models = write_models(tmp_path / "networks")
-    video = write_video(tmp_path / "wave.mp4", np.arange(40) / 30, "wave")
-    name = "pyskl-ntu60-xsub-2d"
-    typed(capsys, "weights", "get", name, "--from", f"{published.url}/coco17")
-    found = typed(capsys, "predict", "--pretrained", name, "--video", video, "--pose-model", models)
-    assert found["frames"] == 40 and found["window"] == 100 and len(found["actions"]) == 1
-    assert found["actions"][0]["class"] in class_names("ntu60")
-
-
 def test_recordings_of_ntu(published: Server, kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The 25 joints: `.skeleton` files as they are, arrays of poses, and a stream; four streams with their weights."""
     name = "pyskl-ntu60-xsub-3d"
