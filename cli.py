@@ -63,7 +63,9 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
     def command(*args: Any, as_json: bool = False, **options: Any) -> None:
         result = function(*args, **options)
         if os.environ.get("RANK", "0") == "0":
-            name = _typed_name(click.get_current_context())
+            context = click.get_current_context()
+            name = _typed_name(context)
+            as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
             if as_json or not sys.stdout.isatty():
                 print(json.dumps({"command": name, **result}, default=str), flush=True)
             else:
@@ -78,12 +80,12 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
 
 
 def _typed_name(context: click.Context) -> str:
-    """`prep`, or `weights get` of a command within a group; `weights` for the list that it stands for."""
+    """`prep`, or `weights get` of a command within a group."""
     names = [str(context.info_name)]
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent
         names.insert(0, str(context.info_name))
-    return " ".join(names).removesuffix(" list")
+    return " ".join(dict.fromkeys(names))
 
 
 def _show_version(ctx: click.Context, option: click.Parameter, value: bool) -> None:
@@ -116,6 +118,11 @@ def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
 def _pose_model_option(where: str) -> Callable[..., Any]:
     text = "What finds poses: a name to download (rtmpose-m), or DETECTOR.onnx,POSE.onnx."
     return click.option("--pose-model", metavar="NAME|FILES", help=f"{where}: {text}")
+
+
+def _pretrained_option(what: str) -> Callable[..., Any]:
+    text = f"{what}, by a name of `weights`, or by a pack's folder or URL."
+    return click.option("--pretrained", metavar="NAME", help=text)
 
 
 _own_data_options = _options(
@@ -193,9 +200,6 @@ def _shipped() -> str:
 
 _dataset_option = click.option("--dataset", metavar="NAME", help=f"{', '.join(TRAINED)}.  [default: {TRAINED[0]}]")
 _config_option = click.option("--config", metavar="FILE|NAME", help=f"Instead: a YAML file, or one of {_shipped()}.")
-_pretrained_option = click.option(
-    "--pretrained", metavar="NAME", help="Instead: trained weights, by a name of `weights`, or a packed folder or URL."
-)
 _config_options = _options(
     _dataset_option,
     _config_option,
@@ -208,6 +212,7 @@ _config_options = _options(
 
 @cli.command(cls=MultiValueCommand)
 @_config_options
+@_pretrained_option("Begins with trained weights")
 @click.option("--amp", is_flag=True, help="Mixed precision.")
 @click.option("--amp-dtype", type=click.Choice(("bf16", "fp16")), default="bf16", show_default=True)
 @click.option("--compile/--no-compile", default=None, help="torch.compile; on a GPU it is on by default.")
@@ -217,6 +222,10 @@ _config_options = _options(
 @reports
 def train(**options: Any) -> dict[str, Any]:
     """Train the streams, one after the other."""
+    if (pretrained := options.pop("pretrained")) is not None:
+        from export.pretrained.commands import train_pretrained
+
+        return train_pretrained(pretrained, **options)
     from agcn.commands import train_streams
 
     return train_streams(**options)
@@ -225,10 +234,15 @@ def train(**options: Any) -> dict[str, Any]:
 @cli.command(cls=MultiValueCommand)
 @_config_options
 @click.option("--weights", metavar="FILE.pt", help="Of one stream.  [default: its run's best.pt]")
+@_pretrained_option("Instead: trained weights")
 @click.option("--overwrite", is_flag=True, help="Replaces a run's scores of other clips, too.")
 @reports
 def test(**options: Any) -> dict[str, Any]:
     """Score the test split. Writes the logits of every clip by name, for fuse-eval."""
+    if (pretrained := options.pop("pretrained")) is not None:
+        from export.pretrained.commands import test_pretrained
+
+        return test_pretrained(pretrained, **options)
     from agcn.commands import test_streams
 
     return test_streams(**options)
@@ -237,7 +251,7 @@ def test(**options: Any) -> dict[str, Any]:
 @cli.command("export-trt", cls=MultiValueCommand)
 @_dataset_option
 @_config_option
-@_pretrained_option
+@_pretrained_option("Instead: trained weights")
 @click.option("--joint-weights", metavar="PT", help="Checkpoint of the joint stream.  [default: its run's best.pt]")
 @click.option("--bone-weights", metavar="PT")
 @click.option("--joint-motion-weights", metavar="PT", help="For four streams; so is --bone-motion-weights.")
@@ -288,7 +302,7 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @cli.command(cls=MultiValueCommand)
 @_dataset_option
 @click.option("--engine", metavar="DIR", help="Folder that export-trt wrote.  [default: the data set's]")
-@_pretrained_option
+@_pretrained_option("Instead: trained weights")
 @click.option("--runtime", metavar="NAME", default="auto", help="onnxruntime[-tensorrt], aotinductor, tensorrt[-rtx].")
 @click.option("--top", type=click.IntRange(min=1), help="How many actions of each.  [default: 5]")
 @click.option("--image-size", metavar="WxH", help="Of pose files in pixels.  [default: the training data's]")
@@ -318,22 +332,21 @@ def predict(**options: Any) -> dict[str, Any]:
     return run(**options)
 
 
+@click.command("weights")
+@reports
+def _list_weights() -> dict[str, Any]:
+    from export.pretrained.commands import list_weights
+
+    return list_weights()
+
+
 @cli.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="The list as one JSON line on a terminal too.")
+@click.option("--json", "as_json", is_flag=True, help="The result as one JSON line on a terminal too.")
 @click.pass_context
 def weights(context: click.Context, as_json: bool) -> None:
     """List trained weights that are published. `weights get NAME` fetches them, `weights pack` packs your own."""
     if context.invoked_subcommand is None:
         context.invoke(_list_weights, as_json=as_json)
-
-
-@weights.command("list", cls=MultiValueCommand)
-@reports
-def _list_weights() -> dict[str, Any]:
-    """What is known by name: skeleton, classes, published accuracy, licence, source."""
-    from export.pretrained.commands import list_weights
-
-    return list_weights()
 
 
 @weights.command("get", cls=MultiValueCommand)
@@ -352,7 +365,7 @@ def _get_weights(**options: Any) -> dict[str, Any]:
 @_dataset_option
 @_config_option
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
-@click.option("--name", help="What they are to be called.  [default: the configuration's name]")
+@click.option("--name", help="Name of the pack.  [default: the configuration's name]")
 @click.option("--out", metavar="DIR", help="[default: weights/NAME]")
 @click.option("--licence", default="unknown", show_default=True, help="For the model card.")
 @click.option("--data", metavar="TEXT", help="What they were trained on, for the model card.")

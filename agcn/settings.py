@@ -56,9 +56,10 @@ class FeederArgs:
             so by one factor for all axes; "" leaves sizes.
         make_stream: the stream that is made from joints after all of these, so that bones and motions are those of the
             changed clip; `data_path` is then the joint stream's for every stream.
-        convention: "pyskl" makes clips as PYSKL and MMAction2 do (`agcn.data.pyskl`): coordinates from -1 to 1 in the
-            picture, or centred and turned by body 0's first frame; `sample: uniform` draws its frames as theirs does;
-            motions are those of the frames as recorded, bones and motions have the mean score of their joints.
+        convention: "pyskl" makes clips as MMAction2 does after PYSKL's recipes (`agcn.data.pyskl`): coordinates from -1
+            to 1 in the picture, or centred and turned by body 0's first frame; `sample: uniform` draws its frames as
+            theirs does; motions are those of the frames as recorded, bones and motions have the mean score of their
+            joints.
         repeat: how often an epoch of training goes through the clips, changed anew each time (CTR-GCN).
 
     Raises:
@@ -125,7 +126,7 @@ class FeederArgs:
             raise ValueError(f"convention {PYSKL} goes with sample uniform and make_stream: set both")
         for key in ("reorder", "centre", "align", "fit", "normalization", "random_move"):
             if self.convention and getattr(self, key):
-                raise ValueError(f"{key} does in another way what convention {PYSKL} does: drop one")
+                raise ValueError(f"{key} conflicts with convention {PYSKL}, which normalises clips itself: drop one")
         if self.make_stream == JOINT_PAIRS and not self.convention:
             raise ValueError(f"make_stream {JOINT_PAIRS} is for engines of convention {PYSKL}: name a stream")
         if self.repeat < 1:
@@ -168,8 +169,8 @@ class Config:
         share_absent: computes absent bodies, which are all zero, as one (`agcn.model.absent_bodies`); the results are
             the same.
         stream: what the network is shown.
-        classes: a data set whose actions the classes are, for poses of one's own (graph: a pose layout): then weights
-            name actions in pose files and videos where no prepared data lie.
+        classes: the data set whose actions the classes are, for clips of `convention: pyskl`: then weights name actions
+            in pose files and videos where no prepared data lie.
 
     Raises:
         ValueError: contradictions; the text starts with the key.
@@ -229,8 +230,11 @@ class Config:
         ):
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} {getattr(self, key)!r} is not known: {nearest(getattr(self, key), known)}")
-        if self.classes and self.model_args.get("num_class", 0) > (most := DATASETS[self.classes].num_class):
-            raise ValueError(f"classes {self.classes} are {most}, model_args.num_class is more: fix one of them")
+        if self.classes:
+            self._check_classes()
+        for key in ("train_feeder_args", "test_feeder_args"):
+            if getattr(self, key).make_stream == JOINT_PAIRS:
+                raise ValueError(f"{key}.make_stream {JOINT_PAIRS} is for engines: name a stream")
         for key in _COUNTS:
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} is {getattr(self, key)}: set it to at least 1")
@@ -252,6 +256,13 @@ class Config:
             raise ValueError(f"start_epoch {self.start_epoch} leaves nothing of num_epoch {self.num_epoch}: raise it")
         if self.optimizer == "Adam" and self.nesterov:
             raise ValueError("optimizer Adam has no nesterov: set nesterov: False or optimizer: SGD")
+
+    def _check_classes(self) -> None:
+        if not self.test_feeder_args.convention:
+            raise ValueError(f"classes {self.classes} goes with test_feeder_args.convention {PYSKL}: leave it out")
+        named, wanted = DATASETS[self.classes].num_class, self.model_args.get("num_class", 0)
+        if named != wanted:
+            raise ValueError(f"classes {self.classes} has {named}, model_args.num_class is {wanted}: make them agree")
 
     @property
     def name(self) -> str:

@@ -143,7 +143,7 @@ def _export(result: Result) -> tuple[list[Row], str]:
     rows += [("note", text) for text in result["notes"]]
     rows.append(("time", duration(result["seconds"])))
     folder = str(Path(result["onnx"]).parent) if result["onnx"] else ""
-    return rows, f"fuse-eval --engine {folder}"
+    return rows, f"predict --engine {folder} CLIP" if "pretrained" in result else f"fuse-eval --engine {folder}"
 
 
 def _size_of(path: str) -> str:
@@ -217,24 +217,27 @@ def _doctor(result: Result) -> tuple[list[Row], str]:
 def _weights(result: Result) -> tuple[list[Row], str]:
     rows: list[Row] = []
     for one in result["weights"]:
-        if "top1" not in one:  # fetched
-            rows += [(one["name"] if not place else "", path) for place, path in enumerate(one["files"].values())]
-            continue
         here = ", is here" if one["here"] else ""
-        rows.append((one["name"], f"{one['data']}; {one['classes']} classes{here}"))
+        rows.append((one["name"], f"{one['data']} ({one['skeleton']}); {one['classes']} classes{here}"))
         top1 = one["top1"]
         singles = ", ".join(f"{name} {percent(top1[name])}" for name in ("joint", "bone"))
         fused = f"{singles}, both {percent(top1['two_streams'])}, all four {percent(top1['four_streams'])}"
         rows.append(("", fused))
-    listed = [one for one in result["weights"] if "top1" in one]
+        rows.append(("", ", ".join(url.rsplit("/", 1)[1] for url in one["files"].values())))
     sources = {
-        one["source"]: f"{one['source']} ({one['licence']}), about {size(one['bytes'])} a stream" for one in listed
+        one["source"]: f"{one['source']} ({one['licence']}), about {size(one['bytes'])} a stream"
+        for one in result["weights"]
     }
     rows += [("sources" if not place else "", text) for place, text in enumerate(sources.values())]
-    if listed:
-        rows.append(("accuracy", "top-1 as published there"))
-        rows.append(("next", "python cli.py predict --pretrained NAME CLIP, or --video FILE"))
-    return rows, ""
+    rows.append(("accuracy", "top-1 as published there"))
+    return rows, "predict --pretrained NAME CLIP, or --video FILE"
+
+
+def _fetched(result: Result) -> tuple[list[Row], str]:
+    rows: list[Row] = []
+    for one in result["weights"]:
+        rows += [(one["name"] if not place else "", path) for place, path in enumerate(one["files"].values())]
+    return rows, f"predict --pretrained {result['weights'][0]['name']} CLIP, or --video FILE"
 
 
 def _pack(result: Result) -> tuple[list[Row], str]:
@@ -269,5 +272,5 @@ def _short(value: Any) -> str:
 _DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
     "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
     "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor, "weights": _weights,
-    "weights get": _weights, "weights pack": _pack,
+    "weights get": _fetched, "weights pack": _pack,
 }  # fmt: skip

@@ -17,7 +17,7 @@ from torch import nn
 from agcn.data.pyskl import bone_parents
 from agcn.device import AMP_DTYPES
 from agcn.settings import Config
-from export.comparison import comparison_clips, raw_clips
+from export.comparison import comparison_clips, raw_comparison_clips
 from export.engines.aotinductor import build_package, package_notes
 from export.engines.flavors import Flavor
 from export.engines.refit import refit_engine
@@ -184,7 +184,7 @@ def _check_engine(request: Request, got: parity.Logits, floats: parity.Logits, c
 def _clips(request: Request) -> tuple[np.ndarray, np.ndarray, str]:
     """What the graph is given, the same clips prepared, and where they are from."""
     if request.with_prep:
-        return raw_clips(request.config, request.joint, request.shape, PARITY_CLIPS, len(request.models))
+        return raw_comparison_clips(request.config, request.joint, request.shape, PARITY_CLIPS, len(request.models))
     compared = (request.config, request.joint, request.shape, PARITY_CLIPS, len(request.models))
     clips, source = comparison_clips(*compared)
     return clips, clips, source
@@ -271,7 +271,7 @@ def _build(request: Request, flavor: Flavor, source: Path, target: str) -> tuple
 def _manifest(request: Request, graph: Path, engines: list[EngineFile], measured: dict[str, Any]) -> Manifest:
     channels, frames, joints, bodies = request.shape
     num_class = request.joint.num_class
-    dataset, classes, custom = recordings_of(request.config, request.joint.layout, num_class)
+    dataset, classes, custom = recordings_of(request.config, request.joint)
     versions = {"torch": torch.__version__, "onnx": version("onnx"), "onnxruntime": onnxruntime.__version__}
     if request.flavor is not None:
         versions[request.flavor.name] = request.flavor.version

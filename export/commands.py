@@ -52,8 +52,12 @@ def run_export(
     given = (joint_weights, bone_weights, joint_motion_weights, bone_motion_weights)
     if pretrained is not None:
         if dataset or config or any(given):
-            raise ValueError("--pretrained brings its weights and configuration: leave --dataset, --config, ... out")
-        return _export_pretrained(pretrained, overrides, out, streams or 2, options)
+            raise ValueError(
+                "--pretrained has weights and a configuration of its own: leave --dataset, --config, --...-weights out"
+            )
+        from export.pretrained.commands import export_pretrained
+
+        return export_pretrained(pretrained, overrides, out, streams or 2, **options)
     name = default_config(dataset, config)
     wanted = STREAMS[: 4 if streams == 4 or any(given[2:]) else 2]
     weights: dict[str, Any] = {}
@@ -67,24 +71,6 @@ def run_export(
     joint = load_config(name, stream="joint", overrides=overrides)
     folder = out if out is not None else str(default_engine_folder(joint))
     return export_engines(config=joint, out=folder, streams=streams, **weights, **options)
-
-
-def _export_pretrained(
-    name: str, overrides: Sequence[str], out: str | None, streams: int, options: dict[str, Any]
-) -> dict[str, Any]:
-    from dataclasses import replace
-
-    from export.build import export_engines
-    from export.pretrained.catalog import fetch_weights, find
-
-    found = find(name)
-    files = fetch_weights(found, found.check_streams(streams))
-    config = replace(found, overrides=(*found.overrides, *overrides)).load_config()
-    if options.get("motion_alpha") is None and streams > 2:
-        options["motion_alpha"] = found.motion_alpha
-    weights: dict[str, Any] = {f"{stream}_weights": path for stream, path in files.items()}
-    folder = out if out is not None else f"engines/{found.name}"
-    return export_engines(config=config, out=folder, streams=streams, **weights, **options)
 
 
 def run_fuse_eval(
@@ -215,7 +201,15 @@ def run_predict(
         for path in (*clips, *((video,) if video is not None else ())):
             if path != "-":
                 Path(path).stat()
-    engine = _engine(engine, dataset, pretrained)
+    if pretrained is not None:
+        from export.pretrained.engine import pretrained_engine
+
+        folder, failed = pretrained_engine(pretrained)
+        if failed:
+            return failed
+        engine = str(folder)
+    elif engine is None:
+        engine = _usual_engine(dataset)
     if stores:
         _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)
         return _of_stores(engine, stores, clips, stream, out, part, runtime)
@@ -230,14 +224,6 @@ def run_predict(
     from export.runtime.predict import predict as run
 
     return run(engine, clips, top=top, runtime=runtime, image_size=image_size, per_person=per_person)
-
-
-def _engine(engine: str | None, dataset: str | None, pretrained: str | None) -> str:
-    if pretrained is not None:
-        from export.pretrained.engine import pretrained_engine
-
-        return str(pretrained_engine(pretrained))
-    return _usual_engine(dataset) if engine is None else engine
 
 
 def _usual_engine(dataset: str | None) -> str:

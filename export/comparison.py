@@ -13,7 +13,7 @@ import numpy as np
 from agcn.data.clips import is_there, open_clips
 from agcn.model.network import Model
 from agcn.settings import Config
-from export.inputs import DEFAULT_FRAMES, dataset_of, feeder_from, feeder_settings, input_batches, to_input
+from export.inputs import DEFAULT_FRAMES, dataset_of, feeder_from, feeder_settings, input_batches, spread, to_input
 from native_prep.cpu.one_file import read_raw_clip
 from native_prep.datasets.catalog import DATASETS, Dataset, missing_samples
 from native_prep.reference import prepare_raw_clip
@@ -23,7 +23,7 @@ from native_prep.synth.make import joint_batch, synth
 MADE = "made clips"
 
 
-def raw_clips(
+def raw_comparison_clips(
     config: Config, model: Model, shape: tuple[int, int, int, int], count: int, streams: int
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Raw clips (N, C, T, V, M), the same clips prepared, and where they are from.
@@ -42,7 +42,7 @@ def raw_clips(
             synth(dataset.name, Path(made), clips=count)
             files, where = _raw_files(Path(made), dataset), MADE
         raw = []
-        for index in np.unique(np.linspace(0, len(files) - 1, count).astype(int)):
+        for index in spread(len(files), count):
             try:
                 raw.append(read_raw_clip(files[index], dataset.name, longest)[:, : shape[1]])
             except ValueError as error:
@@ -62,7 +62,7 @@ def _raw_files(place: Path, dataset: Dataset) -> list[Path]:
 def _raw_poses(
     config: Config, model: Model, shape: tuple[int, int, int, int], count: int, streams: int
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """`raw_clips` of poses, which `prep custom` only puts elsewhere."""
+    """`raw_comparison_clips` of poses, which `prep custom` only puts elsewhere."""
     args, layout = feeder_from(feeder_settings(config, streams)), model.layout
     placed, source = _poses(config, model, shape[1], shape[3], count)
     raw = placed
@@ -79,7 +79,7 @@ def _poses(config: Config, model: Model, frames: int, bodies: int, count: int) -
         clips = open_clips(args, "test_feeder_args")
         clips.check(model)
         if len(clips):
-            found = clips.batch(_spread(len(clips), count))[:, :, :frames]
+            found = clips.batch(spread(len(clips), count))[:, :, :frames]
             return np.pad(found, ((0, 0), (0, 0), (0, frames - found.shape[2]), (0, 0), (0, 0))), clips.path
     made = _made(model.layout, count, frames, bodies)
     if model.layout.coordinates == "image":
@@ -100,11 +100,6 @@ def _made(layout: Layout, count: int, frames: int, bodies: int) -> np.ndarray:
     return made[:, :, :, np.arange(layout.num_joints) % known.num_joints]
 
 
-def _spread(clips: int, count: int) -> np.ndarray:
-    """The numbers of at most `count` clips out of all."""
-    return np.unique(np.linspace(0, clips - 1, count).astype(np.int64))
-
-
 def comparison_clips(
     config: Config, model: Model, shape: tuple[int, int, int, int], count: int, streams: int = 2
 ) -> tuple[np.ndarray, str]:
@@ -121,7 +116,7 @@ def comparison_clips(
         clips = open_clips(args, "test_feeder_args")
         clips.check(model)
         if len(clips):
-            batches = input_batches(clips, args, model.layout, _spread(len(clips), count))
+            batches = input_batches(clips, args, model.layout, spread(len(clips), count))
             return np.concatenate([batch for batch, _ in batches]), clips.path
     channels, frames, _, bodies = shape
     if args.convention:

@@ -107,7 +107,7 @@ def dataset_of(layout: Layout, num_class: int) -> str:
     return min(fitting, key=lambda one: one.num_class).name if fitting else ""
 
 
-def recordings_of(config: Config, layout: Layout, num_class: int) -> tuple[str, list[str], dict[str, Any]]:
+def recordings_of(config: Config, model: Model) -> tuple[str, list[str], dict[str, Any]]:
     """The data set whose raw clips a model is for, "custom" for poses of one's own, "" where none is known.
 
     Returns:
@@ -116,20 +116,24 @@ def recordings_of(config: Config, layout: Layout, num_class: int) -> tuple[str, 
     Raises:
         ValueError: the data of the configuration were prepared with another skeleton.
     """
-    path = config.test_feeder_args.data_path
+    path, num_class = config.test_feeder_args.data_path, model.num_class
     named = class_names(config.classes) if config.classes else []
-    named = named if len(named) == num_class else []
     metadata = custom_metadata(path)
     if metadata:
-        check_layout(path, layout)
+        check_layout(path, model.layout)
         classes = [*metadata["classes"], *map(str, range(len(metadata["classes"]), num_class))]
         if named and classes == number_classes(num_class):  # as pickles have them
             classes = named
         return "custom", classes, metadata
     if named:
-        return "custom", named, default_metadata(layout, config.model_args["num_person"], named)
-    dataset = dataset_of(layout, num_class)
+        return "custom", named, default_metadata(model.layout, model.num_person, named)
+    dataset = "" if config.test_feeder_args.convention else dataset_of(model.layout, num_class)
     return dataset, class_names(dataset) if dataset else [], {}
+
+
+def spread(clips: int, count: int) -> np.ndarray:
+    """The numbers of at most `count` clips out of all, evenly spread, int64."""
+    return np.unique(np.linspace(0, clips - 1, count).astype(np.int64))
 
 
 def input_batches(

@@ -30,7 +30,7 @@ from native_prep.skeletons.layouts import Layout, conversion_table, layout_from_
 # About as long as NTU's clips are; prep repeats them to the engine's T.
 NTU_FRAMES = 90
 # Its files are taken where an engine is for poses of its skeleton, too.
-NTU60 = DATASETS["ntu60"]
+_NTU = DATASETS["ntu60"]
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
         ValueError: the recording does not fit the model, or cannot be read (file and line); streams that are each
             changed in a way of their own.
     """
-    dataset, _, metadata = recordings_of(config, model.layout, model.num_class)
+    dataset, _, metadata = recordings_of(config, model)
     form = ClipForm(
         dataset,
         model.layout.name,
@@ -177,8 +177,8 @@ class RawClips:
 
     def _read_poses(self, path: str) -> Poses:
         """A pose file in the engine's joints; says once for each layout that it makes them of others."""
-        if path.endswith(NTU60.suffix) and self.layout.name == NTU60.layout.name:
-            return _tracked(read_people(path, NTU60), self._custom["max_bodies"])
+        if path.lower().endswith(_NTU.suffix) and self.layout.name == _NTU.layout.name:
+            return _tracked(read_people(path, _NTU), self._custom["max_bodies"])
         poses, own = read_as(path, self.layout, layout_before(self._manifest.custom))
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)

@@ -14,11 +14,11 @@ from agcn.checkpoint import load_weights
 from agcn.config import config_mismatches
 from agcn.model.network import Model, build_model
 from agcn.settings import Config, FeederArgs
-from export.comparison import raw_clips
+from export.comparison import raw_comparison_clips
 from export.engines.aotinductor import check_can_build
 from export.engines.flavors import Flavor, choose_flavor, pick_targets, present_target
 from export.engines.refit import refittable_engine
-from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips
+from export.graph.int8 import CALIBRATION_CLIPS, calibration_clips, calibration_config
 from export.graph.preprocess import preprocess_for
 from export.inputs import DEFAULT_FRAMES, dataset_of, feeder_settings, input_shape, prepared_frames
 from export.manifest import EngineFile
@@ -74,7 +74,8 @@ class Request:
     def calibration(self) -> tuple[np.ndarray, str]:
         """Clips as the graph takes them that int8's ranges are measured on, and where they are from."""
         if self.with_prep:
-            clips, _, source = raw_clips(self.config, self.joint, self.shape, CALIBRATION_CLIPS, len(self.models))
+            config = calibration_config(self.config)
+            clips, _, source = raw_comparison_clips(config, self.joint, self.shape, CALIBRATION_CLIPS, len(self.models))
             return clips, source
         return calibration_clips(self.config, self.joint, self.shape, len(self.models))
 
@@ -203,8 +204,9 @@ def _raw_shape(
     if config.test_feeder_args.convention:
         if metadata and metadata["align"] != "none":
             raise ValueError(f"--with-prep: prep custom aligned the clips ({metadata['align']}): leave it out")
+        _check_prepares(config, settings, ("convention", "sample", "make_stream"))
         channels, _, joints, bodies = shape
-        return channels, prepared_frames(config) or DEFAULT_FRAMES, joints, bodies
+        return channels, max(prepared_frames(config), DEFAULT_FRAMES), joints, bodies
     if metadata:
         raise ValueError("--with-prep: clips that prep custom made are prepared by it: leave it out")
     _check_prepares(config, settings)
@@ -213,10 +215,14 @@ def _raw_shape(
     return shape
 
 
-def _check_prepares(config: Config, settings: Mapping[str, Any]) -> None:
-    """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow."""
-    usual = asdict(FeederArgs())
-    changed = [key for key, value in settings.items() if usual[key] != value and key != "window_size"]
+def _check_prepares(config: Config, settings: Mapping[str, Any], follows: Sequence[str] = ()) -> None:
+    """Raises ValueError where the feeder changes prepared clips: an engine that takes raw ones could not follow.
+
+    Args:
+        follows: keys that it does follow.
+    """
+    usual, follows = asdict(FeederArgs()), ("window_size", *follows)
+    changed = [key for key, value in settings.items() if usual[key] != value and key not in follows]
     changed = [key for key in changed if not (key == "make_stream" and settings[key] == "joint")]
     if changed:
         raise ValueError(

@@ -11,9 +11,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from agcn.data import pyskl
 from agcn.data.augment_rng import AugmentRng, constant
 from agcn.data.frame_sampling import random_choose, random_shift, reorder_clips, resample, take_frames, valid_span
-from agcn.data.pyskl import View, bone_parents, drawn_frames, fixed_frames, normalise, sampled, stream_of
 from agcn.model.graph import adjacency
 from agcn.settings import JOINT_PAIRS, FeederArgs
 from native_prep.skeletons.layouts import Layout
@@ -35,7 +35,7 @@ def numbers_per_clip(args: FeederArgs) -> int:
     return args.random_shift + args.random_choose + sampling + moving + hiding
 
 
-def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout, view: View | None = None) -> Tensor:
+def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout, view: pyskl.View | None = None) -> Tensor:
     """Apply what `args` asks for, where the original has it in its order: (B, C, T, V, M) -> (B, C, W, V, M).
 
     Args:
@@ -76,8 +76,8 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout, view: 
     if args.fit:
         x = fit_clips(x, args.fit, image)
     if args.convention:
-        parents = constant(bone_parents(layout, args.convention), x.device, torch.int64)
-        x = stream_of(x, args.make_stream, parents, image)
+        parents = constant(pyskl.bone_parents(layout, args.convention), x.device, torch.int64)
+        x = pyskl.make_pyskl_stream(x, args.make_stream, parents, image)
     else:
         x = make_stream(x, args.make_stream, layout)
     if args.random_drop:
@@ -86,21 +86,21 @@ def augment(x: Tensor, args: FeederArgs, uniform: Tensor, layout: Layout, view: 
     return x
 
 
-def pyskl_frames(x: Tensor, args: FeederArgs, rng: AugmentRng, layout: Layout, view: View | None) -> Tensor:
-    """Normalised and sampled as PYSKL does; pairs of frames for streams of motions, see `pyskl.sampled`.
+def pyskl_frames(x: Tensor, args: FeederArgs, rng: AugmentRng, layout: Layout, view: pyskl.View | None) -> Tensor:
+    """Normalised and sampled as PYSKL does; pairs of frames for streams of motions, see `pyskl.sample_frames`.
 
     Raises:
         ValueError: a layout of x y z that does not say what its spine and shoulders are.
     """
-    image, size = layout.coordinates == "image", args.window_size
-    if not image and (layout.spine is None or layout.shoulders is None):
-        raise ValueError(f"convention: the layout {layout.name} has no spine and shoulders: name them in its YAML")
-    uniform = rng.uniform(size + 1)
-    longest = x.shape[2]
-    x, length = normalise(x, layout)
-    index = drawn_frames(length, size, uniform) if view is None else fixed_frames(length, longest, size, view)
-    followed = args.make_stream == JOINT_PAIRS or args.make_stream.endswith("motion")
-    return sampled(x, index, length, followed, image)
+    pyskl.check_layout(layout)
+    size, longest, uniform = args.window_size, x.shape[2], rng.uniform(args.window_size + 1)
+    x, length = pyskl.normalise(x, layout)
+    if view is None:
+        index = pyskl.drawn_frames(length, size, uniform)
+    else:
+        index = pyskl.fixed_frames(length, longest, size, view)
+    with_next = args.make_stream == JOINT_PAIRS or args.make_stream.endswith("motion")
+    return pyskl.sample_frames(x, index, length, with_next, layout.coordinates == "image")
 
 
 def random_move(x: Tensor, rng: AugmentRng) -> Tensor:

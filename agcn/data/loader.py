@@ -152,8 +152,8 @@ class BatchLoader:
         return read.pin_memory() if self.device.type == "cuda" else read
 
     def _rows(self, present: np.ndarray) -> BodyRows:
-        if self.args.convention and self.layout.coordinates == "world":  # who is there comes first then
-            present = -np.sort(-present.astype(int), axis=1) != 0
+        if self.args.convention and self.layout.coordinates == "world" and present.shape[1] == 2:
+            present = -np.sort(-present.astype(int), axis=1) != 0  # who is alone comes first, see `pyskl.normalise`
         return deduplicate_absent_bodies(present)
 
     def _move(self, part: Tensor) -> Tensor:

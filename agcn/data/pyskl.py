@@ -1,8 +1,9 @@
-"""Clips as PYSKL and MMAction2 make them, whose published weights expect them so: `convention: pyskl`.
+"""Clips as MMAction2 makes them for its published weights, after PYSKL's recipes: `convention: pyskl`.
 
 Source: PreNormalize2D, PreNormalize3D, JointToBone, ToMotion and UniformSampleFrames of MMAction2 1.2
-(mmaction/datasets/transforms/pose_transforms.py), the first of which PYSKL has too. Letters: B clips, C channels,
-T frames, V joints, M bodies, W frames that the network sees. Everything but what is drawn at random can be exported.
+(mmaction/datasets/transforms/pose_transforms.py). PYSKL's own differ in two places: joints of a score up to 0.01 count
+as not seen there, and its tests draw other frames. Letters: B clips, C channels, T frames, V joints, M bodies, W frames
+that the network sees. Everything but what is drawn at random can be exported.
 """
 
 from functools import lru_cache
@@ -12,13 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agcn.data.augment_rng import constant
 from native_prep.skeletons.layouts import COCO17, Layout
 
-# A vector, or an angle, is none below this.
+# Shorter vectors, and smaller angles, are not turned.
 _SHORTEST = 1e-6
-# A body is not there where all of its coordinates are nearer to zero.
-_NOWHERE = 1e-8
+# A body whose coordinates are all this close to zero is absent.
+_ABSENT = 1e-8
 # Their seed for the frames of test clips.
 _SEED = 255
 # In their bones, unlike in their graph and in this project's, the hips of COCO's skeleton hang from the nose.
@@ -26,13 +26,14 @@ _HIPS = {COCO17.joints.index(f"{side} hip"): COCO17.joints.index("nose") for sid
 
 
 class View(NamedTuple):
-    """Which of how many views of a test's clip."""
+    """One of the views of a test's clip: its number from 0, and how many there are."""
 
     number: int
     views: int
 
 
 ONE_VIEW = View(0, 1)
+_CPU = torch.device("cpu")
 
 
 def bone_parents(layout: Layout, convention: str) -> tuple[int, ...]:
@@ -42,54 +43,63 @@ def bone_parents(layout: Layout, convention: str) -> tuple[int, ...]:
     return layout.bone_parents
 
 
+def check_layout(layout: Layout) -> None:
+    """Raises ValueError for a layout of x y z that does not say what its spine and shoulders are."""
+    if layout.coordinates == "world" and (layout.spine is None or layout.shoulders is None):
+        raise ValueError(f"convention: layout {layout.name} has no spine and shoulders: name them in its YAML")
+
+
 def normalise(x: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Clips as `prep custom` makes them where they are normalised as theirs, and how many frames each has.
+    """Normalised clips, and how many frames each has.
 
     Args:
-        x: (B, C, T, V, M), x y as shares of the picture from its middle, y up, and score; or x y z in metres.
+        x: clips as `prep custom` makes them, (B, C, T, V, M): x and y as shares of the picture from its middle, y up,
+            and score; or x y z in metres.
         layout: the skeleton.
 
     Returns:
-        The same shape. Of x y score, x and y go from -1 to 1 in the picture, y down, and frames stay. Of x y z only
-        the frames stay in which body 0 is, which is the one that is there more often; its centre in the first of them
-        is the origin, its spine there points to z and its shoulders to x. And int64 (B,), at least 1.
+        The same shape: of x y score, x and y go from -1 to 1 in the picture, y down. Of x y z, body 0 is the one that
+        is there more often, and only frames stay that it is in; its centre in the first of them is the origin, its
+        spine there points to z and its shoulders to x. And the numbers of frames, int64 (B,), at least 1: up to the
+        last frame with somebody (theirs also counts empty frames behind it, which prepared clips do not have).
     """
     if layout.coordinates == "image":
         there = (x != 0).any(dim=4).any(dim=3).any(dim=1)  # (B, T)
         count = torch.arange(1, x.shape[2] + 1, device=x.device)
-        x = x * constant((2.0, -2.0, 1.0), x.device)[:, None, None, None]
+        # Plain numbers: a tensor that is kept from a trace is of no use outside of it.
+        x = torch.cat([x[:, :1] * 2.0, x[:, 1:2] * -2.0, x[:, 2:]], dim=1)
         return x, (there * count).amax(dim=1).clamp(min=1)
     return _normalise_world(x, layout)
 
 
 def _normalise_world(x: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     if x.shape[4] == 2:
-        frames = _there(x).sum(dim=1)  # (B, M)
+        frames = _body_present(x).sum(dim=1)  # (B, M)
         swapped = frames[:, 0] < frames[:, 1]
         x = torch.where(swapped[:, None, None, None, None], x.flip(4), x)
-    there = _there(x)[:, :, 0]  # (B, T)
+    there = _body_present(x)[:, :, 0]  # (B, T)
     length = there.sum(dim=1)
     number = torch.arange(x.shape[2], device=x.device)  # (T,)
     # Frames with body 0 come first, in order; as numbers that are all different, which every runtime sorts alike.
     order = torch.topk(torch.where(there, number, number + x.shape[2]).float(), x.shape[2], largest=False).indices
-    x = _taken(x, order) * (number < length[:, None])[:, None, :, None, None]
+    x = _gather_frames(x, order) * (number < length[:, None])[:, None, :, None, None]
     # Joints at the origin are none: they stay there.
     seen = (x != 0).any(dim=1, keepdim=True)
     x = (x - x[:, :, :1, layout.centre, None, :1]) * seen
-    assert layout.spine is not None and layout.shoulders is not None, "checked by FeederArgs' user"
+    assert layout.spine is not None and layout.shoulders is not None, "check_layout has looked"
     bottom, top = layout.spine
-    x = _turned(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
+    x = _rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
     right, left = layout.shoulders
-    x = _turned(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
+    x = _rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
     return x, length.clamp(min=1)
 
 
-def _there(x: Tensor) -> Tensor:
+def _body_present(x: Tensor) -> Tensor:
     """Which bodies are in which frames: (B, C, T, V, M) -> bool (B, T, M)."""
-    return (x.abs() > _NOWHERE).any(dim=3).any(dim=1)
+    return (x.abs() > _ABSENT).any(dim=3).any(dim=1)
 
 
-def _turned(x: Tensor, vector: Tensor, axis: int) -> Tensor:
+def _rotate_to_axis(x: Tensor, vector: Tensor, axis: int) -> Tensor:
     """Clips (B, 3, T, V, M), each turned the shortest way so that its vector (B, 3) points along an axis."""
     length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)  # (B, 1)
     unit = vector / length.clamp(min=1e-30)
@@ -110,27 +120,29 @@ def _turned(x: Tensor, vector: Tensor, axis: int) -> Tensor:
     return torch.matmul(matrix, x.flatten(2)).view(x.shape)
 
 
-def _taken(x: Tensor, index: Tensor) -> Tensor:
+def _gather_frames(x: Tensor, index: Tensor) -> Tensor:
     """Frames of each clip by number: (B, C, T, V, M), (B, W) -> (B, C, W, V, M)."""
     batch, channels, _, joints, bodies = x.shape
     return torch.gather(x, 2, index[:, None, :, None, None].expand(batch, channels, index.shape[1], joints, bodies))
 
 
-def sampled(x: Tensor, index: Tensor, length: Tensor, followed: bool, image: bool) -> Tensor:
+def sample_frames(x: Tensor, index: Tensor, length: Tensor, with_next: bool, image: bool) -> Tensor:
     """Frames of each clip by number; (B, C, T, V, M), (B, W) -> (B, C, W, V, M).
 
     Args:
         index: which frames, within 0 .. length - 1.
         length: how many frames each clip has, (B,).
-        followed: 2 * W frames, each behind it the one that was recorded next, so that motions can be made of them. The
-            last frame of a clip is followed by itself; of x y score with scores below zero: then the mean of both is 0
+        with_next: 2 * W frames, each behind it the one that was recorded next, so that motions can be made of them. The
+            last frame of a clip is with_next by itself; of x y score with scores below zero: then the mean of both is 0
             as theirs is.
         image: whether channels are x y score.
     """
-    if not followed:
-        return _taken(x, index)
+    if not with_next:
+        return _gather_frames(x, index)
     last = (length - 1)[:, None]
-    pairs = _taken(x, torch.stack([index, torch.minimum(index + 1, last)], dim=2).flatten(1))  # (B, C, 2 * W, V, M)
+    pairs = _gather_frames(
+        x, torch.stack([index, torch.minimum(index + 1, last)], dim=2).flatten(1)
+    )  # (B, C, 2 * W, V, M)
     if not image:
         return pairs
     ends = torch.stack([torch.zeros_like(index, dtype=torch.bool), index == last], dim=2).flatten(1)
@@ -138,8 +150,8 @@ def sampled(x: Tensor, index: Tensor, length: Tensor, followed: bool, image: boo
     return torch.cat([pairs[:, :2], pairs[:, 2:] * sign], dim=1)
 
 
-def stream_of(x: Tensor, stream: str, parents: Tensor, image: bool) -> Tensor:
-    """A stream of joints (B, C, T, V, ...), which for motions are pairs of frames, see `sampled`.
+def make_pyskl_stream(x: Tensor, stream: str, parents: Tensor, image: bool) -> Tensor:
+    """A stream of joints (B, C, T, V, ...), which for motions are pairs of frames, see `sample_frames`.
 
     Bones and motions are differences; of x y score they have the mean score of what they are made of.
     """
@@ -184,29 +196,30 @@ def fixed_frames(length: Tensor, longest: int, size: int, view: View) -> Tensor:
         view: the first of one is the first of many.
     """
     if length.device.type == "cpu":
-        return torch.from_numpy(np.stack([_fixed(count, size, *view) for count in length.tolist()]))
-    return frame_table(longest, size, view).to(length.device)[length]
+        return torch.from_numpy(np.stack([_fixed_frames(frames, size, view) for frames in length.tolist()]))
+    return frame_table(longest, size, view, length.device)[length]
 
 
-@lru_cache(maxsize=16)
-def frame_table(longest: int, size: int, view: View = ONE_VIEW) -> Tensor:
+@lru_cache(maxsize=32)
+def frame_table(longest: int, size: int, view: View = ONE_VIEW, device: torch.device = _CPU) -> Tensor:
     """`fixed_frames` of clips of 0 to `longest` frames, int64 (longest + 1, size)."""
-    return torch.from_numpy(np.stack([_fixed(max(count, 1), size, *view) for count in range(longest + 1)]))
+    rows = [_fixed_frames(max(frames, 1), size, view) for frames in range(longest + 1)]
+    return torch.from_numpy(np.stack(rows)).to(device)
 
 
 @lru_cache(maxsize=8192)
-def _fixed(length: int, size: int, number: int, count: int) -> np.ndarray:
-    """The frames of one view of a clip of `length` frames, int64 (size,)."""
-    if length < size:
-        start = number if length < count else number * length // count
-        return (start + np.arange(size)) % length
+def _fixed_frames(frames: int, size: int, view: View) -> np.ndarray:
+    """Which of so many frames one view of a clip shows, int64 (size,)."""
+    if frames < size:
+        start = view.number if frames < view.views else view.number * frames // view.views
+        return (start + np.arange(size)) % frames
     rng = np.random.RandomState(_SEED)
-    bounds = np.arange(size + 1) * length // size
-    for _ in range(number + 1):  # the views of a clip are drawn one after the other
-        if length < 2 * size:
-            kept = np.zeros(size + 1, np.int64)
-            kept[rng.choice(size + 1, length - size, replace=False)] = 1
-            index = np.arange(size) + np.cumsum(kept)[:-1]
+    bounds = np.arange(size + 1) * frames // size
+    for _ in range(view.number + 1):  # the views of a clip are drawn one after the other
+        if frames < 2 * size:
+            left_out = np.zeros(size + 1, np.int64)
+            left_out[rng.choice(size + 1, frames - size, replace=False)] = 1
+            index = np.arange(size) + np.cumsum(left_out)[:-1]
         else:
             index = bounds[:-1] + rng.randint(np.diff(bounds))
     return np.asarray(index, np.int64)

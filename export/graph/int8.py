@@ -17,7 +17,7 @@ from agcn.settings import Config
 from export.comparison import comparison_clips
 from export.graph.onnx_graph import numpy_inputs, strip_traces
 from export.graph.parity import Logits
-from export.inputs import feeder_from, feeder_settings, input_batches
+from export.inputs import feeder_from, feeder_settings, input_batches, spread
 
 CALIBRATION_CLIPS = 64
 # Clips of the test split whose answers are compared.
@@ -104,22 +104,26 @@ def _first_convolutions(model: onnx.ModelProto) -> list[str]:
     return [node.name for node in model.graph.node if node.op_type == "Conv" and weights[node.input[1]][1] == channels]
 
 
+def calibration_config(config: Config) -> Config:
+    """`config` with the training data, where they are at hand, in the place of the test data, changed as those are."""
+    train = config.train_feeder_args
+    if not (is_there(train.data_path) and is_there(train.label_path)):
+        return config
+    args = replace(config.test_feeder_args, data_path=train.data_path, label_path=train.label_path)
+    return replace(config, test_feeder_args=args)
+
+
 def calibration_clips(
     config: Config, model: Model, shape: tuple[int, int, int, int], streams: int
 ) -> tuple[np.ndarray, str]:
     """Clips (N, C, T, V, M) to measure ranges on, and where they are from.
 
-    They are of the training data where that is at hand, changed as the test split's are, else those of the test data,
-    else made ones.
+    They are of the training data where that is at hand, else those of the test data, else made ones.
 
     Raises:
         ValueError: the data does not fit the model.
     """
-    train = config.train_feeder_args
-    if is_there(train.data_path) and is_there(train.label_path):
-        args = replace(config.test_feeder_args, data_path=train.data_path, label_path=train.label_path)
-        config = replace(config, test_feeder_args=args)
-    return comparison_clips(config, model, shape, CALIBRATION_CLIPS, streams)
+    return comparison_clips(calibration_config(config), model, shape, CALIBRATION_CLIPS, streams)
 
 
 def labelled_clips(config: Config, model: Model, streams: int) -> tuple[np.ndarray, np.ndarray, str] | None:
@@ -137,7 +141,7 @@ def labelled_clips(config: Config, model: Model, streams: int) -> tuple[np.ndarr
     clips.check(model)
     if not len(clips):
         return None
-    index = np.unique(np.linspace(0, len(clips) - 1, COMPARED_CLIPS).astype(np.int64))
+    index = spread(len(clips), COMPARED_CLIPS)
     pairs = list(input_batches(clips, feeder_from(feeder_settings(config, streams)), model.layout, index))
     joints, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
     return joints, labels, clips.path

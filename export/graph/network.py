@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from agcn.data.pyskl import stream_of
+from agcn.data.pyskl import make_pyskl_stream
 from agcn.model.network import Model
 from export.graph.folded import FoldedBlock, bn_affine, copy_linear
 from native_prep.skeletons.streams import STREAMS
@@ -37,7 +37,7 @@ class TwoStream(nn.Module):
         prepare: makes prepared joints of raw ones, see `export.graph.preprocess`; None where the input is prepared.
         skip_absent: False computes every body, for runtimes without a data-dependent number of rows.
         convention: the feeder's, which says how bones and motions are made; with "pyskl" and four streams the input has
-            2 * T frames, see `agcn.data.pyskl.sampled`.
+            2 * T frames, see `agcn.data.pyskl.sample_frames`.
 
     Raises:
         ValueError: the models differ in shape, or `bone_parents` is for another number of joints.
@@ -144,7 +144,7 @@ def make_streams(x: Tensor, count: int, parents: Tensor, convention: str, image:
     names = STREAMS[:count]
     if convention:
         frames = x[:, :, 0::2] if count > 2 else x
-        return [stream_of(x if name.endswith("motion") else frames, name, parents, image) for name in names]
+        return [make_pyskl_stream(x if name.endswith("motion") else frames, name, parents, image) for name in names]
     bones = x - x.index_select(3, parents)
     return [x, bones, *((_motion(x), _motion(bones)) if count > 2 else ())]
 

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from agcn.data.pyskl import bone_parents
+from agcn.data.pyskl import bone_parents, make_pyskl_stream
 from agcn.device import AMP_DTYPES
 from agcn.model.network import Model
-from export.graph.network import make_streams
 from export.graph.onnx_graph import output_names
 from export.graph.rounding import RoundLikeAutocast, RoundLikeTf32
+from native_prep.skeletons.layouts import Layout
+from native_prep.skeletons.streams import STREAMS, stream_of
 
 TOLERANCE = 1e-5
 FACTOR = 2.0
@@ -62,19 +63,26 @@ def eager_logits(
     elif precision == "tf32":
         rounding = RoundLikeTf32()
     rows: list[list[np.ndarray]] = [[] for _ in models]
-    layout = models[0].layout
-    parents, image = torch.tensor(bone_parents(layout, convention)), layout.coordinates == "image"
     with torch.no_grad():
         for start in range(0, len(joints), _BATCH):
             # Bones and motions of float32 joints, as prep makes them: their differences are exact in float64.
             clips = torch.from_numpy(joints[start : start + _BATCH]).to(dtype)
-            streams = make_streams(clips, len(models), parents, convention, image)
-            for answers, model, x in zip(rows, models, streams, strict=True):
+            for answers, model, stream in zip(rows, models, STREAMS, strict=False):
+                x = _make_stream(clips, stream, model.layout, convention, len(models) > 2)
                 with rounding:
                     logits = model(x)
                 answers.append(logits.numpy())
     logits = [np.concatenate(answers) for answers in rows]
     return (*logits, sum((weight * one for weight, one in zip(weights, logits, strict=True)), np.zeros((), np.float32)))
+
+
+def _make_stream(clips: torch.Tensor, stream: str, layout: Layout, convention: str, paired: bool) -> torch.Tensor:
+    """A stream of prepared joints (N, C, T, V, M), made as the feeder makes it and not as the graph does."""
+    if not convention:
+        return torch.from_numpy(stream_of(clips.numpy(), stream, layout))
+    frames = clips[:, :, 0::2] if paired and not stream.endswith("motion") else clips
+    parents = torch.tensor(bone_parents(layout, convention))
+    return make_pyskl_stream(frames, stream, parents, layout.coordinates == "image")
 
 
 def compare(got: Logits, exact: Logits, precision: str, plain: Logits | None = None) -> dict[str, Any]:

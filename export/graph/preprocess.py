@@ -37,21 +37,26 @@ class PysklPreprocess(nn.Module):
         layout: of x y score, where raw x and y are shares of the picture, or of x y z in metres.
         frames: T; a clip ends with its last frame that is not all zero.
         size: frames that the network sees.
-        followed: for four streams, 2 * size frames, see `agcn.data.pyskl.sampled`.
+        with_next: for four streams, 2 * size frames, see `agcn.data.pyskl.sample_frames`.
+
+    Raises:
+        ValueError: see `agcn.data.pyskl.check_layout`.
     """
 
     table: Tensor
 
-    def __init__(self, layout: Layout, frames: int, size: int, followed: bool) -> None:
+    def __init__(self, layout: Layout, frames: int, size: int, with_next: bool) -> None:
         super().__init__()
-        self.layout, self.followed, self.image = layout, followed, layout.coordinates == "image"
-        self.place = KineticsPreprocess() if self.image else nn.Identity()
+        pyskl.check_layout(layout)
+        self.layout, self.with_next, self.image = layout, with_next, layout.coordinates == "image"
+        self.centre_picture = KineticsPreprocess() if self.image else nn.Identity()
         self.register_buffer("table", pyskl.frame_table(frames, size))
 
     def forward(self, raw: Tensor) -> Tensor:
         """Raw (N, 3, T, V, M) -> (N, 3, size or 2 * size, V, M)."""
-        x, length = pyskl.normalise(self.place(raw), self.layout)
-        return pyskl.sampled(x, self.table.index_select(0, length), length, self.followed, self.image)
+        x, length = pyskl.normalise(self.centre_picture(raw), self.layout)
+        index = self.table.index_select(0, length)
+        return pyskl.sample_frames(x, index, length, self.with_next, self.image)
 
 
 class NtuPreprocess(nn.Module):

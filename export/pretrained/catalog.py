@@ -1,6 +1,9 @@
 """Which trained weights there are: those in `known.yaml`, and what `weights pack` made, in a folder or at a URL."""
 
 import json
+import math
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,31 +13,36 @@ from typing import Any
 from agcn.config import load_config
 from agcn.settings import Config
 from agcn.validate import nearest
-from export.pretrained.download import cache_folder, check, fetch, is_url, read_url
+from export.pretrained.download import LARGEST_TEXT, NoConnection, cache_folder, check, fetch, is_url, read_url
 from native_prep.io.atomic import atomic_file
 from native_prep.io.hashes import hash_value, sha256
 from native_prep.io.yaml_file import read_yaml
 from native_prep.pipeline.outputs import CUSTOM
+from native_prep.skeletons.layouts import SUFFIXES
 from native_prep.skeletons.streams import STREAMS
 
 KNOWN = Path(__file__).with_name("known.yaml")
-# What `weights pack` writes: a description, the configuration of the joint stream, weights, a model card.
-PACK, CONFIG, CARD = "weights.json", "config.yaml", "README.md"
+# What `weights pack` writes: a description, the joint stream's configuration (`config.yaml` is a run's), a model card,
+# and the skeleton where it is described by a file.
+PACK, CONFIG, CARD, LAYOUT = "weights.json", "configuration.yaml", "README.md", "layout.yaml"
 VERSION = 1
+# What a pack may be called, as folders are named after it.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A stream's file: its address or path, the first digits of its SHA-256 ("" unknown), top-1 as a share or None."""
+    """A stream's file: its URL or path, the first digits of its SHA-256 ("" unknown), top-1 as a fraction or None."""
 
-    place: str
+    location: str
     checksum: str = ""
     top1: float | None = None
 
     @property
     def name(self) -> str:
         """The file's own name."""
-        return self.place.rsplit("/", 1)[-1]
+        return self.location.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -45,19 +53,20 @@ class Pretrained:
         name: what they are called.
         config, overrides: what `agcn.config.load_config` reads.
         files: stream -> its file.
-        two_streams, four_streams: fused top-1 as a share, None where it is not published.
-        alpha, motion_alpha: weights of the bones and of the motions beside the joints.
+        bytes: about how large each of them is.
+        two_streams, four_streams: fused top-1 as a fraction, None where it is not known.
+        motion_alpha: weight of the motions where four streams are fused; joints and bones have 1.
         data, source, licence: what they were trained on, who publishes them, under which terms.
-        folder: of what was packed; "" for known ones.
+        folder: of a pack; "" for known weights.
     """
 
     name: str
     config: str
     files: dict[str, WeightsFile]
     overrides: tuple[str, ...] = ()
+    bytes: int = 0
     two_streams: float | None = None
     four_streams: float | None = None
-    alpha: float = 1.0
     motion_alpha: float = 1.0
     data: str = ""
     source: str = ""
@@ -68,10 +77,10 @@ class Pretrained:
         """The configuration of the joint stream.
 
         Raises:
-            ValueError: of what was packed by another version.
+            ValueError: a packed configuration is wrong, or names files outside its folder.
         """
         config = load_config(self.config, "joint" if not self.folder else None, self.overrides)
-        return _within(config, Path(self.folder)) if self.folder else config
+        return _config_in_folder(config, Path(self.folder)) if self.folder else config
 
     def check_streams(self, streams: int) -> tuple[str, ...]:
         """The names of so many streams.
@@ -87,11 +96,15 @@ class Pretrained:
         return wanted
 
 
-def _within(config: Config, folder: Path) -> Config:
-    """A packed configuration whose data, of which only `custom.json` is packed, would lie in its folder."""
+def _config_in_folder(config: Config, folder: Path) -> Config:
+    """A packed configuration, whose files are those of its folder; of the data only `custom.json` may be there."""
     args = replace(config.test_feeder_args, data_path=str(folder / "val_data_joint.npy"), label_path="")
     graph = config.model_args.get("graph")
-    own = {"graph": str(folder / CUSTOM)} if graph and Path(graph).name == CUSTOM else {}
+    if graph in (CUSTOM, LAYOUT):
+        graph = str(folder / graph)
+    elif graph and graph.endswith((".json", *SUFFIXES)):
+        raise ValueError(f"{folder / CONFIG}: model_args.graph names a file of another folder: pack the run again")
+    own = {"graph": graph} if graph else {}
     return replace(config, test_feeder_args=args, train_feeder_args=args, model_args={**config.model_args, **own})
 
 
@@ -104,7 +117,7 @@ def known() -> dict[str, Pretrained]:
 
 def _known(name: str, one: dict[str, Any]) -> Pretrained:
     files = {
-        stream: WeightsFile(file["url"], file.get("checksum", ""), _share(file["top1"]))
+        stream: WeightsFile(file["url"], file.get("checksum", ""), _fraction(file["top1"]))
         for stream, file in one["streams"].items()
     }
     return Pretrained(
@@ -112,8 +125,9 @@ def _known(name: str, one: dict[str, Any]) -> Pretrained:
         one["config"],
         files,
         tuple(one.get("overrides", ())),
-        two_streams=_share(one["two_streams"]),
-        four_streams=_share(one["four_streams"]),
+        bytes=one["bytes"],
+        two_streams=_fraction(one["two_streams"]),
+        four_streams=_fraction(one["four_streams"]),
         motion_alpha=0.5,  # joint : joint motion : bone : bone motion = 2 : 1 : 2 : 1
         data=one["data"],
         source=one["source"],
@@ -121,12 +135,12 @@ def _known(name: str, one: dict[str, Any]) -> Pretrained:
     )
 
 
-def _share(percent: float) -> float:
+def _fraction(percent: float) -> float:
     return round(percent / 100, 6)
 
 
 def find(name: str) -> Pretrained:
-    """Weights by name, or what was packed, by its folder or URL.
+    """Weights by name, or a pack by its folder or URL.
 
     Raises:
         ValueError: there are none of that name, no server, or the folder holds something else.
@@ -138,68 +152,79 @@ def find(name: str) -> Pretrained:
     path = Path(name)
     folder = path.parent if path.name == PACK else path
     if (folder / PACK).is_file():
-        return _packed((folder / PACK).read_bytes(), folder, str(folder))
+        return _read_pack((folder / PACK).read_bytes(), folder, str(folder))
     if path.exists():
         raise ValueError(f"{name}: no {PACK} in it: give a folder that `weights pack` wrote")
     raise ValueError(f"no weights are called {name!r}: {nearest(name, list(known()), lists_all=True)}")
 
 
 def _at_url(url: str) -> Pretrained:
-    """What was packed at a URL; its small files are fetched into the cache."""
+    """A pack at a URL; its small files are fetched into the cache, which does without the server where it is away."""
     base = url.removesuffix(PACK).rstrip("/")
     folder = cache_folder() / "packed" / hash_value(base)[:16]
-    content = read_url(f"{base}/{PACK}")
-    pack = _packed(content, folder, base)
-    for name, checksum in _small_files(content).items():
-        fetch(f"{base}/{name}", folder / name, checksum)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        content = read_url(f"{base}/{PACK}")
+    except NoConnection as error:
+        if not (folder / PACK).is_file():
+            raise
+        print(f"{error}: taken as it was fetched before", file=sys.stderr)
+        return _read_pack((folder / PACK).read_bytes(), folder, base)
+    pack = _read_pack(content, folder, base)
+    for one in json.loads(content)["beside"]:
+        fetch(f"{base}/{one['file']}", folder / one["file"], one["sha256"], largest=LARGEST_TEXT)
     with atomic_file(folder / PACK) as part:
         part.write_bytes(content)
     return pack
 
 
-def _small_files(content: bytes) -> dict[str, str]:
-    """Names and checksums of the files beside the weights, which `_packed` has looked at."""
-    return {str(one["file"]): str(one["sha256"]) for one in json.loads(content)["beside"]}
-
-
-def _packed(content: bytes, folder: Path, place: str) -> Pretrained:
-    """What a `weights.json` says; `place` is where the files of its folder are."""
+def _read_pack(content: bytes, folder: Path, base: str) -> Pretrained:
+    """What a `weights.json` says of the files at `base`."""
     try:
         raw = json.loads(content)
         if raw["version"] != VERSION:
             raise ValueError(f"of form {raw['version']}, this program reads form {VERSION}")
-        beside = {_plain(one["file"]) for one in raw["beside"]}
+        if not NAME.fullmatch(raw["name"]):
+            raise ValueError("its name is not one of letters, digits, '.', '_' and '-'")
+        beside = {_file_name(one["file"]): _checksum(one["sha256"]) for one in raw["beside"]}
         files = {
-            stream: WeightsFile(f"{place}/{_plain(one['file'])}", str(one["sha256"]), _number(one["top1"]))
+            stream: WeightsFile(f"{base}/{_file_name(one['file'])}", _checksum(one["sha256"]), _number(one["top1"]))
             for stream, one in raw["streams"].items()
         }
-        if CONFIG not in beside or not set(files) <= set(STREAMS):
-            raise ValueError("names other files")
+        if CONFIG not in beside:
+            raise ValueError(f"without {CONFIG}")
+        if not files or not set(files) <= set(STREAMS):
+            raise ValueError(f"its streams are not among {', '.join(STREAMS)}")
         return Pretrained(
-            str(raw["name"]),
+            raw["name"],
             str(folder / CONFIG),
             files,
             two_streams=_number(raw["two_streams"]),
             four_streams=_number(raw["four_streams"]),
-            alpha=float(raw["alpha"]),
-            motion_alpha=float(raw["motion_alpha"]),
             data=str(raw["data"]),
-            source=str(raw["source"]),
             licence=str(raw["licence"]),
             folder=str(folder),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{place}/{PACK}: not what `weights pack` writes ({error}): pack the run again") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{base}/{PACK}: not what `weights pack` writes ({error}): pack the run again") from error
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    if not math.isfinite(float(value)):
+        raise ValueError(f"{value} is no accuracy")
+    return float(value)
 
 
-def _plain(name: Any) -> str:
+def _checksum(value: Any) -> str:
+    if not isinstance(value, str) or not _SHA256.fullmatch(value):
+        raise ValueError("a checksum is no SHA-256")
+    return value
+
+
+def _file_name(name: Any) -> str:
     """The name of a file in the folder itself."""
-    if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or name.startswith("."):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"{str(name)[:40]!r} is no name of a file")
     return name
 
@@ -207,8 +232,8 @@ def _plain(name: Any) -> str:
 def weights_path(pretrained: Pretrained, stream: str) -> Path:
     """Where a stream's weights are, or will be once they are fetched."""
     file = pretrained.files[stream]
-    if not is_url(file.place):
-        return Path(file.place)
+    if not is_url(file.location):
+        return Path(file.location)
     if pretrained.folder:
         return Path(pretrained.folder) / file.name
     return cache_folder() / "weights" / pretrained.name / f"{stream}{Path(file.name).suffix}"
@@ -223,31 +248,34 @@ def fetch_weights(pretrained: Pretrained, streams: Sequence[str], origin: str | 
     """The files of some streams, fetched where they are not here.
 
     Args:
-        origin: a folder, or the URL of one, that has files of the same names; None for where they are published.
+        origin: a folder, or the URL of one, that has files of the published names; they are taken from there also where
+            others are here. None for where they are published.
 
     Raises:
-        ValueError: no connection, no such file, a checksum that is not the published one.
+        ValueError: no connection, no such file, a checksum that is not the published one; an origin for a pack.
         OSError: a file cannot be written.
     """
+    if pretrained.folder and origin is not None:
+        raise ValueError(f"--from {origin}: a pack has its files beside its description: leave it out")
     found = {}
     for stream in streams:
         file, path = pretrained.files[stream], weights_path(pretrained, stream)
-        if not is_url(file.place):
+        if not is_url(file.location):
             found[stream] = _checked(path, file)
-            continue
-        advice = f"fetch it by other means and run weights get {pretrained.name} --from ITS_FOLDER"
-        place = file.place if origin is None else f"{origin.rstrip('/')}/{file.name}"
-        if is_url(place):
-            found[stream] = fetch(place, path, file.checksum, advice if origin is None else "")
+        elif origin is None:
+            by_hand = f"fetch it by other means and run weights get {pretrained.name} --from ITS_FOLDER"
+            found[stream] = fetch(file.location, path, file.checksum, advice="" if pretrained.folder else by_hand)
+        elif is_url(origin):
+            found[stream] = fetch(f"{origin.rstrip('/')}/{file.name}", path, file.checksum, again=True)
         else:
-            found[stream] = _copied(Path(place), path, file.checksum)
+            found[stream] = _copied(Path(origin) / file.name, path, file.checksum)
     return found
 
 
 def _checked(path: Path, file: WeightsFile) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: is missing, the {PACK} beside it names it: copy the whole folder")
-    if not sha256(path).startswith(file.checksum):
+    if sha256(path) != file.checksum:
         raise ValueError(f"{path}: is not the file that was packed (its SHA-256 differs): copy the folder again")
     return path
 

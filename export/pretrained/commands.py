@@ -1,13 +1,13 @@
-"""`weights` as it is typed: list, get; `weights pack` is `pack.pack`."""
+"""Trained weights by name in commands as they are typed: `weights`, `weights get`, `train`, `test`, `export-trt`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from export.pretrained.catalog import Pretrained, fetch_weights, find, is_here, known
+from agcn.commands import test_streams, train_streams
+from export.build import export_engines
+from export.pretrained.catalog import Pretrained, fetch_weights, find, is_here, known, weights_path
 from native_prep.skeletons.streams import STREAMS
-
-# Published are 3.5 million numbers a stream (with attention 3.8), of four bytes.
-_BYTES = {False: 14_000_000, True: 15_000_000}
 
 
 def list_weights() -> dict[str, Any]:
@@ -30,10 +30,10 @@ def _described(one: Pretrained) -> dict[str, Any]:
         "data": one.data,
         "top1": {stream: file.top1 for stream, file in one.files.items()}
         | {"two_streams": one.two_streams, "four_streams": one.four_streams},
-        "bytes": _BYTES[bool(config.model_args["attention"])],
+        "bytes": one.bytes,
         "licence": one.licence,
         "source": one.source,
-        "files": {stream: file.place for stream, file in one.files.items()},
+        "files": {stream: file.location for stream, file in one.files.items()},
         "here": all(is_here(one, stream) for stream in STREAMS[:2]),
     }
 
@@ -42,16 +42,18 @@ def get_weights(names: Sequence[str], streams: Sequence[str] = (), origin: str |
     """Fetches weights into the user's cache.
 
     Args:
-        names: known ones, or folders or URLs of packed ones.
+        names: known ones, or packs by their folder or URL.
         streams: which; () for all that there are.
-        origin: see `catalog.fetch_weights`.
+        origin: see `catalog.fetch_weights`; then there is one name only, as files of several may be called the same.
 
     Returns:
         weights: of each name, files {stream: path}.
 
     Raises:
-        ValueError: as `catalog.find` and `catalog.fetch_weights`.
+        ValueError: as `catalog.find` and `catalog.fetch_weights`; several names with an origin.
     """
+    if origin is not None and len(names) > 1:
+        raise ValueError(f"--from {origin}: files of several names may be called the same: get them one by one")
     found = []
     for name in names:
         one = find(name)
@@ -60,3 +62,38 @@ def get_weights(names: Sequence[str], streams: Sequence[str] = (), origin: str |
         files = fetch_weights(one, streams or list(one.files), origin)
         found.append({"name": one.name, "files": {stream: str(path) for stream, path in files.items()}})
     return {"weights": found}
+
+
+def train_pretrained(name: str, streams: Sequence[str], overrides: Sequence[str], **options: Any) -> dict[str, Any]:
+    """`agcn.commands.train_streams`, beginning with trained weights."""
+    return train_streams(streams=streams, overrides=(*overrides, _weights_override(name, streams)), **options)
+
+
+def test_pretrained(name: str, streams: Sequence[str], overrides: Sequence[str], **options: Any) -> dict[str, Any]:
+    """`agcn.commands.test_streams` of trained weights."""
+    if options.get("weights") is not None:
+        raise ValueError("--pretrained and --weights each name weights: give one of them")
+    return test_streams(streams=streams, overrides=(*overrides, _weights_override(name, streams)), **options)
+
+
+def _weights_override(name: str, streams: Sequence[str]) -> str:
+    """The configuration's `weights` for every stream; their files are fetched."""
+    pretrained = find(name)
+    fetch_weights(pretrained, streams or STREAMS[:2])
+    path = weights_path(pretrained, STREAMS[0])
+    return f"weights={path.with_name(path.name.replace(STREAMS[0], '{stream}'))}"
+
+
+def export_pretrained(
+    name: str, overrides: Sequence[str], out: str | None, streams: int, **options: Any
+) -> dict[str, Any]:
+    """`export.build.export_engines` of trained weights, into `engines/pretrained/NAME` where no folder is named."""
+    found = find(name)
+    files = fetch_weights(found, found.check_streams(streams))
+    config = replace(found, overrides=(*found.overrides, *overrides)).load_config()
+    if options.get("motion_alpha") is None and streams > 2:
+        options["motion_alpha"] = found.motion_alpha
+    weights: dict[str, Any] = {f"{stream}_weights": path for stream, path in files.items()}
+    folder = out if out is not None else f"engines/pretrained/{found.name}"
+    result = export_engines(config=config, out=folder, streams=streams, **weights, **options)
+    return result | {"pretrained": found.name}

@@ -390,8 +390,8 @@ def custom_clip(
         from_stream: whether these are a few frames of a stream, which was checked as it came in and may show nobody.
     """
     layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
-    kept = _kept(poses, layout, settings, path, from_stream)
-    return _filled_up(place_bodies(kept, poses, layout, settings), frames, path)
+    kept = _choose_bodies(poses, layout, settings, path, from_stream)
+    return _pad_frames(place_bodies(kept, poses, layout, settings), frames, path)
 
 
 def raw_custom_clip(
@@ -399,15 +399,15 @@ def raw_custom_clip(
 ) -> np.ndarray:
     """`custom_clip` as recorded, for an engine that prepares it: shares of the picture and score, or metres."""
     layout, settings = layout_from_dict(metadata["layout"]), settings_from(metadata)
-    kept = _kept(poses, layout, settings, path, from_stream)
+    kept = _choose_bodies(poses, layout, settings, path, from_stream)
     if layout.coordinates == "image":
         kept[..., :2] /= poses.size or settings.image_size or (1, 1)
     else:
         kept = place_bodies(kept, poses, layout, settings)
-    return _filled_up(kept, frames, path)
+    return _pad_frames(kept, frames, path)
 
 
-def _kept(poses: Poses, layout: Layout, settings: PoseSettings, path: str, from_stream: bool) -> np.ndarray:
+def _choose_bodies(poses: Poses, layout: Layout, settings: PoseSettings, path: str, from_stream: bool) -> np.ndarray:
     if from_stream:
         return choose_bodies(poses, layout, settings)
     return keep_bodies(
@@ -415,7 +415,7 @@ def _kept(poses: Poses, layout: Layout, settings: PoseSettings, path: str, from_
     )
 
 
-def _filled_up(bodies: np.ndarray, frames: int | None, path: str) -> np.ndarray:
+def _pad_frames(bodies: np.ndarray, frames: int | None, path: str) -> np.ndarray:
     """Bodies (M, T', V, 3) as a clip (3, T, V, M), zeros behind their last frame."""
     count, length, joints, _ = bodies.shape
     if length > (frames or length):

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import trained_looking
+from exported import three_blocks, trained_looking
 from pyskl_reference import prepared
 
 from agcn.checkpoint import load_weights
 from agcn.config import load_config
 from agcn.data.augment import augment, numbers_per_clip
-from agcn.data.augment_rng import draw
+from agcn.data.augment_rng import constant, draw
 from agcn.data.clips import open_clips
 from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.data.pyskl import ONE_VIEW, View, bone_parents, drawn_frames, fixed_frames, frame_table
@@ -25,7 +25,7 @@ from export.graph.network import TwoStream
 from export.graph.preprocess import PysklPreprocess
 from export.inputs import to_input
 from native_prep.poses.custom import prepare_custom
-from native_prep.skeletons.layouts import COCO17, LAYOUTS, NTU, Layout
+from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA, Layout
 from native_prep.skeletons.streams import STREAMS
 
 SIZE = (1920, 1080)
@@ -138,6 +138,16 @@ def test_odd_clips(tmp_path: Path, layout: Layout) -> None:
             assert ((ours == 0).all(dim=(1, 2, 3)) == absent).all() and absent.any()
 
 
+def test_frames_behind_the_last_person_are_not_counted(tmp_path: Path) -> None:
+    """Prepared clips end with zeros, whoever was seen last: unlike theirs, which count a recording's empty end."""
+    ((points, scores),) = made_clips(COCO17)[8:9]
+    assert scores is not None
+    ends = [(np.pad(one, [(0, 0), (0, 30), *[(0, 0)] * (one.ndim - 2)])) for one in (points, scores)]
+    args = prepare(tmp_path, [(points, scores), (ends[0], ends[1])], COCO17)
+    whole, ended = seen(args, COCO17, "joint_motion")
+    assert torch.equal(whole, ended)
+
+
 @pytest.mark.parametrize("layout", [COCO17, NTU], ids=["coco", "ntu"])
 @pytest.mark.parametrize("followed", [False, True])
 def test_within_the_graph(tmp_path: Path, layout: Layout, followed: bool) -> None:
@@ -154,6 +164,13 @@ def test_within_the_graph(tmp_path: Path, layout: Layout, followed: bool) -> Non
     assert found.shape[2] == (200 if followed else 100)
     assert (found - expected).abs().max() < 1e-6
     models = [trained_looking("aagcn", layout, seed, attention=False) for seed in range(4 if followed else 2)]
+    with three_blocks():
+        _check_streams(models, args, layout, expected, followed)
+
+
+def _check_streams(
+    models: list[Model], args: FeederArgs, layout: Layout, expected: torch.Tensor, followed: bool
+) -> None:
     network = TwoStream(
         models[0], models[1], bone_parents(layout, "pyskl"), frames=100, convention="pyskl",
         motion_models=(models[2], models[3]) if followed else None,
@@ -163,6 +180,15 @@ def test_within_the_graph(tmp_path: Path, layout: Layout, followed: bool) -> Non
         for stream, model, answer in zip(STREAMS, models, answers, strict=False):
             own = model(seen(args, layout, stream))
             assert (answer - own).abs().max() < 1e-4 * own.abs().max()
+
+
+@pytest.mark.parametrize("layout", [COCO17, NTU], ids=["coco", "ntu"])
+def test_a_trace_leaves_nothing_behind(layout: Layout) -> None:
+    """What is made for a graph first is used outside of it afterwards."""
+    constant.cache_clear()
+    torch.export.export(PysklPreprocess(layout, 300, 100, True), (torch.zeros(2, 3, 300, layout.num_joints, 2),))
+    clip = np.ones((3, 120, layout.num_joints, 2), np.float32)
+    assert to_input(clip, replace(ARGS, make_stream="joint_pairs"), layout).shape[2] == 200
 
 
 def test_what_training_draws() -> None:
@@ -182,7 +208,7 @@ def test_what_training_draws() -> None:
     assert index[length == 150].float().mean() == pytest.approx(74.5, abs=1)
 
 
-def test_the_same_on_a_gpu_as_by_the_table() -> None:
+def test_the_table_of_frames() -> None:
     length = torch.tensor([1, 50, 100, 120, 250, 300])
     for view in (ONE_VIEW, View(4, 10)):
         assert torch.equal(fixed_frames(length, 300, 100, view), frame_table(300, 100, view)[length])
@@ -205,7 +231,7 @@ def test_training_and_absent_bodies(tmp_path: Path, layout: Layout) -> None:
         one, two = (next(loader.batches(plan, epoch)) for epoch in (0, 1))
         assert one.clips.shape == (6, 3, 100, layout.num_joints, 2) and not torch.equal(one.clips, two.clips)
         assert one.rows is not None and len(one.rows.gather_index) < 12
-        with torch.no_grad():
+        with torch.no_grad(), three_blocks():
             assert torch.allclose(model(one.clips, one.rows), model(one.clips), rtol=1e-4, atol=1e-4)
     assert numbers_per_clip(args) == 101
 
@@ -215,18 +241,20 @@ def test_settings_that_do_not_go_together() -> None:
         ({"convention": "mmaction"}, "is not known: use pyskl"),
         ({"convention": "pyskl"}, "goes with sample uniform and make_stream"),
         ({"convention": "pyskl", "sample": "linear", "window_size": 64, "make_stream": "bone"}, "goes with sample"),
-        ({"centre": True}, "centre does in another way"),
-        ({"fit": "clip"}, "fit does in another way"),
+        ({"centre": True}, "centre conflicts with convention"),
+        ({"fit": "clip"}, "fit conflicts with convention"),
         ({"convention": "", "make_stream": "joint_pairs"}, "is for engines of convention pyskl"),
     ):  # fmt: skip
         own = {"convention": "pyskl", "sample": "uniform", "window_size": 100, "make_stream": "joint"}
         with pytest.raises(ValueError, match=text):
             FeederArgs(**(wrong if "convention" in wrong else own | wrong))  # type: ignore[arg-type]
-    h36m = LAYOUTS["h36m17"]
-    if h36m.spine is None:
-        with pytest.raises(ValueError, match="has no spine and shoulders"):
-            augment(torch.ones(1, 3, 5, 17, 1), ARGS, torch.zeros(1, 101), h36m, ONE_VIEW)
+    with pytest.raises(ValueError, match="layout nw-ucla has no spine and shoulders"):
+        augment(torch.ones(1, 3, 5, 20, 1), ARGS, torch.zeros(1, 101), NW_UCLA, ONE_VIEW)
     with pytest.raises(ValueError, match="classes 'ntu' is not known"):
         load_config("mmaction-ntu60-xsub-2d", overrides=["classes=ntu"])
-    with pytest.raises(ValueError, match="classes ntu60 are 60"):
+    with pytest.raises(ValueError, match="classes ntu60 goes with test_feeder_args"):
+        load_config("ntu-xsub", overrides=["classes=ntu60"])
+    with pytest.raises(ValueError, match="make_stream joint_pairs is for engines"):
+        load_config("mmaction-ntu60-xsub-2d", overrides=["test_feeder_args.make_stream=joint_pairs"])
+    with pytest.raises(ValueError, match=r"classes ntu60 has 60, .*is 61: make them agree"):
         load_config("mmaction-ntu60-xsub-2d", overrides=["model_args.num_class=61"])

@@ -15,6 +15,9 @@ class Server:
         url: of the folder, without a slash at its end.
         cut: how many bytes of each answer arrive before the connection breaks off, for the first answers.
         whole: whether it sends files whole only, whatever part is asked for.
+        tag: what it calls this version of its files (ETag), "" for nothing.
+        answers: statuses of the first answers, instead of the file.
+        headers: more or other ones of each answer.
         pause: seconds between two pieces of 4 kB.
         requests: (path, the part that was asked for, "" for all).
     """
@@ -22,7 +25,9 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder, self.url = folder, ""
         self.cut: list[int] = []
-        self.whole, self.pause = False, 0.0
+        self.whole, self.pause, self.tag = False, 0.0, '"1"'
+        self.answers: list[int] = []
+        self.headers: dict[str, str] = {}
         self.requests: list[tuple[str, str]] = []
 
 
@@ -43,8 +48,15 @@ def serve(folder: Path) -> Iterator[Server]:
             if not path.is_file():
                 self.send_error(404)
                 return
+            if server.answers:
+                self.send_response(server.answers.pop(0))
+                for name, value in ({"Content-Length": "0"} | server.headers).items():
+                    self.send_header(name, value)
+                self.end_headers()
+                return
             content = path.read_bytes()
-            start = int(part.removeprefix("bytes=").removesuffix("-")) if part and not server.whole else 0
+            asked = part and not server.whole and self.headers.get("If-Range") in (None, server.tag)
+            start = int(part.removeprefix("bytes=").removesuffix("-")) if asked else 0
             if start and start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")
@@ -52,7 +64,11 @@ def serve(folder: Path) -> Iterator[Server]:
                 self.end_headers()
                 return
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(content) - start))
+            headers = {"Content-Length": str(len(content) - start), **({"ETag": server.tag} if server.tag else {})}
+            if start:
+                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            for name, value in (headers | server.headers).items():
+                self.send_header(name, value)
             self.end_headers()
             rest = content[start:]
             if server.cut:

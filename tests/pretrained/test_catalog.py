@@ -30,7 +30,7 @@ def test_what_is_known() -> None:
         assert layout.name == ("coco17" if name.endswith("2d") else "ntu")
         assert config.model_args["num_class"] == (120 if "ntu120" in name else 60)
         for file in one.files.values():
-            assert file.place.startswith("https://download.openmmlab.com/") and 0.79 < (file.top1 or 0) < 1
+            assert file.location.startswith("https://download.openmmlab.com/") and 0.79 < (file.top1 or 0) < 1
             assert ("mmaction-" in name) == bool(file.checksum) and file.checksum in file.name
         assert (one.four_streams or 0) >= (one.two_streams or 0) > 0.84 and one.motion_alpha == 0.5
     (two,) = [one for one in list_weights()["weights"] if one["name"] == "mmaction-ntu60-xsub-2d"]
@@ -42,7 +42,7 @@ def test_what_is_known() -> None:
 
 
 def test_the_list_as_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    for typed in (["weights"], ["weights", "--json"], ["weights", "list"]):
+    for typed in (["weights"], ["weights", "--json"]):
         with pytest.raises(SystemExit) as done:
             cli.main(typed)
         assert done.value.code == 0
@@ -56,8 +56,8 @@ def test_getting_published_files(server: Server, cache: Path, monkeypatch: pytes
     torch.save({"state_dict": theirs(model)}, server.folder / "j.pth")
     digits = sha256(server.folder / "j.pth")[:8]
     made = {
-        "config": "mmaction-ntu60-xsub-2d", "data": "made", "source": "here", "licence": "none", "two_streams": 50,
-        "four_streams": 50,
+        "config": "mmaction-ntu60-xsub-2d", "data": "made", "source": "here", "licence": "none", "bytes": 1,
+        "two_streams": 50, "four_streams": 50,
         "streams": {"joint": {"top1": 50, "checksum": digits, "url": f"{server.url}/j.pth"},
                     "bone": {"top1": 50, "checksum": "0" * 8, "url": f"{server.url}/j.pth"},
                     "joint_motion": {"top1": 50, "url": f"{server.url}/nowhere.pth"}},
@@ -81,9 +81,11 @@ def test_getting_published_files(server: Server, cache: Path, monkeypatch: pytes
         path.unlink()
         get_weights(["made"], ["joint"], origin=str(server.folder))
         assert path.is_file()
-        path.unlink()
+        path.write_bytes(b"another")
         get_weights(["made"], ["joint"], origin=f"{server.url}/")
-        assert path.is_file()
+        assert path.read_bytes() == (server.folder / "j.pth").read_bytes()
+        with pytest.raises(ValueError, match="may be called the same: get them one by one"):
+            get_weights(["made", "made"], origin=str(server.folder))
         with pytest.raises(ValueError, match="not with 00000000 as published"):
             get_weights(["made"], ["bone"], origin=str(server.folder))
     finally:
@@ -93,14 +95,13 @@ def test_getting_published_files(server: Server, cache: Path, monkeypatch: pytes
 def write_pack(folder: Path, change: Callable[[dict], object] = lambda pack: None) -> Path:
     """A packed folder as far as it is looked at before its configuration is read."""
     folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text("model_args: {graph: coco17, num_point: 17}\n")
+    (folder / "configuration.yaml").write_text("model_args: {graph: coco17, num_point: 17}\n")
     weights = folder / "joint.safetensors"
     weights.write_bytes(b"x")
     pack = {
-        "version": 1, "name": "mine", "data": "", "source": "", "licence": "", "alpha": 1, "motion_alpha": 1,
-        "two_streams": None, "four_streams": None,
+        "version": 1, "name": "mine", "data": "", "licence": "", "two_streams": None, "four_streams": None,
         "streams": {"joint": {"file": weights.name, "sha256": sha256(weights), "top1": None}},
-        "beside": [{"file": "config.yaml", "sha256": sha256(folder / "config.yaml")}],
+        "beside": [{"file": "configuration.yaml", "sha256": sha256(folder / "configuration.yaml")}],
     }  # fmt: skip
     change(pack)
     (folder / "weights.json").write_text(json.dumps(pack))
@@ -114,7 +115,7 @@ def test_a_pack_names_only_its_own_files(tmp_path: Path, server: Server, cache: 
         if where == "streams":
             pack["streams"]["joint"]["file"] = name
         else:
-            pack["beside"].append({"file": name, "sha256": ""})
+            pack["beside"].append({"file": name, "sha256": "0" * 64})
 
     write_pack(tmp_path / "pack", change)
     write_pack(server.folder, change)
@@ -132,13 +133,51 @@ def test_a_pack_names_only_its_own_files(tmp_path: Path, server: Server, cache: 
         lambda pack: pack.update(streams=[]),
         lambda pack: pack.update(streams={"arm": pack["streams"]["joint"]}),
         lambda pack: pack.update(beside=[]),
-        lambda pack: pack.update(alpha="much"),
+        lambda pack: pack.update(two_streams="much"),
+        lambda pack: pack.update(two_streams=float("nan")),
+        lambda pack: pack.update(four_streams=10**400),
+        lambda pack: pack["streams"]["joint"].update(sha256=""),
+        lambda pack: pack["beside"][0].update(sha256="0" * 8),
+        lambda pack: pack.update(streams={}),
+        *(
+            lambda pack, name=name: pack.update(name=name)
+            for name in ("", "../../x", "a/b", "\x1b[31m", 3, ".x", "x" * 65)
+        ),
         lambda pack: pack.update(two_streams={}),
     ],
 )
 def test_other_descriptions(tmp_path: Path, change: Callable[[dict], object]) -> None:
     with pytest.raises(ValueError, match=r"weights\.json: not what `weights pack` writes \(.*\): pack the run again"):
         find(str(write_pack(tmp_path / "pack", change)))
+
+
+def test_a_description_that_is_too_deep_or_too_large(tmp_path: Path, server: Server) -> None:
+    folder = write_pack(tmp_path / "pack")
+    (folder / "weights.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(ValueError, match="not what `weights pack` writes"):
+        find(str(folder))
+    (server.folder / "weights.json").write_bytes(b" " * 1_100_000)
+    with pytest.raises(ValueError, match="is larger than 1,000,000 bytes"):
+        find(server.url)
+
+
+def test_a_graph_of_another_folder(tmp_path: Path) -> None:
+    folder = write_pack(tmp_path / "pack")
+    for graph in ("/etc/mine.yaml", "../data/custom/custom.json", "mine.yml"):
+        (folder / "configuration.yaml").write_text(f"model_args: {{graph: {graph}, num_point: 17}}\n")
+        with pytest.raises(ValueError, match=r"graph names a file of another folder: pack the run again"):
+            find(str(folder)).load_config()
+
+
+def test_a_server_that_is_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pack that was fetched before is taken as it is."""
+    write_pack(server.folder)
+    (path,) = get_weights([server.url])["weights"][0]["files"].values()
+    server.cut = [0] * 10
+    (again,) = get_weights([server.url])["weights"][0]["files"].values()
+    assert again == path and "taken as it was fetched before" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="a pack has its files beside its description"):
+        get_weights([server.url], origin=str(server.folder))
 
 
 def test_what_is_no_pack(tmp_path: Path, server: Server) -> None:
@@ -163,6 +202,6 @@ def test_what_is_no_pack(tmp_path: Path, server: Server) -> None:
 
 def test_a_configuration_that_was_changed_on_the_way(server: Server) -> None:
     write_pack(server.folder)
-    (server.folder / "config.yaml").write_text("model_args: {graph: ntu}\n")
-    with pytest.raises(ValueError, match=r"config\.yaml: its SHA-256 begins with"):
+    (server.folder / "configuration.yaml").write_text("model_args: {graph: ntu}\n")
+    with pytest.raises(ValueError, match=r"configuration\.yaml: its SHA-256 begins with"):
         find(server.url)

@@ -9,7 +9,7 @@ import pytest
 import requests
 from file_server import Server, serve
 
-from export.pretrained.download import fetch, read_url
+from export.pretrained.download import _Part, _Transfer, fetch, read_url
 from native_prep.io.hashes import sha256
 
 
@@ -58,6 +58,69 @@ def test_a_part_that_is_all_or_too_much(server: Server, content: bytes, tmp_path
     (tmp_path / "a.pth").unlink()
     part.write_bytes(content + b"of a longer file that was there before")
     assert fetch(f"{server.url}/a.pth", tmp_path / "a.pth").read_bytes() == content
+
+
+def test_a_file_that_changed_between_two_connections(server: Server, content: bytes, tmp_path: Path) -> None:
+    """What came of the older one is let go, also where no checksum would tell."""
+    server.cut = [100_000, 0, 0, 0]
+    with pytest.raises(ValueError, match="broke off"):
+        fetch(f"{server.url}/a.pth", tmp_path / "a.pth")
+    newer = content[::-1]
+    (server.folder / "a.pth").write_bytes(newer)
+    server.tag = '"2"'
+    assert fetch(f"{server.url}/a.pth", tmp_path / "a.pth").read_bytes() == newer
+    # A server that does not tell versions apart: only a checksum lets the rest be asked for.
+    (tmp_path / "a.pth").unlink()
+    for checksum, asked in (("", ""), (sha256(server.folder / "a.pth"), "bytes=98304-")):
+        server.tag, server.cut = "", [100_000, 0, 0, 0]
+        with pytest.raises(ValueError, match="broke off"):
+            fetch(f"{server.url}/a.pth", tmp_path / "a.pth", checksum)
+        server.requests.clear()
+        assert fetch(f"{server.url}/a.pth", tmp_path / "a.pth", checksum).read_bytes() == newer
+        assert server.requests[0] == ("/a.pth", asked)
+        (tmp_path / "a.pth").unlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["served"]
+
+
+def test_another_part_than_was_asked_for(server: Server, content: bytes, tmp_path: Path) -> None:
+    server.cut, server.headers = [100_000], {"Content-Range": "bytes 0-299999/300000"}
+    assert fetch(f"{server.url}/a.pth", tmp_path / "a.pth").read_bytes() == content
+
+
+def test_a_server_that_is_busy_for_a_moment(server: Server, content: bytes, tmp_path: Path) -> None:
+    server.answers = [503, 429]
+    assert fetch(f"{server.url}/a.pth", tmp_path / "a.pth").read_bytes() == content
+    server.answers = [500] * 3
+    with pytest.raises(ValueError, match="the server answers 500: check the network"):
+        fetch(f"{server.url}/a.pth", tmp_path / "b.pth")
+
+
+def test_more_than_there_may_be(server: Server, content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is larger than 200,000 bytes: it is no such file"):
+        fetch(f"{server.url}/a.pth", tmp_path / "a.pth", largest=200_000)
+    with pytest.raises(ValueError, match="is larger than 1,000 bytes"):
+        read_url(f"{server.url}/a.pth", largest=1000)
+    server.headers = {"Content-Length": "abc"}
+    with pytest.raises(ValueError, match="does not say how long the file is"):
+        fetch(f"{server.url}/a.pth", tmp_path / "a.pth")
+    assert not list(tmp_path.glob("a.pth*"))
+
+
+def test_where_an_address_leads(server: Server, content: bytes, tmp_path: Path) -> None:
+    server.answers, server.headers = [302], {"Location": f"{server.url}/a.pth"}
+    (server.folder / "old.pth").touch()
+    assert fetch(f"{server.url}/old.pth", tmp_path / "a.pth").read_bytes() == content
+    answer = requests.Response()
+    answer.status_code, answer.headers["Location"] = 302, "http://elsewhere/a.pth"
+    part = _Part(tmp_path / "p", False)
+    with (tmp_path / "p").open("ab") as file, pytest.raises(ValueError, match="leads to an address without encryption"):
+        _Transfer("https://models.invalid/a.pth", part, file, 1000, True)._answered(answer)
+
+
+def test_an_empty_file(server: Server, tmp_path: Path) -> None:
+    (server.folder / "a.pth").touch()
+    with pytest.raises(ValueError, match=r"a\.pth: is an empty file"):
+        fetch(f"{server.url}/a.pth", tmp_path / "a.pth")
 
 
 def test_another_file_than_the_published_one(server: Server, content: bytes, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def packed(project: Path) -> Path:
 
 def test_what_is_in_it(project: Path, packed: Path) -> None:
     assert sorted(one.name for one in packed.iterdir()) == [
-        "README.md", "bone.safetensors", "config.yaml", "custom.json", "joint.safetensors", "weights.json",
+        "README.md", "bone.safetensors", "configuration.yaml", "custom.json", "joint.safetensors", "weights.json",
     ]  # fmt: skip
     for stream in ("joint", "bone"):
         ours = load_file(packed / f"{stream}.safetensors")
@@ -67,7 +67,7 @@ def test_what_is_in_it(project: Path, packed: Path) -> None:
         assert set(ours) == set(theirs) and all((ours[name] == value).all() for name, value in theirs.items())
     content = json.loads((packed / "weights.json").read_text())
     assert content["name"] == "walk" and 0 <= content["two_streams"] <= 1 and content["four_streams"] is None
-    assert {one["file"] for one in content["beside"]} == {"README.md", "config.yaml", "custom.json"}
+    assert {one["file"] for one in content["beside"]} == {"README.md", "configuration.yaml", "custom.json"}
     card = (packed / "README.md").read_text()
     assert "CC-BY-4.0" in card and "eight walks" in card and "2: fall, wave" in card and "$" not in card
     assert re.search(r"\| joint \+ bone \| \d+\.\d\d % \|", card)
@@ -76,7 +76,9 @@ def test_what_is_in_it(project: Path, packed: Path) -> None:
             assert str(project) not in text.read_text(), "no path of this machine"
 
 
-def test_it_answers_as_the_run_does(project: Path, packed: Path, server: Server, tmp_path: Path) -> None:
+def test_it_answers_as_the_run_does(
+    project: Path, packed: Path, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where the project is not: from a copy of the folder, its weights.json, and a server."""
     np.save(tmp_path / "clip.npy", walker(30, seed=4))
     run_export("custom", None, SMALL, out=str(tmp_path / "engine"), targets=("none",))
@@ -86,8 +88,11 @@ def test_it_answers_as_the_run_does(project: Path, packed: Path, server: Server,
     clip = (str(tmp_path / "clip.npy"),)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
+        capsys.readouterr()
         for place in ("copy", "copy/weights.json", f"{server.url}/walk", f"{server.url}/walk/weights.json"):
             assert predict(None, clip, None, pretrained=place, **OPTIONS)["clips"] == expected
+        told = capsys.readouterr().err
+        assert "exported once" in told and "check its accuracy" not in told
         (engine,) = (tmp_path / "cache" / "engines").iterdir()
         (engine / "manifest.json").write_text("{}")  # of another version: exported again
         assert predict(None, clip, None, pretrained="copy", **OPTIONS)["clips"] == expected
@@ -103,11 +108,27 @@ def test_packing_again_and_where_other_files_are(project: Path, packed: Path, tm
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match=r"is a folder of other files, without a weights\.json"):
         pack("custom", None, SMALL, out=str(tmp_path))
-    with pytest.raises(ValueError, match="--name a/b: is a path"):
+    with pytest.raises(ValueError, match="--name a/b: give up to 64 letters"):
         pack("custom", None, SMALL, name="a/b")
 
 
-def test_scores_of_other_weights_are_not_told(project: Path, tmp_path: Path) -> None:
+def test_a_skeleton_of_a_file_and_frames_of_the_data(project: Path, tmp_path: Path) -> None:
+    """What a run knows from files that are elsewhere is packed with it."""
+    own = (*SMALL, "model_args.graph=mine.yaml")
+    pack("custom", None, own, name="graph", out=str(tmp_path / "out"))
+    config = find(str(tmp_path / "out")).load_config()
+    assert (
+        config.model_args["graph"] == str(tmp_path / "out" / "layout.yaml")
+        and config.test_feeder_args.window_size == 64
+    )
+    plain = (*SMALL, 'test_feeder_args.sample=""', "test_feeder_args.window_size=-1")
+    pack("custom", None, plain, name="plain", out=str(tmp_path / "plain"))
+    assert find(str(tmp_path / "plain")).load_config().test_feeder_args.window_size == 27  # the longest clip's
+
+
+def test_scores_of_other_weights_are_not_told(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     best = project / "work_dir/custom/agcn_joint/best.pt"
     content = best.read_bytes()
     shutil.copy(project / "work_dir/custom/agcn_bone/best.pt", best)
@@ -118,3 +139,4 @@ def test_scores_of_other_weights_are_not_told(project: Path, tmp_path: Path) -> 
     assert result["two_streams"] is None and result["streams"]["joint"]["top1"] is None
     card = (tmp_path / "out" / "README.md").read_text()
     assert "Not measured" in card and "licence | unknown" in card
+    assert "the card does not say how accurate 2 streams are: " in capsys.readouterr().err

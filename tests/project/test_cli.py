@@ -22,9 +22,12 @@ PROMISED = {
     "synth": {"--out", "--clips", "--classes", "--frames", "--seed"},
     "train": {
         "--dataset", "--config", "--stream", "--amp", "--amp-dtype", "--compile", "--no-compile", "--device",
-        "--resume", "--overwrite", "--profile", "--work-dir", "--set",
+        "--resume", "--overwrite", "--profile", "--work-dir", "--set", "--pretrained",
     },
-    "test": {"--dataset", "--config", "--weights", "--stream", "--device", "--work-dir", "--set", "--overwrite"},
+    "test": {
+        "--dataset", "--config", "--weights", "--stream", "--device", "--work-dir", "--set", "--overwrite",
+        "--pretrained",
+    },
     "export-trt": {
         "--dataset", "--joint-weights", "--bone-weights", "--config", "--out", "--precision", "--flavor", "--target",
         "--max-batch", "--alpha", "--set", "--streams", "--joint-motion-weights", "--bone-motion-weights",
@@ -44,7 +47,6 @@ PROMISED = {
     "demo": {"--out", "--seed"},
     "doctor": {"--require"},
     "weights": set(),
-    "weights list": set(),
     "weights get": {"--stream", "--from"},
     "weights pack": {"--dataset", "--config", "--set", "--name", "--out", "--licence", "--data"},
 }  # fmt: skip
@@ -153,7 +155,7 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["weights", "get", "mmaction-ntu60-xsub-2d", "--from", "nowhere"], "no such file: --from names the folder"),
         (["weights", "pack"], "work_dir/ntu/xsub/agcn_joint/best.pt: no such file: run train --stream joint first"),
         (["predict", "--pretrained", "x", "--engine", "y", "a.json"], "--engine and --pretrained each name an engine"),
-        (["export-trt", "--pretrained", "x", "--dataset", "kinetics"], "leave --dataset, --config, ... out"),
+        (["export-trt", "--pretrained", "x", "--dataset", "kinetics"], "leave --dataset, --config, --...-weights out"),
         (["fuse-eval", "--engine", "x", "--config", "y", "--alpha", "2"], "the engine carries its own alpha"),
         (["export-trt", "--precision", "fp8"], "'fp8' is not one of"),
         (["predict", "--engine", "x"], "Missing argument 'CLIP...'"),
