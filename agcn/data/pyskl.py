@@ -88,9 +88,9 @@ def _normalise_world(x: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     x = (x - x[:, :, :1, layout.centre, None, :1]) * seen
     assert layout.spine is not None and layout.shoulders is not None, "check_layout has looked"
     bottom, top = layout.spine
-    x = _rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
+    x = rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
     right, left = layout.shoulders
-    x = _rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
+    x = rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
     return x, length.clamp(min=1)
 
 
@@ -99,8 +99,11 @@ def _body_present(x: Tensor) -> Tensor:
     return (x.abs() > _ABSENT).any(dim=3).any(dim=1)
 
 
-def _rotate_to_axis(x: Tensor, vector: Tensor, axis: int) -> Tensor:
-    """Clips (B, 3, T, V, M), each turned the shortest way so that its vector (B, 3) points along an axis."""
+def rotate_to_axis(x: Tensor, vector: Tensor, axis: int) -> Tensor:
+    """Clips (B, 3, T, V, M), each turned the shortest way so that its vector (B, 3) points along an axis.
+
+    Clips stay as they are whose vector is nearly zero, or lies along the axis.
+    """
     length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)  # (B, 1)
     unit = vector / length.clamp(min=1e-30)
     cosine = unit[:, axis, None, None].clamp(-1, 1)  # (B, 1, 1)
@@ -133,16 +136,15 @@ def sample_frames(x: Tensor, index: Tensor, length: Tensor, with_next: bool, ima
         index: which frames, within 0 .. length - 1.
         length: how many frames each clip has, (B,).
         with_next: 2 * W frames, each behind it the one that was recorded next, so that motions can be made of them. The
-            last frame of a clip is with_next by itself; of x y score with scores below zero: then the mean of both is 0
-            as theirs is.
+            last frame of a clip is followed by itself; of x y score with negative scores, so that the mean of both is
+            0 as theirs is.
         image: whether channels are x y score.
     """
     if not with_next:
         return _gather_frames(x, index)
     last = (length - 1)[:, None]
-    pairs = _gather_frames(
-        x, torch.stack([index, torch.minimum(index + 1, last)], dim=2).flatten(1)
-    )  # (B, C, 2 * W, V, M)
+    both = torch.stack([index, torch.minimum(index + 1, last)], dim=2).flatten(1)  # (B, 2 * W)
+    pairs = _gather_frames(x, both)  # (B, C, 2 * W, V, M)
     if not image:
         return pairs
     ends = torch.stack([torch.zeros_like(index, dtype=torch.bool), index == last], dim=2).flatten(1)

@@ -114,7 +114,7 @@ def calibration_config(config: Config) -> Config:
 
 
 def calibration_clips(
-    config: Config, model: Model, shape: tuple[int, int, int, int], streams: int
+    config: Config, model: Model, shape: tuple[int, int, int, int], streams: int = 2
 ) -> tuple[np.ndarray, str]:
     """Clips (N, C, T, V, M) to measure ranges on, and where they are from.
 
@@ -126,7 +126,7 @@ def calibration_clips(
     return comparison_clips(calibration_config(config), model, shape, CALIBRATION_CLIPS, streams)
 
 
-def labelled_clips(config: Config, model: Model, streams: int) -> tuple[np.ndarray, np.ndarray, str] | None:
+def labelled_clips(config: Config, model: Model, streams: int = 2) -> tuple[np.ndarray, np.ndarray, str] | None:
     """Clips (N, C, T, V, M) spread over the test split and their labels (N,), and where they are from.
 
     None where the test split is not at hand.

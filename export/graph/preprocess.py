@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from agcn.data import pyskl
 from native_prep.skeletons.layouts import KINETICS, NTU, Layout
 
-# A body or a vector is nobody, or none, below these; the original's numbers.
-_SHORTEST = 1e-6
-
 
 def preprocess_for(layout: Layout) -> nn.Module:
     """The module for the raw clips of a skeleton.
@@ -75,11 +72,11 @@ class NtuPreprocess(nn.Module):
         x = _filled(raw.permute(0, 4, 2, 3, 1))  # (N, M, T, V, C)
         # Joints at the origin are none: they stay there.
         x = (x - x[:, :1, :, self.centre, None]) * (x.sum(dim=4, keepdim=True) != 0)
+        x = x.permute(0, 4, 2, 3, 1)  # (N, C, T, V, M)
         bottom, top = self.spine
-        x = _turned(x, x[:, 0, 0, top] - x[:, 0, 0, bottom], 2)
+        x = pyskl.rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
         right, left = self.shoulders
-        x = _turned(x, x[:, 0, 0, right] - x[:, 0, 0, left], 0)
-        return x.permute(0, 4, 2, 3, 1)  # (N, C, T, V, M)
+        return pyskl.rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
 
 
 class KineticsPreprocess(nn.Module):
@@ -110,26 +107,3 @@ def _filled(x: Tensor) -> Tensor:
     length = torch.where(on_time, last, seen.long().sum(dim=2, keepdim=True)).clamp(min=1)  # (N, M, 1)
     index = torch.gather(order, 2, count % length)  # (N, M, T)
     return torch.gather(x, 2, index[..., None, None].expand(x.shape))
-
-
-def _turned(x: Tensor, vector: Tensor, axis: int) -> Tensor:
-    """All bodies of a clip turned so that its vector (N, 3) points along an axis: (N, M, T, V, C)."""
-    length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)  # (N, 1)
-    unit = vector / length.clamp(min=_SHORTEST)
-    cosine = unit[:, axis, None, None].clamp(-1, 1)  # (N, 1, 1)
-    sine = torch.sqrt((1 - cosine) * (1 + cosine))
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    # unit x axis, by hand: with e for the axis it is (u_second) e_first - (u_first) e_second, and nothing along e.
-    across = [torch.zeros_like(unit[:, 0])] * 3
-    across[first], across[second] = unit[:, second], -unit[:, first]
-    around = torch.stack(across, dim=1)  # (N, 3)
-    size = torch.linalg.vector_norm(around, dim=1, keepdim=True)
-    around = around / size.clamp(min=1e-12)
-    i, j, k = around.unbind(dim=1)
-    none = torch.zeros_like(i)
-    cross = torch.stack([none, -k, j, k, none, -i, -j, i, none], dim=1).view(-1, 3, 3)  # (N, 3, 3)
-    matrix = torch.eye(3, device=x.device) + sine * cross + (1 - cosine) * torch.matmul(cross, cross)
-    still = (vector.abs().sum(dim=1) < _SHORTEST) | ((size * length)[:, 0] < _SHORTEST)
-    matrix = torch.where(still[:, None, None], torch.eye(3, device=x.device), matrix)
-    clips, rest = x.shape[0], x.shape[1:]
-    return torch.matmul(x.reshape(clips, -1, 3), matrix.transpose(1, 2)).reshape(clips, *rest)

@@ -16,8 +16,9 @@ from agcn.config import load_config, to_yaml
 from agcn.model.network import build_model
 from export import build, request
 from export.build import export_engines
+from export.comparison import comparison_clips
 from export.graph.network import TwoStream
-from export.inputs import comparison_clips, dataset_of, input_shape
+from export.inputs import dataset_of, input_shape
 from export.manifest import EngineFile, read_manifest
 from export.runtime.onnx import OnnxEngine
 from export.runtime.open import open_engine, runs_here
