@@ -187,8 +187,11 @@ class _Run:
         rows = [(stream.replace("_", " "), stream) for stream in self.streams]
         rows += [("joint + bone", "two_streams"), ("all four", "four_streams")]
         table = [f"| {text} | {percent(accuracy[key])} |" for text, key in rows if accuracy[key] is not None]
-        clips = "Top-1 on the test split, as `test` and `fuse-eval` count it (views of each clip: "
-        measured = "\n".join(["| streams | top-1 |", "|---|---|", *table, "", f"{clips}{config.test_windows})."])
+        how = (
+            f"Top-1 on the test split, as `test` and `fuse-eval` count it (views of each clip: {config.test_windows}).\n"
+            "Each stream's checkpoint is the best on this very split of those that training tested."
+        )
+        measured = "\n".join(["| streams | top-1 |", "|---|---|", *table, "", how])
         named = ", ".join(classes[:_NAMED]) + (", ..." if len(classes) > _NAMED else "")
         weights = sum(weight.numel() for weight in model.parameters())
         return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
