@@ -188,7 +188,7 @@ class _Run:
         rows += [("joint + bone", "two_streams"), ("all four", "four_streams")]
         table = [f"| {text} | {percent(accuracy[key])} |" for text, key in rows if accuracy[key] is not None]
         how = (
-            f"Top-1 on the test split, as `test` and `fuse-eval` count it (views of each clip: {config.test_windows}).\n"
+            f"Top-1 on the test split, as `test` and `fuse-eval` count it (views of a clip: {config.test_windows}).\n"
             "Each stream's checkpoint is the best on this very split of those that training tested."
         )
         measured = "\n".join(["| streams | top-1 |", "|---|---|", *table, "", how])
