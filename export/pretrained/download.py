@@ -24,6 +24,8 @@ CACHE = "AGCN_CACHE"
 LARGEST, LARGEST_TEXT = 500_000_000, 1_000_000
 # Attempts one after the other in which nothing comes, and in all; seconds before the second, doubled each time.
 _ATTEMPTS, _MOST_ATTEMPTS, _PAUSE = 3, 100, 0.5
+# Seconds without a byte after which a connection counts as broken off.
+_TIMEOUT = 30
 # Bytes at a time; what came of one when a connection breaks off is lost.
 _CHUNK, _KILOBYTE = 1 << 14, 1000
 # A server that answers so may do better in a moment.
@@ -224,7 +226,11 @@ class _Transfer:
             if self._part.version:
                 headers["If-Range"] = self._part.version
         get: Any = pooch.HTTPDownloader(
-            progressbar=self, chunk_size=_CHUNK, headers=headers, hooks={"response": self._answered}
+            progressbar=self,
+            chunk_size=_CHUNK,
+            headers=headers,
+            hooks={"response": self._answered},
+            timeout=_TIMEOUT,
         )
         try:
             get(self._url, self._file, None)

@@ -9,6 +9,7 @@ import pytest
 import requests
 from file_server import Server, serve
 
+from export.pretrained import download
 from export.pretrained.download import _Part, _Transfer, fetch, read_url
 from native_prep.io.hashes import sha256
 
@@ -181,8 +182,7 @@ def test_a_server_that_says_nothing(
     tmp_path: Path, server: Server, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No bytes for a while is a connection that broke off."""
-    waits = requests.get
-    monkeypatch.setattr("requests.get", lambda url, timeout, **how: waits(url, timeout=0.05, **how))
+    monkeypatch.setattr(download, "_TIMEOUT", 0.05)
     server.pause = 0.2
     with pytest.raises(ValueError, match=r"broke off: .*[Tt]imed out"):
         fetch(f"{server.url}/a.pth", tmp_path / "a.pth")
