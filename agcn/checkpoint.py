@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from agcn.config import load_config
@@ -41,7 +41,9 @@ def save_weights(model: torch.nn.Module, path: str | Path) -> None:
     with atomic_file(path) as part:
         if Path(path).suffix == SAFETENSORS:
             state = {name: value.contiguous() for name, value in plain_state(model).items()}
-            save_file(state, part, metadata={"format": "pt"})
+            part.write_bytes(
+                save(state, metadata={"format": "pt"})
+            )  # its own way to a file makes one for its owner alone
         else:
             torch.save(plain_state(model), part)
 

@@ -204,7 +204,8 @@ def run_predict(
     if pretrained is not None:
         from export.pretrained.engine import pretrained_engine
 
-        folder, failed = pretrained_engine(pretrained)
+        read = () if stream or stores else clips
+        folder, failed = pretrained_engine(pretrained, read, image_size, images=seen)
         if failed:
             return failed
         engine = str(folder)

@@ -121,6 +121,11 @@ def recordings_of(config: Config, model: Model) -> tuple[str, list[str], dict[st
     metadata = custom_metadata(path)
     if metadata:
         check_layout(path, model.layout)
+        for what, theirs, ours in (
+            ("bodies", metadata["max_bodies"], model.num_person), ("classes", len(metadata["classes"]), num_class),
+        ):  # fmt: skip
+            if theirs > ours:
+                raise ValueError(f"{path}: was prepared with {theirs} {what}, the model has {ours}: give its own data")
         classes = [*metadata["classes"], *map(str, range(len(metadata["classes"]), num_class))]
         if named and classes == number_classes(num_class):  # as pickles have them
             classes = named

@@ -85,6 +85,11 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
         ValueError: the recording does not fit the model, or cannot be read (file and line); streams that are each
             changed in a way of their own.
     """
+    return raw_clips_for(config, model).read(os.fspath(path))
+
+
+def raw_clips_for(config: Config, model: Model, image_size: tuple[int, int] | None = None) -> "RawClips":
+    """What reads recordings for a network that is not exported; as `RawClips`."""
     dataset, _, metadata = recordings_of(config, model)
     form = ClipForm(
         dataset,
@@ -94,7 +99,7 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
         input_shape(config, model),
         prepared_frames(config),
     )
-    return RawClips(form, config.config).read(os.fspath(path))
+    return RawClips(form, config.config, image_size)
 
 
 class RawClips:
@@ -273,7 +278,7 @@ class RawClips:
         """Raises ValueError where the engine cannot take people with the joints of `found`, seen in images."""
         if self.layout.coordinates == "world":
             raise ValueError(
-                f"{self._folder}: is for {self.layout.name} in 3-D, videos are 2-D: train on poses of videos"
+                f"{self._folder}: is for {self.layout.name} in 3-D, videos are 2-D: take an engine of 2-D poses"
             )
         if found.name != self.layout.name:
             conversion_table(found, self.layout)

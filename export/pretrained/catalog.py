@@ -4,16 +4,18 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from agcn.checkpoint import load_weights
 from agcn.config import load_config
+from agcn.model.network import build_model
 from agcn.settings import Config
 from agcn.validate import nearest
-from export.pretrained.download import LARGEST_TEXT, NoConnection, cache_folder, check, fetch, is_url, read_url
+from export.pretrained.download import LARGEST_TEXT, NoConnection, cache_folder, fetch, is_url, read_url
 from native_prep.io.atomic import atomic_file
 from native_prep.io.hashes import hash_value, sha256
 from native_prep.io.yaml_file import read_yaml
@@ -29,6 +31,13 @@ VERSION = 1
 # What a pack may be called, as folders are named after it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile("[0-9a-f]{64}")
+# What lies in the usual folders is none of the data that known weights were trained on, unless somebody says so.
+_NO_DATA = tuple(
+    f'{feeder}_feeder_args.{key}=""' for feeder in ("train", "test") for key in ("data_path", "label_path")
+)
+# No network of this kind has more; what a server sends may ask for any amount of memory.
+_MOST = {"num_class": 10_000, "num_point": 1000, "num_person": 64, "base_channels": 1024}
+_MOST_FRAMES = 10_000
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,9 @@ class Pretrained:
         Raises:
             ValueError: a packed configuration is wrong, or names files outside its folder.
         """
-        config = load_config(self.config, "joint" if not self.folder else None, self.overrides)
-        return _config_in_folder(config, Path(self.folder)) if self.folder else config
+        if self.folder:
+            return _config_in_folder(load_config(self.config, overrides=self.overrides), Path(self.folder))
+        return load_config(self.config, "joint", (*_NO_DATA, *self.overrides))
 
     def check_streams(self, streams: int) -> tuple[str, ...]:
         """The names of so many streams.
@@ -98,6 +108,11 @@ class Pretrained:
 
 def _config_in_folder(config: Config, folder: Path) -> Config:
     """A packed configuration, whose files are those of its folder; of the data only `custom.json` may be there."""
+    for key, most in _MOST.items():
+        if config.model_args.get(key, 0) > most:
+            raise ValueError(f"{folder / CONFIG}: model_args.{key} is more than {most}: it is no network of this kind")
+    if config.test_feeder_args.window_size > _MOST_FRAMES:
+        raise ValueError(f"{folder / CONFIG}: window_size is more than {_MOST_FRAMES}: it is no network of this kind")
     args = replace(config.test_feeder_args, data_path=str(folder / "val_data_joint.npy"), label_path="")
     graph = config.model_args.get("graph")
     if graph in (CUSTOM, LAYOUT):
@@ -151,9 +166,13 @@ def find(name: str) -> Pretrained:
         return _at_url(name)
     path = Path(name)
     folder = path.parent if path.name == PACK else path
-    if (folder / PACK).is_file():
-        return _read_pack((folder / PACK).read_bytes(), folder, str(folder))
-    if path.exists():
+    if name and (folder / PACK).is_file():
+        content = (folder / PACK).read_bytes()
+        pack = _read_pack(content, folder, str(folder))
+        for one in json.loads(content)["beside"]:
+            _check_packed(folder / one["file"], one["sha256"])
+        return pack
+    if name and path.exists():
         raise ValueError(f"{name}: no {PACK} in it: give a folder that `weights pack` wrote")
     raise ValueError(f"no weights are called {name!r}: {nearest(name, list(known()), lists_all=True)}")
 
@@ -192,8 +211,8 @@ def _read_pack(content: bytes, folder: Path, base: str) -> Pretrained:
         }
         if CONFIG not in beside:
             raise ValueError(f"without {CONFIG}")
-        if not files or not set(files) <= set(STREAMS):
-            raise ValueError(f"its streams are not among {', '.join(STREAMS)}")
+        if not set(STREAMS[:2]) <= set(files) <= set(STREAMS):
+            raise ValueError(f"its streams are not joint and bone, or all of {', '.join(STREAMS)}")
         return Pretrained(
             raw["name"],
             str(folder / CONFIG),
@@ -255,36 +274,52 @@ def fetch_weights(pretrained: Pretrained, streams: Sequence[str], origin: str | 
         ValueError: no connection, no such file, a checksum that is not the published one; an origin for a pack.
         OSError: a file cannot be written.
     """
-    if pretrained.folder and origin is not None:
-        raise ValueError(f"--from {origin}: a pack has its files beside its description: leave it out")
+    if origin is not None and (pretrained.folder or not origin):
+        raise ValueError(f"--from {origin!r}: names a folder or URL of published files: leave it out for a pack")
     found = {}
     for stream in streams:
         file, path = pretrained.files[stream], weights_path(pretrained, stream)
+        fits = partial(_check_fits, pretrained)
         if not is_url(file.location):
-            found[stream] = _checked(path, file)
+            found[stream] = _check_packed(path, file.checksum)
         elif origin is None:
             by_hand = f"fetch it by other means and run weights get {pretrained.name} --from ITS_FOLDER"
-            found[stream] = fetch(file.location, path, file.checksum, advice="" if pretrained.folder else by_hand)
+            advice = "" if pretrained.folder else by_hand
+            found[stream] = fetch(file.location, path, file.checksum, advice=advice, fits=fits)
         elif is_url(origin):
-            found[stream] = fetch(f"{origin.rstrip('/')}/{file.name}", path, file.checksum, again=True)
+            url = f"{origin.rstrip('/')}/{file.name}"
+            found[stream] = fetch(url, path, file.checksum, again=True, fits=fits)
         else:
-            found[stream] = _copied(Path(origin) / file.name, path, file.checksum)
+            found[stream] = _copied(Path(origin) / file.name, path, file.checksum, fits)
     return found
 
 
-def _checked(path: Path, file: WeightsFile) -> Path:
+def _check_fits(pretrained: Pretrained, path: Path, source: str) -> None:
+    """Raises ValueError where a file holds other weights than the network's."""
+    config = pretrained.load_config()
+    try:
+        load_weights(build_model(config.model, config.model_args), path)
+    except ValueError as error:
+        why = str(error).removeprefix(f"{path}: ").split(": ")[0]
+        raise ValueError(f"{source}: are not the weights of {pretrained.name} ({why}): fetch another file") from error
+
+
+def _check_packed(path: Path, checksum: str) -> Path:
+    """The path of a packed file, if it is there as it was packed."""
     if not path.is_file():
         raise ValueError(f"{path}: is missing, the {PACK} beside it names it: copy the whole folder")
-    if sha256(path) != file.checksum:
+    if sha256(path) != checksum:
         raise ValueError(f"{path}: is not the file that was packed (its SHA-256 differs): copy the folder again")
     return path
 
 
-def _copied(source: Path, path: Path, checksum: str) -> Path:
+def _copied(source: Path, path: Path, checksum: str, fits: Callable[[Path, str], None]) -> Path:
     if not source.is_file():
         raise ValueError(f"{source}: no such file: --from names the folder that it is in")
+    if checksum and not sha256(source).startswith(checksum):
+        raise ValueError(f"{source}: its SHA-256 does not begin with {checksum} as published: fetch it again")
+    fits(source, str(source))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as part:
         part.write_bytes(source.read_bytes())
-        check(part, checksum, str(source))
     return path

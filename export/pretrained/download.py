@@ -5,8 +5,10 @@ files have a largest size, and one that changed between two connections is fetch
 """
 
 import os
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,7 +36,7 @@ _BUSY = (429, 500, 502, 503, 504)
 
 def cache_folder() -> Path:
     """Where downloads are kept: the folder that the variable AGCN_CACHE names, or one of the user's cache."""
-    return Path(os.environ.get(CACHE) or pooch.os_cache("two-stream-agcn"))
+    return Path(os.environ.get(CACHE) or pooch.os_cache("two-stream-agcn")).expanduser()
 
 
 def is_url(text: str) -> bool:
@@ -47,7 +49,14 @@ class NoConnection(ValueError):
 
 
 def fetch(
-    url: str, path: Path, checksum: str = "", *, advice: str = "", largest: int = LARGEST, again: bool = False
+    url: str,
+    path: Path,
+    checksum: str = "",
+    *,
+    advice: str = "",
+    largest: int = LARGEST,
+    again: bool = False,
+    fits: Callable[[Path, str], None] = lambda path, source: None,
 ) -> Path:
     """Downloads a file, unless it is there.
 
@@ -58,6 +67,7 @@ def fetch(
         advice: what to do where the server cannot be reached.
         largest: bytes that it may have.
         again: also if it is there.
+        fits: raises ValueError for a file (path, and what to call it) that is not what it should be.
 
     Raises:
         NoConnection: the server cannot be reached, or breaks off again and again.
@@ -77,8 +87,14 @@ def fetch(
         part = _Part(path.with_name(f"{path.name}.part"), bool(checksum))
         _download(url, part, largest, advice)
         part.forget()
-        check(part.path, checksum, url)
-        part.path.replace(path)
+        whole = path.with_name(f".new-{path.name}")  # its suffix tells what it is
+        part.path.replace(whole)
+        try:
+            _check(whole, checksum, url)
+            fits(whole, url)
+            whole.replace(path)
+        finally:
+            whole.unlink(missing_ok=True)
     return path
 
 
@@ -94,17 +110,11 @@ def read_url(url: str, largest: int = LARGEST_TEXT) -> bytes:
         return part.path.read_bytes()
 
 
-def check(path: Path, checksum: str, source: str) -> None:
-    """Removes a file whose SHA-256 does not begin with `checksum`.
-
-    Raises:
-        ValueError: it did not.
-    """
+def _check(path: Path, checksum: str, url: str) -> None:
     found = sha256(path)
     if not found.startswith(checksum):
-        path.unlink()
         raise ValueError(
-            f"{source}: its SHA-256 begins with {found[: max(len(checksum), 8)]}, not with {checksum} as published: "
+            f"{url}: its SHA-256 begins with {found[: max(len(checksum), 8)]}, not with {checksum} as published: "
             "it was damaged on the way, or is another file: try again, or fetch it from elsewhere"
         )
 
@@ -178,6 +188,8 @@ def _download(url: str, part: _Part, largest: int, advice: str = "", quiet: bool
                 reason = f"the server answers {status}"
             except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
                 raise ValueError(f"{url}: is no address of a file: check it") from error
+            except requests.TooManyRedirects as error:
+                raise ValueError(f"{url}: leads from one address to the next without an end: check it") from error
             except requests.RequestException as error:
                 reason = _reason(error)
             failed = 0 if part.size > have else failed + 1
@@ -189,6 +201,10 @@ def _download(url: str, part: _Part, largest: int, advice: str = "", quiet: bool
             f"{url}: no connection, or it broke off: {reason}{kept}: check the network and the variable HTTPS_PROXY, "
             f"and try again{_or(advice)}"
         )
+    except KeyboardInterrupt:
+        if part.size and not quiet:
+            print(f"{part.path}: what came of it is kept, the next run goes on from there", file=sys.stderr)
+        raise
     finally:
         part.tidy()
 
@@ -281,7 +297,7 @@ class _Transfer:
         self._bytes = min(self._bytes, self.total)
         if self._bar is None:
             total = -(-(self._have + self.total) // _KILOBYTE)
-            self._bar = Progress(total, Path(self._url).name, "kB", quiet=self._quiet)
+            self._bar = Progress(total, Path(self._url).name, "kilobyte", quiet=self._quiet)
             self._bar.__enter__()
         self._bar.update((self._have + self._bytes) // _KILOBYTE - self._bar.done)
 

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from agcn.checkpoint import SAFETENSORS, load_model, save_weights
-from agcn.config import to_yaml
+from agcn.config import load_config, to_yaml
 from agcn.defaults import default_config
 from agcn.model.network import Model
 from agcn.score_files import BEST_FILE, SCORE_FILE
@@ -77,7 +77,9 @@ def pack(
     runs = {run.stream: run for run in load_streams(chosen, STREAMS, overrides)}
     motions = [stream for stream in STREAMS[2:] if (Path(runs[stream].work_dir) / BEST_FILE).is_file()]
     streams = STREAMS if len(motions) == 2 else STREAMS[:2]
-    models = {stream: load_model(best_weights(runs[stream]), runs[stream]) for stream in streams}
+    best = {stream: best_weights(runs[stream]) for stream in streams}
+    runs = {stream: _own_config(path, runs[stream]) for stream, path in best.items()}
+    models = {stream: load_model(path, runs[stream]) for stream, path in best.items()}
     config_name = f"{Path(chosen).stem} configuration"
     packed = _Run(runs["joint"], models["joint"], streams, name, licence, data, config_name)
     accuracy = _accuracy({stream: runs[stream] for stream in streams})
@@ -91,7 +93,8 @@ def pack(
             }  # fmt: skip
         packed.write_config(part)
         (part / CARD).write_text(packed.card(accuracy), encoding="utf-8")
-        beside = [one for one in sorted(part.iterdir()) if one.suffix != SAFETENSORS]
+        # A card may be edited.
+        beside = [one for one in sorted(part.iterdir()) if one.suffix != SAFETENSORS and one.name != CARD]
         content = {
             "version": VERSION,
             "name": name,
@@ -104,6 +107,12 @@ def pack(
         (part / PACK).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     shown = {stream: {key: one[key] for key in ("file", "top1", "bytes")} for stream, one in described.items()}
     return {"name": name, "folder": str(folder), "streams": shown, **{key: accuracy[key] for key in FUSED}}
+
+
+def _own_config(weights: Path, config: Config) -> Config:
+    """The configuration that a run was trained with, which lies beside its weights; else the one given."""
+    path = weights.with_name("config.yaml")
+    return load_config(path) if path.is_file() else config
 
 
 def _accuracy(runs: dict[str, Config]) -> dict[str, float | None]:
@@ -198,6 +207,7 @@ class _Run:
             name=self.name,
             licence=self.licence,
             data=self.data,
+            begun="/".join(Path(config.weights).parts[-2:]) if config.weights else "random weights",
             motions=", two their motion" if len(self.streams) > 2 else "",
             layout=model.layout.name,
             joints=model.num_point,

@@ -308,7 +308,7 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: the note is damaged, or of another version.
     """
     path = custom_file(data_path)
-    if not path.is_file():
+    if not os.fspath(data_path) or not path.is_file():
         return {}
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
@@ -317,6 +317,8 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
         layout_before(metadata)
         if metadata["version"] not in (_FIRST, _VERSION) or not isinstance(metadata["classes"], list):
             raise ValueError("of another version")
+        if not all(isinstance(name, str) for name in metadata["classes"]):
+            raise ValueError("a class has no name")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
     return metadata
@@ -346,6 +348,8 @@ def settings_from(metadata: dict[str, Any]) -> PoseSettings:
     if metadata["version"] == _FIRST and metadata["align"] == "turn":
         raise ValueError("an older version turned these clips, some over their heads: prepare them and train again")
     size = metadata["image_size"]
+    if any(type(number) is not int for number in (metadata["max_bodies"], *(size or ()))) or len(size or (1, 1)) != 2:
+        raise ValueError("max_bodies and image_size are no whole numbers")
     return PoseSettings(
         metadata["max_bodies"],
         tuple(size) if size else None,

@@ -11,12 +11,17 @@ from file_server import Server
 from mmaction_names import theirs
 
 import cli
-from agcn.checkpoint import load_model
+from agcn.checkpoint import load_model, save_weights
+from agcn.model.network import build_model
+from export.comparison import comparison_clips
+from export.inputs import input_shape, recordings_of
 from export.pretrained import catalog
 from export.pretrained.catalog import find, known
 from export.pretrained.commands import get_weights, list_weights
+from native_prep.datasets.catalog import class_names
 from native_prep.io.hashes import sha256
-from native_prep.skeletons.layouts import COCO17, LAYOUTS
+from native_prep.poses.custom import default_metadata
+from native_prep.skeletons.layouts import COCO17, LAYOUTS, NTU
 from native_prep.skeletons.streams import STREAMS
 
 
@@ -39,6 +44,20 @@ def test_what_is_known() -> None:
         "four_streams": 0.9234,
     }  # fmt: skip
     assert not two["here"]
+
+
+def test_what_lies_in_the_usual_folders_is_another_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, sizes and clips of somebody's data say nothing of weights that others trained."""
+    monkeypatch.chdir(tmp_path)
+    text = json.dumps(default_metadata(NTU, 1, [f"mine{number}" for number in range(60)]))
+    for place in (".", "data/ntu60-2d"):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(place, "custom.json").write_text(text)
+    Path("data/ntu60-2d/val_data_joint.npy").write_bytes(b"no array")
+    config = known()["mmaction-ntu60-xsub-2d"].load_config()
+    model = build_model(config.model, config.model_args)
+    assert recordings_of(config, model)[1] == class_names("ntu60")
+    assert comparison_clips(config, model, input_shape(config, model), 2)[1] == "made clips"
 
 
 def test_the_list_as_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,8 +105,21 @@ def test_getting_published_files(server: Server, cache: Path, monkeypatch: pytes
         assert path.read_bytes() == (server.folder / "j.pth").read_bytes()
         with pytest.raises(ValueError, match="may be called the same: get them one by one"):
             get_weights(["made", "made"], origin=str(server.folder))
-        with pytest.raises(ValueError, match="not with 00000000 as published"):
+        with pytest.raises(ValueError, match="SHA-256 does not begin with 00000000 as published"):
             get_weights(["made"], ["bone"], origin=str(server.folder))
+        good = path.read_bytes()
+        other = trained_looking("aagcn", COCO17, 1, num_class=120, attention=False)
+        for content in (b"<html>please log in</html>", good[:-1000], None):
+            if content is None:
+                torch.save({"state_dict": theirs(other)}, server.folder / "j.pth")
+            else:
+                (server.folder / "j.pth").write_bytes(content)
+            catalogue.write_text(catalogue.read_text().replace(digits, ""))
+            known.cache_clear()
+            for origin in (str(server.folder), server.url):
+                with pytest.raises(ValueError, match=r"j\.pth: are not the weights of made \(.*\): fetch another file"):
+                    get_weights(["made"], ["joint"], origin=origin)
+            assert path.read_bytes() == good and [one.name for one in path.parent.iterdir()] == ["joint.pth"]
     finally:
         known.cache_clear()
 
@@ -95,12 +127,15 @@ def test_getting_published_files(server: Server, cache: Path, monkeypatch: pytes
 def write_pack(folder: Path, change: Callable[[dict], object] = lambda pack: None) -> Path:
     """A packed folder as far as it is looked at before its configuration is read."""
     folder.mkdir(exist_ok=True)
-    (folder / "configuration.yaml").write_text("model_args: {graph: coco17, num_point: 17}\n")
-    weights = folder / "joint.safetensors"
-    weights.write_bytes(b"x")
+    (folder / "configuration.yaml").write_text("model_args: {num_class: 7, graph: coco17, num_point: 17}\n")
+    files = {}
+    for stream in ("joint", "bone"):
+        weights = folder / f"{stream}.safetensors"
+        save_weights(trained_looking("agcn", COCO17, 1), weights)
+        files[stream] = {"file": weights.name, "sha256": sha256(weights), "top1": None}
     pack = {
         "version": 1, "name": "mine", "data": "", "licence": "", "two_streams": None, "four_streams": None,
-        "streams": {"joint": {"file": weights.name, "sha256": sha256(weights), "top1": None}},
+        "streams": files,
         "beside": [{"file": "configuration.yaml", "sha256": sha256(folder / "configuration.yaml")}],
     }  # fmt: skip
     change(pack)
@@ -131,7 +166,8 @@ def test_a_pack_names_only_its_own_files(tmp_path: Path, server: Server, cache: 
         lambda pack: pack.update(version=2),
         lambda pack: pack.pop("streams"),
         lambda pack: pack.update(streams=[]),
-        lambda pack: pack.update(streams={"arm": pack["streams"]["joint"]}),
+        lambda pack: pack["streams"].update(arm=pack["streams"]["joint"]),
+        lambda pack: pack["streams"].pop("bone"),
         lambda pack: pack.update(beside=[]),
         lambda pack: pack.update(two_streams="much"),
         lambda pack: pack.update(two_streams=float("nan")),
@@ -163,20 +199,28 @@ def test_a_description_that_is_too_deep_or_too_large(tmp_path: Path, server: Ser
 
 def test_a_graph_of_another_folder(tmp_path: Path) -> None:
     folder = write_pack(tmp_path / "pack")
-    for graph in ("/etc/mine.yaml", "../data/custom/custom.json", "mine.yml"):
-        (folder / "configuration.yaml").write_text(f"model_args: {{graph: {graph}, num_point: 17}}\n")
-        with pytest.raises(ValueError, match=r"graph names a file of another folder: pack the run again"):
+    for settings, text in (
+        *((f"graph: {graph}", "graph names a file of another folder: pack the run again")
+          for graph in ("/etc/mine.yaml", "../data/custom/custom.json", "mine.yml")),
+        ("num_class: 1000000000", "num_class is more than 10000"),
+        ("base_channels: 100000", "base_channels is more than 1024"),
+    ):  # fmt: skip
+        (folder / "configuration.yaml").write_text(f"model_args: {{{settings}}}\n")
+        digits = sha256(folder / "configuration.yaml")
+        write_pack(folder, lambda pack, digits=digits: pack["beside"][0].update(sha256=digits))
+        (folder / "configuration.yaml").write_text(f"model_args: {{{settings}}}\n")
+        with pytest.raises(ValueError, match=text):
             find(str(folder)).load_config()
 
 
 def test_a_server_that_is_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """A pack that was fetched before is taken as it is."""
     write_pack(server.folder)
-    (path,) = get_weights([server.url])["weights"][0]["files"].values()
+    paths = get_weights([server.url])["weights"][0]["files"]
     server.cut = [0] * 10
-    (again,) = get_weights([server.url])["weights"][0]["files"].values()
-    assert again == path and "taken as it was fetched before" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="a pack has its files beside its description"):
+    assert get_weights([server.url])["weights"][0]["files"] == paths
+    assert "taken as it was fetched before" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="leave it out for a pack"):
         get_weights([server.url], origin=str(server.folder))
 
 
@@ -191,6 +235,8 @@ def test_what_is_no_pack(tmp_path: Path, server: Server) -> None:
     (server.folder / "weights.json").write_bytes(b"<html>")
     with pytest.raises(ValueError, match="not what `weights pack` writes"):
         find(server.url)
+    with pytest.raises(ValueError, match="no weights are called ''"):
+        find("")
     folder = write_pack(tmp_path / "pack")
     (folder / "joint.safetensors").write_bytes(b"y")
     with pytest.raises(ValueError, match="is not the file that was packed"):

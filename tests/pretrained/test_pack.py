@@ -67,9 +67,10 @@ def test_what_is_in_it(project: Path, packed: Path) -> None:
         assert set(ours) == set(theirs) and all((ours[name] == value).all() for name, value in theirs.items())
     content = json.loads((packed / "weights.json").read_text())
     assert content["name"] == "walk" and 0 <= content["two_streams"] <= 1 and content["four_streams"] is None
-    assert {one["file"] for one in content["beside"]} == {"README.md", "configuration.yaml", "custom.json"}
+    assert {one["file"] for one in content["beside"]} == {"configuration.yaml", "custom.json"}
     card = (packed / "README.md").read_text()
     assert "CC-BY-4.0" in card and "eight walks" in card and "2: fall, wave" in card and "$" not in card
+    assert (packed / "joint.safetensors").stat().st_mode & 0o777 == (packed / "weights.json").stat().st_mode & 0o777
     assert re.search(r"\| joint \+ bone \| \d+\.\d\d % \|", card)
     for text in packed.glob("*.*"):
         if text.suffix != ".safetensors":
@@ -101,6 +102,20 @@ def test_it_answers_as_the_run_does(
     assert find(f"{server.url}/walk/").name == "walk"
 
 
+def test_a_folder_that_is_not_whole(packed: Path, tmp_path: Path) -> None:
+    for name in ("custom.json", "configuration.yaml"):
+        copy = tmp_path / name
+        shutil.copytree(packed, copy)
+        (copy / "README.md").write_text("A card may be edited.")
+        assert find(str(copy)).name == "walk"
+        (copy / name).write_text((copy / name).read_text() + "\n")
+        with pytest.raises(ValueError, match=rf"{name}: is not the file that was packed"):
+            find(str(copy))
+        (copy / name).unlink()
+        with pytest.raises(ValueError, match=rf"{name}: is missing"):
+            find(str(copy))
+
+
 def test_packing_again_and_where_other_files_are(project: Path, packed: Path, tmp_path: Path) -> None:
     before = (packed / "weights.json").read_text()
     pack("custom", None, SMALL, name="walk", licence="CC-BY-4.0", data="eight walks")
@@ -112,18 +127,20 @@ def test_packing_again_and_where_other_files_are(project: Path, packed: Path, tm
         pack("custom", None, SMALL, name="a/b")
 
 
-def test_a_skeleton_of_a_file_and_frames_of_the_data(project: Path, tmp_path: Path) -> None:
-    """What a run knows from files that are elsewhere is packed with it."""
-    own = (*SMALL, "model_args.graph=mine.yaml")
-    pack("custom", None, own, name="graph", out=str(tmp_path / "out"))
+def test_what_a_run_knew_from_files_elsewhere_is_packed(project: Path, tmp_path: Path) -> None:
+    """Its own configuration counts, not the one that finds it; its skeleton, and the frames of its data."""
+    for stream in ("joint", "bone"):
+        run = tmp_path / f"runs/agcn_{stream}"
+        shutil.copytree(project / f"work_dir/custom/agcn_{stream}", run)
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        config["model_args"]["graph"] = "mine.yaml"
+        config["test_feeder_args"] |= {"sample": "", "window_size": -1}
+        (run / "config.yaml").write_text(yaml.safe_dump(config))
+    found = ("custom", None, (*SMALL, f"work_dir={tmp_path}/runs/agcn_{{stream}}"))
+    pack(*found, name="graph", out=str(tmp_path / "out"))
     config = find(str(tmp_path / "out")).load_config()
-    assert (
-        config.model_args["graph"] == str(tmp_path / "out" / "layout.yaml")
-        and config.test_feeder_args.window_size == 64
-    )
-    plain = (*SMALL, 'test_feeder_args.sample=""', "test_feeder_args.window_size=-1")
-    pack("custom", None, plain, name="plain", out=str(tmp_path / "plain"))
-    assert find(str(tmp_path / "plain")).load_config().test_feeder_args.window_size == 27  # the longest clip's
+    assert config.model_args["graph"] == str(tmp_path / "out" / "layout.yaml")
+    assert config.test_feeder_args.window_size == 27  # the longest clip's
 
 
 def test_scores_of_other_weights_are_not_told(

@@ -157,6 +157,11 @@ def test_a_video_for_three_dimensions_and_other_mistakes(
     assert "a.json: No such file" in fails("predict", "--pretrained", "pyskl", tmp_path / "a.json")
     (tmp_path / "a.json").write_text("[]")
     assert "no weights are called 'pyskl'" in fails("predict", "--pretrained", "pyskl", tmp_path / "a.json")
+    # What cannot be looked at is told before anything is fetched.
+    write_poses(tmp_path / "b.json")
+    for name, words in (("mmaction-ntu60-xsub-3d", "its coco17 joints cannot become those of ntu"),
+                        ("mmaction-ntu60-xsub-2d", "give its own --image-size")):  # fmt: skip
+        assert words in fails("predict", "--pretrained", name, tmp_path / "b.json")
     typed(capsys, "weights", "get", "pyskl-ntu60-xsub-3d", "--from", f"{published.url}/ntu")
     (tmp_path / "a.mp4").write_bytes(b"x" * 100)
     text = fails("predict", "--pretrained", "pyskl-ntu60-xsub-3d", "--video", tmp_path / "a.mp4")
