@@ -121,7 +121,7 @@ def test_recordings_of_ntu(published: Server, kept: Path, tmp_path: Path, capsys
     clips = sorted((tmp_path / "raw").rglob("*.skeleton"))
     found = typed(capsys, "predict", "--pretrained", name, *clips)["clips"]
     assert all(len(one["top"]) == 5 and one["top"][0]["class"] in class_names("ntu60") for one in found)
-    (folder,) = (one for one in (kept / "engines").iterdir() if "3d" in one.name)
+    (folder,) = (kept / "engines").glob(f"{name}-*")
     from native_prep.poses.ntu_tracked import read_ntu_bodies
 
     poses = read_ntu_bodies(str(clips[0]))
