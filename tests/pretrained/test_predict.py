@@ -106,7 +106,7 @@ def test_from_a_server_to_an_answer(
     assert clip["top"][0]["class"] == class_names("ntu60")[int(expected.argmax())]
     # Nothing is fetched or exported again; the folder of the engine says what it is.
     published.requests.clear()
-    (folder,) = (kept / "engines").iterdir()
+    (folder,) = (kept / "engines").glob(f"{name}-*")
     stamp = (folder / "manifest.json").stat().st_mtime_ns
     assert typed(capsys, *asked)["clips"][0]["top"][:3] == clip["top"][:3]
     assert not published.requests and (folder / "manifest.json").stat().st_mtime_ns == stamp
