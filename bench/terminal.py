@@ -237,7 +237,7 @@ def _fetched(result: Result) -> tuple[list[Row], str]:
     rows: list[Row] = []
     for one in result["weights"]:
         rows += [(one["name"] if not place else "", path) for place, path in enumerate(one["files"].values())]
-    return rows, f"predict --pretrained {result['weights'][0]['name']} CLIP, or --video FILE"
+    return rows, f"predict --pretrained {result['weights'][0]['pretrained']} CLIP, or --video FILE"
 
 
 def _pack(result: Result) -> tuple[list[Row], str]:

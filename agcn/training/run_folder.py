@@ -16,8 +16,16 @@ _LOG, _CURVES = "log.txt", "tensorboard/*/events.out.tfevents.*"
 
 
 def check_begins(config: Config, overwrite: bool) -> None:
-    """Raises ValueError where a run that begins in the configuration's work folder would destroy an earlier one."""
+    """Raises ValueError where a run that begins in the configuration's work folder would destroy an earlier one.
+
+    Also where it is to ignore some of the weights that it begins with, and there are none.
+    """
     folder = Path(config.work_dir)
+    if config.ignore_weights and not config.weights:
+        raise ValueError(
+            f"{config.config}: ignore_weights is of weights to begin with, and there are none: give --pretrained NAME, "
+            "or set weights"
+        )
     if not overwrite and holds_run(folder):
         raise ValueError(
             f"{folder}: holds {_how_far(folder)}: --resume goes on with it, --overwrite begins anew, or name another "

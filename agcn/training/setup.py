@@ -94,11 +94,6 @@ def set_up_run(
         ValueError: settings, data and model that do not fit, nothing to resume from.
     """
     saved = read_state(config, amp_dtype) if resume else None
-    if config.ignore_weights and not config.weights and saved is None:
-        raise ValueError(
-            f"{config.config}: ignore_weights is of weights to begin with, and there are none: give --pretrained NAME, "
-            "or set weights"
-        )
     torch.manual_seed(config.seed)
     model = build_model(config.model, config.model_args)
     train_data, test_data = _open_data(config, context, model)

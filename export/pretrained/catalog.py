@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from agcn.checkpoint import load_weights
+from agcn.checkpoint import SAFETENSORS, load_weights
 from agcn.config import load_config
 from agcn.model.network import build_model
 from agcn.settings import Config
@@ -31,10 +31,6 @@ VERSION = 1
 # What a pack may be called, as folders are named after it.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile("[0-9a-f]{64}")
-# What lies in the usual folders is none of the data that known weights were trained on, unless somebody says so.
-_NO_DATA = tuple(
-    f'{feeder}_feeder_args.{key}=""' for feeder in ("train", "test") for key in ("data_path", "label_path")
-)
 # No network of this kind has more; what a server sends may ask for any amount of memory.
 _MOST = {"num_class": 10_000, "num_point": 1000, "num_person": 64, "base_channels": 1024}
 _MOST_FRAMES = 10_000
@@ -64,7 +60,8 @@ class Pretrained:
         files: stream -> its file.
         bytes: about how large each of them is.
         two_streams, four_streams: fused top-1 as a fraction, None where it is not known.
-        motion_alpha: weight of the motions where four streams are fused; joints and bones have 1.
+        motion_alpha: weight of the motions where four streams are fused, beside 1 of joints and bones; None for that of
+            the bones.
         data, source, licence: what they were trained on, who publishes them, under which terms.
         folder: of a pack; "" for known weights.
     """
@@ -76,7 +73,7 @@ class Pretrained:
     bytes: int = 0
     two_streams: float | None = None
     four_streams: float | None = None
-    motion_alpha: float = 1.0
+    motion_alpha: float | None = None
     data: str = ""
     source: str = ""
     licence: str = ""
@@ -89,8 +86,10 @@ class Pretrained:
             ValueError: a packed configuration is wrong, or names files outside its folder.
         """
         if self.folder:
-            return _config_in_folder(load_config(self.config, overrides=self.overrides), Path(self.folder))
-        return load_config(self.config, "joint", (*_NO_DATA, *self.overrides))
+            places = _overrides(str(Path(self.folder) / "val_data_joint.npy"))
+            return _check_config(load_config(self.config, overrides=(*places, *self.overrides)), Path(self.folder))
+        # What lies in the usual folders is not what known weights were trained on, unless somebody says so.
+        return load_config(self.config, "joint", (*_overrides(""), *self.overrides))
 
     def check_streams(self, streams: int) -> tuple[str, ...]:
         """The names of so many streams.
@@ -106,21 +105,31 @@ class Pretrained:
         return wanted
 
 
-def _config_in_folder(config: Config, folder: Path) -> Config:
-    """A packed configuration, whose files are those of its folder; of the data only `custom.json` may be there."""
+def _overrides(data_path: str) -> tuple[str, ...]:
+    """The place of data, which for packs holds `custom.json` at most, in a configuration."""
+    feeders = ("train_feeder_args", "test_feeder_args")
+    return tuple(f"{one}.data_path={json.dumps(data_path)}" for one in feeders) + tuple(
+        f'{one}.label_path=""' for one in feeders
+    )
+
+
+def _check_config(config: Config, folder: Path) -> Config:
+    """A packed configuration whose graph is a file of its folder, if it has one.
+
+    Raises:
+        ValueError: sizes that no such network has, a graph of another folder.
+    """
     for key, most in _MOST.items():
         if config.model_args.get(key, 0) > most:
             raise ValueError(f"{folder / CONFIG}: model_args.{key} is more than {most}: it is no network of this kind")
     if config.test_feeder_args.window_size > _MOST_FRAMES:
         raise ValueError(f"{folder / CONFIG}: window_size is more than {_MOST_FRAMES}: it is no network of this kind")
-    args = replace(config.test_feeder_args, data_path=str(folder / "val_data_joint.npy"), label_path="")
     graph = config.model_args.get("graph")
     if graph in (CUSTOM, LAYOUT):
-        graph = str(folder / graph)
-    elif graph and graph.endswith((".json", *SUFFIXES)):
+        return replace(config, model_args={**config.model_args, "graph": str(folder / graph)})
+    if graph and graph.endswith((".json", *SUFFIXES)) and Path(graph) != folder / CUSTOM:
         raise ValueError(f"{folder / CONFIG}: model_args.graph names a file of another folder: pack the run again")
-    own = {"graph": graph} if graph else {}
-    return replace(config, test_feeder_args=args, train_feeder_args=args, model_args={**config.model_args, **own})
+    return config
 
 
 @cache
@@ -187,7 +196,10 @@ def _at_url(url: str) -> Pretrained:
         if not (folder / PACK).is_file():
             raise
         print(f"{error}: taken as it was fetched before", file=sys.stderr)
-        return _read_pack((folder / PACK).read_bytes(), folder, base)
+        content = (folder / PACK).read_bytes()
+        for one in json.loads(content)["beside"]:
+            _check_packed(folder / one["file"], one["sha256"])
+        return _read_pack(content, folder, base)
     pack = _read_pack(content, folder, base)
     for one in json.loads(content)["beside"]:
         fetch(f"{base}/{one['file']}", folder / one["file"], one["sha256"], largest=LARGEST_TEXT)
@@ -209,6 +221,8 @@ def _read_pack(content: bytes, folder: Path, base: str) -> Pretrained:
             stream: WeightsFile(f"{base}/{_file_name(one['file'])}", _checksum(one["sha256"]), _number(one["top1"]))
             for stream, one in raw["streams"].items()
         }
+        if any(file.name != f"{stream}{SAFETENSORS}" for stream, file in files.items()):
+            raise ValueError(f"its weights are not STREAM{SAFETENSORS}")
         if CONFIG not in beside:
             raise ValueError(f"without {CONFIG}")
         if not set(STREAMS[:2]) <= set(files) <= set(STREAMS):
@@ -276,6 +290,8 @@ def fetch_weights(pretrained: Pretrained, streams: Sequence[str], origin: str | 
     """
     if origin is not None and (pretrained.folder or not origin):
         raise ValueError(f"--from {origin!r}: names a folder or URL of published files: leave it out for a pack")
+    if missing := [stream for stream in streams if stream not in pretrained.files]:
+        raise ValueError(f"{pretrained.name}: has no weights of {missing[0]}: it has {', '.join(pretrained.files)}")
     found = {}
     for stream in streams:
         file, path = pretrained.files[stream], weights_path(pretrained, stream)

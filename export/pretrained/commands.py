@@ -1,12 +1,15 @@
 """Trained weights by name in commands as they are typed: `weights`, `weights get`, `train`, `test`, `export-trt`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from agcn.commands import test_streams, train_streams
+from agcn.defaults import default_config
+from agcn.streams import load_streams
 from export.build import export_engines
-from export.pretrained.catalog import Pretrained, fetch_weights, find, is_here, known, weights_path
+from export.pretrained.catalog import Pretrained, fetch_weights, find, is_here, known
 from native_prep.skeletons.streams import STREAMS
 
 
@@ -47,7 +50,7 @@ def get_weights(names: Sequence[str], streams: Sequence[str] = (), origin: str |
         origin: see `catalog.fetch_weights`; then there is one name only, as files of several may be called the same.
 
     Returns:
-        weights: of each name, files {stream: path}.
+        weights: of each name, pretrained (what was asked for), files {stream: path}.
 
     Raises:
         ValueError: as `catalog.find` and `catalog.fetch_weights`; several names with an origin.
@@ -57,31 +60,32 @@ def get_weights(names: Sequence[str], streams: Sequence[str] = (), origin: str |
     found = []
     for name in names:
         one = find(name)
-        if missing := [stream for stream in streams if stream not in one.files]:
-            raise ValueError(f"{name}: has no weights of {missing[0]}: it has {', '.join(one.files)}")
         files = fetch_weights(one, streams or list(one.files), origin)
-        found.append({"name": one.name, "files": {stream: str(path) for stream, path in files.items()}})
+        paths = {stream: str(path) for stream, path in files.items()}
+        found.append({"name": one.name, "pretrained": name, "files": paths})
     return {"weights": found}
 
 
-def train_pretrained(name: str, streams: Sequence[str], overrides: Sequence[str], **options: Any) -> dict[str, Any]:
+def train_pretrained(name: str, **options: Any) -> dict[str, Any]:
     """`agcn.commands.train_streams`, beginning with trained weights."""
-    return train_streams(streams=streams, overrides=(*overrides, _weights_override(name, streams)), **options)
+    return train_streams(**_with_weights(name, options))
 
 
-def test_pretrained(name: str, streams: Sequence[str], overrides: Sequence[str], **options: Any) -> dict[str, Any]:
+def test_pretrained(name: str, **options: Any) -> dict[str, Any]:
     """`agcn.commands.test_streams` of trained weights."""
     if options.get("weights") is not None:
         raise ValueError("--pretrained and --weights each name weights: give one of them")
-    return test_streams(streams=streams, overrides=(*overrides, _weights_override(name, streams)), **options)
+    return test_streams(**_with_weights(name, options))
 
 
-def _weights_override(name: str, streams: Sequence[str]) -> str:
-    """The configuration's `weights` for every stream; their files are fetched."""
-    pretrained = find(name)
-    fetch_weights(pretrained, streams or STREAMS[:2])
-    path = weights_path(pretrained, STREAMS[0])
-    return f"weights={path.with_name(path.name.replace(STREAMS[0], '{stream}'))}"
+def _with_weights(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """A command's options with the configuration's `weights` for every stream; their files are fetched."""
+    pretrained, overrides = find(name), options["overrides"]
+    runs = load_streams(default_config(options["dataset"], options["config"]), options["streams"], overrides)
+    (first, *_) = fetch_weights(pretrained, [run.stream for run in runs]).items()
+    stream, path = first
+    pattern = path.with_name(path.name.replace(stream, "{stream}"))  # each is called after its stream
+    return options | {"overrides": (*overrides, f"weights={json.dumps(str(pattern))}")}
 
 
 def export_pretrained(
@@ -91,7 +95,7 @@ def export_pretrained(
     found = find(name)
     files = fetch_weights(found, found.check_streams(streams))
     config = replace(found, overrides=(*found.overrides, *overrides)).load_config()
-    if options.get("motion_alpha") is None and streams > 2:
+    if options.get("motion_alpha") is None and streams > 2 and found.motion_alpha is not None:
         options["motion_alpha"] = found.motion_alpha
     weights: dict[str, Any] = {f"{stream}_weights": path for stream, path in files.items()}
     folder = out if out is not None else f"engines/pretrained/{found.name}"

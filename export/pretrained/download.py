@@ -186,6 +186,10 @@ def _download(url: str, part: _Part, largest: int, advice: str = "", quiet: bool
                         + _or(advice)
                     ) from error
                 reason = f"the server answers {status}"
+            except requests.exceptions.InvalidProxyURL as error:
+                raise ValueError(
+                    f"{url}: the variable HTTPS_PROXY holds no address of a proxy: set it right"
+                ) from error
             except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
                 raise ValueError(f"{url}: is no address of a file: check it") from error
             except requests.TooManyRedirects as error:
@@ -262,7 +266,7 @@ class _Transfer:
 
     def _answered(self, response: requests.Response, **_: Any) -> None:
         if response.is_redirect:
-            if self._url.startswith("https:") and response.headers.get("Location", "").startswith("http:"):
+            if self._url.startswith("https:") and response.headers.get("Location", "").lower().startswith("http:"):
                 raise ValueError(f"{self._url}: leads to an address without encryption: fetch it by other means")
             return
         if not response.ok:
@@ -292,7 +296,7 @@ class _Transfer:
         """So many bytes more, as pooch has it; of the last ones it counts too many."""
         self._bytes += amount
         if not self.total:  # the server does not say how much will come
-            self._check_size(self._have + self._bytes - amount)
+            self._check_size(self._file.tell())
             return
         self._bytes = min(self._bytes, self.total)
         if self._bar is None:

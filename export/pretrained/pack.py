@@ -112,7 +112,7 @@ def pack(
 def _own_config(weights: Path, config: Config) -> Config:
     """The configuration that a run was trained with, which lies beside its weights; else the one given."""
     path = weights.with_name("config.yaml")
-    return load_config(path) if path.is_file() else config
+    return replace(load_config(path), work_dir=config.work_dir) if path.is_file() else config
 
 
 def _accuracy(runs: dict[str, Config]) -> dict[str, float | None]:
@@ -172,6 +172,7 @@ class _Run:
         if custom_file(config.test_feeder_args.data_path).is_file():
             (folder / CUSTOM).write_text(json.dumps(self._recordings[2], indent=2) + "\n", encoding="utf-8")
         if graph and Path(graph).name == CUSTOM:
+            (folder / CUSTOM).write_bytes(Path(graph).read_bytes())
             own["graph"] = CUSTOM
         elif graph and graph.endswith(SUFFIXES):
             (folder / LAYOUT).write_bytes(Path(graph).read_bytes())

@@ -16,9 +16,13 @@ from safetensors.torch import load_file
 
 from agcn.checkpoint import read_state_dict
 from agcn.commands import train_streams
+from agcn.config import load_config
+from agcn.streams import load_streams
+from agcn.training.run_folder import check_begins
 from export.commands import run_export
 from export.commands import run_predict as predict
 from export.pretrained.catalog import find
+from export.pretrained.commands import train_pretrained
 from export.pretrained.pack import pack
 from export.runtime.predict import predict as answers
 from native_prep.poses.custom import prepare_custom
@@ -100,6 +104,24 @@ def test_it_answers_as_the_run_does(
     asked = [path for path, _ in server.requests]
     assert asked.count("/walk/joint.safetensors") == 1 and asked.count("/walk/weights.json") == 2
     assert find(f"{server.url}/walk/").name == "walk"
+
+
+def test_training_from_a_pack(project: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its folder, whatever that is called; a stream that it does not have is told."""
+    odd = tmp_path / "a #folder: of [mine]"
+    shutil.copytree(packed, odd)
+    options = {"dataset": "custom", "config": None, "overrides": SMALL, "device": "cpu"}
+    monkeypatch.setattr("export.pretrained.commands.train_streams", lambda **given: given)
+    given = train_pretrained(str(odd), streams=(), **options)
+    (joint, bone) = load_streams("custom", (), given["overrides"])
+    assert (joint.weights, bone.weights) == (str(odd / "joint.safetensors"), str(odd / "bone.safetensors"))
+    with pytest.raises(ValueError, match="walk: has no weights of bone_motion: it has joint, bone"):
+        train_pretrained(str(odd), streams=("bone_motion",), **options)
+    monkeypatch.chdir(odd)
+    given = train_pretrained(".", streams=("bone",), **options)
+    assert load_streams("custom", ("bone",), given["overrides"])[0].weights == "bone.safetensors"
+    with pytest.raises(ValueError, match="ignore_weights is of weights to begin with, and there are none"):
+        check_begins(load_config("custom", overrides=("ignore_weights=[fc.]",)), False)
 
 
 def test_a_folder_that_is_not_whole(packed: Path, tmp_path: Path) -> None:
