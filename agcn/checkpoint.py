@@ -41,9 +41,8 @@ def save_weights(model: torch.nn.Module, path: str | Path) -> None:
     with atomic_file(path) as part:
         if Path(path).suffix == SAFETENSORS:
             state = {name: value.contiguous() for name, value in plain_state(model).items()}
-            part.write_bytes(
-                save(state, metadata={"format": "pt"})
-            )  # its own way to a file makes one for its owner alone
+            # Not safetensors' own way to a file, which makes one that nobody else may read.
+            part.write_bytes(save(state, metadata={"format": "pt"}))
         else:
             torch.save(plain_state(model), part)
 

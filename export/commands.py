@@ -201,7 +201,6 @@ def run_predict(
         for path in (*clips, *((video,) if video is not None else ())):
             if path != "-":
                 Path(path).stat()
-    if pretrained is not None:
         from export.pretrained.engine import pretrained_engine
 
         read = () if stream or stores else clips

@@ -248,11 +248,11 @@ class RawClips:
         if fault := self.fault(points):
             raise ValueError(f"{what}: {fault}")
         with _one_thread():
-            poses = Poses(points.astype(np.float32))
-            if self._dataset is None and self._manifest.with_prep:
-                clip = raw_custom_clip(poses, self._manifest.custom, self._manifest.frames, what, from_stream=True)
-                return self._checked(clip[None], what)
             if self._dataset is None:
+                poses = Poses(points.astype(np.float32))
+                if self._manifest.with_prep:
+                    clip = raw_custom_clip(poses, self._manifest.custom, self._manifest.frames, what, from_stream=True)
+                    return self._checked(clip[None], what)
                 clip = custom_clip(poses, self._manifest.custom, self.frames, what, from_stream=True)
             elif self._manifest.with_prep:
                 clip = raw_frames(points, self._dataset, self._manifest.frames)

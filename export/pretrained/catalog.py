@@ -176,11 +176,7 @@ def find(name: str) -> Pretrained:
     path = Path(name)
     folder = path.parent if path.name == PACK else path
     if name and (folder / PACK).is_file():
-        content = (folder / PACK).read_bytes()
-        pack = _read_pack(content, folder, str(folder))
-        for one in json.loads(content)["beside"]:
-            _check_packed(folder / one["file"], one["sha256"])
-        return pack
+        return _pack_in(folder, str(folder))
     if name and path.exists():
         raise ValueError(f"{name}: no {PACK} in it: give a folder that `weights pack` wrote")
     raise ValueError(f"no weights are called {name!r}: {nearest(name, list(known()), lists_all=True)}")
@@ -196,15 +192,21 @@ def _at_url(url: str) -> Pretrained:
         if not (folder / PACK).is_file():
             raise
         print(f"{error}: taken as it was fetched before", file=sys.stderr)
-        content = (folder / PACK).read_bytes()
-        for one in json.loads(content)["beside"]:
-            _check_packed(folder / one["file"], one["sha256"])
-        return _read_pack(content, folder, base)
+        return _pack_in(folder, base)
     pack = _read_pack(content, folder, base)
     for one in json.loads(content)["beside"]:
         fetch(f"{base}/{one['file']}", folder / one["file"], one["sha256"], largest=LARGEST_TEXT)
     with atomic_file(folder / PACK) as part:
         part.write_bytes(content)
+    return pack
+
+
+def _pack_in(folder: Path, base: str) -> Pretrained:
+    """The pack of a folder of this machine, whose small files are as they were packed; its weights are at `base`."""
+    content = (folder / PACK).read_bytes()
+    pack = _read_pack(content, folder, base)
+    for one in json.loads(content)["beside"]:
+        _check_packed(folder / one["file"], one["sha256"])
     return pack
 
 

@@ -82,7 +82,7 @@ def pack(
     models = {stream: load_model(path, runs[stream]) for stream, path in best.items()}
     config_name = f"{Path(chosen).stem} configuration"
     packed = _Run(runs["joint"], models["joint"], streams, name, licence, data, config_name)
-    accuracy = _accuracy({stream: runs[stream] for stream in streams})
+    accuracy = _accuracy(runs)
     described: dict[str, Any] = {}
     with atomic_folder(folder, PACK) as part:
         for stream, model in models.items():
