@@ -3,7 +3,7 @@
 # make test-lowest   tests with the lowest versions that pyproject.toml allows, in .venv-lowest (gigabytes: torch with CUDA)
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= test,tensorrt-rtx,video
+EXTRAS ?= test,docs,tensorrt-rtx,video
 BIN := $(VENV)/bin
 TEST ?= $(BIN)/python -m pytest
 
