@@ -402,6 +402,18 @@ def bench(what: str, out: str, ntu_data: str | None, kinetics_data: str | None, 
 
 
 @cli.command()
+@click.argument("folders", nargs=-1, metavar="[FOLDER...]")
+@click.option("--out", metavar="FILE.html", default="report.html", show_default=True)
+@click.option("--bench", metavar="DIR", help="What bench wrote.  [default: bench_out, where it is there]")
+@reports
+def report(**options: Any) -> dict[str, Any]:
+    """Write what was trained as one HTML page: of work folders, all of work_dir by default."""
+    from bench.pages.report import report as run
+
+    return run(**options)
+
+
+@cli.command()
 @click.option("--out", metavar="DIR", default="demo_out", show_default=True, help="A new or empty folder.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @reports

@@ -85,7 +85,7 @@ def draw_clip(path: str | Path, clip: np.ndarray, layout: Layout, frames: int = 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    flat = _seen_from_front(clip, layout)  # (2, T, V, M)
+    flat = seen_from_front(clip, layout)  # (2, T, V, M)
     bounds = np.nanmin(flat, axis=(1, 2, 3)), np.nanmax(flat, axis=(1, 2, 3))
     film = str(path).lower().endswith(".gif")
     shown = there if film else there[np.linspace(0, len(there) - 1, min(frames, len(there))).round().astype(int)]
@@ -157,14 +157,14 @@ def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: n
             image = axis.imshow(values[subset], vmax=largest, interpolation="nearest", **colors)
             axis.set_title(f"{name}, subset {subset + 1}", fontsize=9)
         figure.colorbar(image, ax=axes[row, :].tolist(), shrink=0.8)
-    flat = _seen_from_front(pose[:, None, :, None], layout)[:, 0, :, 0]  # (2, V)
+    flat = seen_from_front(pose[:, None, :, None], layout)[:, 0, :, 0]  # (2, V)
     for subset in range(subsets):
         _draw_links(axes[3, subset], graphs.data_dependent[subset], flat, layout, links)
         axes[3, subset].set_title(f"C on the skeleton, subset {subset + 1}", fontsize=9)
     figure.savefig(path, format="png", dpi=110)
 
 
-def _seen_from_front(clip: np.ndarray, layout: Layout) -> np.ndarray:
+def seen_from_front(clip: np.ndarray, layout: Layout) -> np.ndarray:
     """Joints (3, T, V, M) in the plane of the paper, up is up: (2, T, V, M), NaN where a joint was not seen."""
     up = 2 if layout.spine is not None and layout.coordinates == "world" else 1
     flat = np.stack([clip[0], clip[up]]).astype(float)

@@ -51,7 +51,7 @@ def as_markdown(parts: dict[str, Any]) -> str:
     lines = ["# Measurements", "", "Each part first shows that the fast variants give the baseline's answers."]
     for name, part in parts.items():
         lines += ["", f"## {name}: {'passed' if part['passed'] else 'NOT PASSED'}", ""]
-        lines += [f"On {_machine_line(part['machine'])}.", ""]
+        lines += [f"On {machine_line(part['machine'])}.", ""]
         lines += ["Sizes: " + ", ".join(f"{key} {value}" for key, value in part["sizes"].items()) + "."]
         if part["error"]:
             lines += ["", f"Broke off: {part['error']}"]
@@ -61,7 +61,8 @@ def as_markdown(parts: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _machine_line(machine: dict[str, Any]) -> str:
+def machine_line(machine: dict[str, Any]) -> str:
+    """What `bench.machine.describe` found, in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     gpu = f", {machine['gpu']}" if machine["gpu"] else ", no GPU"
     return (

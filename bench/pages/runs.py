@@ -1,0 +1,141 @@
+"""The runs in work folders, gathered by experiment: the streams that were trained alike, and what each has left."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from agcn.config import load_config
+from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason
+from agcn.settings import Config
+from export.fusion import read_scores, read_unique_labels
+from native_prep.skeletons.streams import STREAMS
+
+CONFIG_FILE = "config.yaml"
+# How far below a folder runs are looked for: work_dir/ntu/xsub/agcn_joint.
+_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stream's run: its folder, and the configuration that training left there."""
+
+    folder: Path
+    config: Config
+
+    @property
+    def stream(self) -> str:
+        """joint, bone, joint_motion or bone_motion."""
+        return self.config.stream
+
+    @property
+    def weights(self) -> Path | None:
+        """Its best checkpoint, where there is one."""
+        path = self.folder / BEST_FILE
+        return path if path.is_file() else None
+
+
+@dataclass
+class Experiment:
+    """Runs of several streams that belong together.
+
+    Attributes:
+        name: where they lie, `ntu/xsub`.
+        runs: by stream, in the order of `STREAMS`.
+        names, labels: of the test split, (N,); empty where it is not at hand.
+        scores: stream -> logits (N, K), those of its best checkpoint.
+        notes: what could not be read, and why.
+    """
+
+    name: str
+    runs: dict[str, Run]
+    names: list[str] = field(default_factory=list)
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def first(self) -> Run:
+        """The joint stream's run, or the first that there is."""
+        return next(iter(self.runs.values()))
+
+    def all_scores(self) -> dict[str, np.ndarray]:
+        """The streams' logits, and `fused`, their sum, where there are several."""
+        fused = {"fused": np.sum(list(self.scores.values()), axis=0)} if len(self.scores) > 1 else {}
+        return self.scores | fused
+
+
+def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> list[Experiment]:
+    """The experiments whose runs lie in `folders`, or up to three folders below.
+
+    Raises:
+        ValueError: a folder that is not there, or that holds no run.
+    """
+    found: dict[tuple[Path, str], dict[str, Run]] = {}
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder: give a work folder that `train` wrote, or run train first")
+        places = sorted(_run_folders(folder, _DEPTH))
+        if not places:
+            raise ValueError(f"{folder}: no run is in it (no {CONFIG_FILE}): give a work folder that `train` wrote")
+        for place in places:
+            run = Run(place, load_config(place / CONFIG_FILE))
+            name = place.resolve().name
+            kind = name.removesuffix(run.stream).rstrip("_-") if name.endswith(run.stream) else name
+            found.setdefault((place.resolve().parent, kind), {})[run.stream] = run
+    return [_gather(key, runs) for key, runs in found.items()]
+
+
+def _run_folders(folder: Path, depth: int) -> Iterable[Path]:
+    if (folder / CONFIG_FILE).is_file():
+        yield folder
+    elif depth:
+        for inside in sorted(folder.iterdir()):
+            if inside.is_dir() and not inside.name.startswith("."):
+                yield from _run_folders(inside, depth - 1)
+
+
+def _gather(key: tuple[Path, str], runs: dict[str, Run]) -> Experiment:
+    parent, kind = key
+    parts = Path(os.path.relpath(parent)).parts
+    place = "/".join(part for part in parts if part not in ("work_dir", "..", ".")) or parent.name
+    experiment = Experiment(
+        place if kind in ("agcn", "") else f"{place} {kind}", {one: runs[one] for one in STREAMS if one in runs}
+    )
+    _read_labels(experiment)
+    for stream, run in experiment.runs.items():
+        try:
+            _read_scores(experiment, stream, run)
+        except (ValueError, OSError) as error:
+            experiment.notes.append(f"the {stream} stream has no accuracy here: {error}")
+    if len({scores.shape[1] for scores in experiment.scores.values()}) > 1:
+        experiment.notes.append("its streams have other numbers of classes: they are not fused, nor shown")
+        experiment.scores = {}
+    return experiment
+
+
+def _read_labels(experiment: Experiment) -> None:
+    path = experiment.first.config.test_feeder_args.label_path
+    try:
+        experiment.names, experiment.labels = read_unique_labels(path)
+    except (ValueError, OSError) as error:
+        experiment.notes.append(f"no accuracy, confusion and calibration: the labels are not at hand ({error})")
+
+
+def _read_scores(experiment: Experiment, stream: str, run: Run) -> None:
+    path = run.folder / SCORE_FILE
+    if not experiment.names:
+        return
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file: run test first")
+    if reason := stale_reason(path):
+        raise ValueError(f"{path}: {reason}: run test again")
+    rows = read_scores(path)
+    if lacking := set(experiment.names) - rows.keys():
+        raise ValueError(f"{path}: lacks {len(lacking)} clips of the test split, {min(lacking)} first: run test again")
+    scores = np.stack([rows[name] for name in experiment.names]).astype(np.float64)
+    if experiment.labels.min() < 0 or experiment.labels.max() >= scores.shape[1]:
+        raise ValueError(f"{path}: scores of {scores.shape[1]} classes, labels reach {experiment.labels.max()}")
+    experiment.scores[stream] = scores
