@@ -16,6 +16,7 @@ DOORS = {
     "tensorrt_rtx_libs": "export/engines/flavors.py",
     "matplotlib": "agcn/plots.py",
     "rich": "bench/terminal.py",
+    "jinja2": "bench/pages/page.py",
     "pooch": "export/pretrained/download.py",
     "requests": "export/pretrained/download.py",
     "safetensors": "agcn/checkpoint.py",
