@@ -29,7 +29,8 @@ def _rate(name: str, rate: float, ratio: float | None) -> dict[str, object]:
 
 BENCH = {
     "infer": {
-        "name": "infer", "sizes": {"batch": 8}, "passed": True, "error": "", "notes": [], "left_out": {"engine": "needs a GPU"},
+        "name": "infer", "sizes": {"batch": 8}, "passed": True, "error": "", "notes": [],
+        "left_out": {"engine": "needs a GPU"},
         "checks": [{"name": "onnxruntime fp32", "error": 4e-7, "tolerance": 1e-5, "what": "logits", "passed": True}],
         "rates": [_rate("eager fp32", 1.0, 1.0), _rate("onnxruntime fp32", 3.2, 3.2)],
         "machine": {

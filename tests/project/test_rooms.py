@@ -17,6 +17,7 @@ DOORS = {
     "matplotlib": "agcn/plots.py",
     "rich": "bench/terminal.py",
     "jinja2": "bench/pages/page.py",
+    "plotly": "bench/pages/report.py",
     "pooch": "export/pretrained/download.py",
     "requests": "export/pretrained/download.py",
     "safetensors": "agcn/checkpoint.py",
