@@ -22,8 +22,10 @@ COLORS = {
     "fused": "#009E73",
 }
 TEXT = {stream: stream.replace("_", " ") for stream in COLORS}
-# Beyond so many classes their names would only be a blur.
-_NAMED = 60
+# Beyond so many classes their names beside, or below, a matrix would only be a blur.
+_NAMED, _NAMED_BELOW = 60, 20
+# Cividis, whose steps are finer where shares are small: few mistakes are to be seen beside a bright diagonal.
+_SHARES = [[0, "#00204c"], [0.01, "#1f3a6e"], [0.06, "#575c6d"], [0.25, "#7c7b78"], [0.56, "#bcaf6f"], [1, "#ffe945"]]
 _MOST_BARS = 30
 
 Chart = dict[str, Any]
@@ -123,32 +125,32 @@ def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Char
     """Of each class the shares that were taken for each class."""
     counts = outcome.confusion
     shares = (100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)).astype(np.float32)
-    named = len(names) <= _NAMED
-    axis = {
-        "automargin": True,
-        "tickvals": list(range(len(names))) if named else [],
-        "ticktext": list(names) if named else [],
-    }
+    axis = {"type": "category", "automargin": True, "dtick": 1, "ticks": ""}
     data = [
         {
             "type": "heatmap",
             "z": packed(shares),
             "customdata": packed(counts.astype(np.int32)),
-            "x": list(range(len(names))),
-            "y": list(range(len(names))),
+            "x": list(names),
+            "y": list(names),
             "zmin": 0,
             "zmax": 100,
-            "colorscale": "Cividis",
+            "colorscale": _SHARES,
             "colorbar": {"title": {"text": "%", "side": "top"}, "thickness": 10, "len": 0.9},
-            "hovertemplate": "class %{y}, taken for %{x}: %{customdata} clips (%{z:.1f} %)<extra></extra>",
+            "hovertemplate": "%{y}, taken for %{x}: %{customdata} clips (%{z:.1f} %)<extra></extra>",
         }
     ]
     mistakes = int(counts.sum() - counts.trace())
     text = f"{TEXT[stream].capitalize()}: {mistakes} of {int(counts.sum())} clips are taken for another class. "
-    text += "A row is a class, a column what its clips are taken for; the bright diagonal is what is right."
+    text += "A row is a class, a column what its clips are taken for; the diagonal is what is right."
     layout = {
-        "xaxis": {**axis, "title": {"text": "taken for", "standoff": 12}, "tickangle": -60, "constrain": "domain"},
-        "yaxis": {**axis, "autorange": "reversed"},
+        "xaxis": {
+            **axis,
+            "title": {"text": "taken for", "standoff": 12},
+            "tickangle": -60,
+            "showticklabels": len(names) <= _NAMED_BELOW,
+        },
+        "yaxis": {**axis, "autorange": "reversed", "showticklabels": len(names) <= _NAMED},
     }
     return chart("Confusion of classes", text, data, layout, min(260 + 14 * len(names), 1000))
 

@@ -35,6 +35,8 @@ PAIRS = 6
 # A page of at most 10 MB; plotly.js takes half of it.
 _BYTES_OF_GRAPHS = 2_000_000
 _MOST_FRAMES = 120
+# With more classes, the last stream's confusion alone: a matrix of 400 classes takes 1.7 MB.
+_CLASSES_OF_ALL_STREAMS = 150
 
 
 @dataclass
@@ -165,7 +167,7 @@ def _test_clips(section: Section, run: Run) -> Clips | None:
 
 
 def _add_outcomes(section: Section) -> None:
-    order = list(reversed(section.outcomes))
+    order = list(reversed(section.outcomes))[: None if len(section.classes) <= _CLASSES_OF_ALL_STREAMS else 1]
     section.charts["confusion"] = [
         charts.confusion_chart(section.classes, section.outcomes[stream], stream) for stream in order
     ]
