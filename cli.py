@@ -29,6 +29,7 @@ VALUE_PATTERNS = {
     "--set": r"\w[\w.]*=.*",
     "--scores": r"[^-/.][^=]*=.+",
     "--store": "[^-].*",
+    "--clip": "[^-].*",
     "--require": "[^-].*",
 }
 
@@ -328,6 +329,27 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 def predict(**options: Any) -> dict[str, Any]:
     """Name the actions in recordings, videos, a stream, or packed stores (also under torchrun)."""
     from export.commands import run_predict as run
+
+    return run(**options)
+
+
+@cli.command(cls=MultiValueCommand)
+@click.argument("path", required=False, metavar="CLIP|STORE|EXPORT")
+@click.option("--clip", "clips", multiple=True, metavar="NAME", help="store, export: These; else the first ones.")
+@click.option("--engine", metavar="DIR", help="Folder that export-trt wrote: adds its predictions over time.")
+@click.option("--dataset", metavar="NAME", help="The runs that the clips are for: their weights and their engine.")
+@_config_option
+@click.option("--weights", metavar="PT", help="Joint checkpoint that colours joints.  [default: the run's best.pt]")
+@click.option("--layout", metavar="NAME|FILE.yaml", help="Skeleton of files that do not tell it.")
+@click.option("--image-size", metavar="WxH", help="Of pose files in pixels.")
+@click.option("--out", metavar="FILE.html", help="The page.  [default: view.html, or none with --gif or --png]")
+@click.option("--gif", metavar="FILE.gif", help="The first clip, prepared, as a film.")
+@click.option("--png", metavar="FILE.png", help="Some of its frames side by side.")
+@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="png: How many.")
+@reports
+def view(**options: Any) -> dict[str, Any]:
+    """Show clips in a page that plays them. From a raw clip, prepared data, a packed store, or an exported folder."""
+    from bench.pages.view import view as run
 
     return run(**options)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from native_prep.skeletons.layouts import Layout
+from native_prep.skeletons.posture import joints_there, up_axis
 
 if TYPE_CHECKING:
     from agcn.model.layer_graphs import LayerGraphs
@@ -166,9 +167,10 @@ def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: n
 
 def seen_from_front(clip: np.ndarray, layout: Layout) -> np.ndarray:
     """Joints (3, T, V, M) in the plane of the paper, up is up: (2, T, V, M), NaN where a joint was not seen."""
-    up = 2 if layout.spine is not None and layout.coordinates == "world" else 1
-    flat = np.stack([clip[0], clip[up]]).astype(float)
-    flat[:, ~clip.any(axis=0)] = np.nan
+    there = joints_there(clip, layout)
+    axis, sign = up_axis(clip, there, layout) if layout.coordinates == "world" else (1, 1)
+    flat = np.stack([clip[0 if axis else 1], sign * clip[axis]]).astype(float)
+    flat[:, ~there] = np.nan
     return flat
 
 

@@ -90,8 +90,17 @@ def read_input(path: str | os.PathLike[str], config: Config, model: Model) -> np
 
 def raw_clips_for(config: Config, model: Model, image_size: tuple[int, int] | None = None) -> "RawClips":
     """What reads recordings for a network that is not exported; as `RawClips`."""
+    return RawClips(clip_form(config, model), config.config, image_size)
+
+
+def clip_form(config: Config, model: Model) -> ClipForm:
+    """What decides about the input of a network that is not exported.
+
+    Raises:
+        ValueError: the data of the configuration were prepared with another skeleton.
+    """
     dataset, _, metadata = recordings_of(config, model)
-    form = ClipForm(
+    return ClipForm(
         dataset,
         model.layout.name,
         metadata,
@@ -99,7 +108,6 @@ def raw_clips_for(config: Config, model: Model, image_size: tuple[int, int] | No
         input_shape(config, model),
         prepared_frames(config),
     )
-    return RawClips(form, config.config, image_size)
 
 
 class RawClips:

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from native_prep.skeletons.layouts import Layout
+from native_prep.skeletons.posture import joints_there, up_axis
 
 MOST_FRAMES = 300
 # The player's mark of a joint that was not seen; numbers lie within +-_LARGEST.
 _ABSENT, _LARGEST = -32768, 32000
-# Joints that are high on a body and low on one, by words of their names.
-_HIGH, _LOW = ("head", "neck", "nose", "shoulder"), ("ankle", "foot", "knee", "hip")
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def clip_for_page(
     if not frames:
         raise ValueError(f"{name}: has no frame to show: give another clip")
     shown = np.unique(np.linspace(0, frames - 1, min(frames, most_frames)).round().astype(int))
-    seen = {key: seen_joints(track.points, layout, track.vectors) for key, track in given.items()}
+    seen = {key: joints_there(track.points, layout, track.vectors) for key, track in given.items()}
     people = max(int(one.any(axis=(0, 1)).sum()) for one in seen.values())
     # Which way is up is seen from joints, not from how they move.
     joints = next((key for key in ("joint", "prepared") if key in given), "")
@@ -87,7 +86,7 @@ def clip_for_page(
         "people": people,
         "tracks": [
             _packed(key, track, seen[key], shown[shown < track.points.shape[1]])
-            | _looked_at(track, layout, _up(given[upright], seen[upright], layout))
+            | _looked_at(track, layout, up_axis(given[upright].points, seen[upright], layout))
             for key, track in given.items()
             for upright in [joints if track.vectors and joints else key]
         ],
@@ -98,22 +97,6 @@ def describe_clip(name: str, frames: int, people: int) -> str:
     """What is seen of a clip, in a sentence."""
     who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
     return f"Skeletons of {name}: {frames} frame{'s' * (frames != 1)}, {who}."
-
-
-def seen_joints(points: np.ndarray, layout: Layout, vectors: bool = False) -> np.ndarray:
-    """Which joints of (3, T, V, M) are there, bool (T, V, M).
-
-    Zeros stand for what was not seen, but a body's centre may well be at the origin, and a bone may be no vector.
-    """
-    known = np.isfinite(points).all(axis=0)  # (T, V, M)
-    filled = points.any(axis=0) & known
-    if vectors:
-        return known & filled.any(axis=1, keepdims=True)
-    if layout.coordinates == "image":
-        return known & (points[2] > 0)
-    there = filled.copy()
-    there[:, layout.centre] = known[:, layout.centre] & filled.any(axis=1)
-    return there
 
 
 def _prepared(key: str, points: np.ndarray, layout: Layout) -> Track:
@@ -142,13 +125,13 @@ def _packed(key: str, track: Track, seen: np.ndarray, shown: np.ndarray) -> dict
     }
 
 
-def _looked_at(track: Track, layout: Layout, up: list[int]) -> dict[str, Any]:
+def _looked_at(track: Track, layout: Layout, up: tuple[int, int]) -> dict[str, Any]:
     """From where a track is seen."""
     flat = layout.coordinates == "image"
     return {
         "flat": flat,
         "vectors": track.vectors,
-        "up": [1, -1 if track.y_down else 1] if flat else up,
+        "up": (1, -1 if track.y_down else 1) if flat else up,
         "frame": _picture_frame(track) if flat else None,
     }
 
@@ -159,22 +142,3 @@ def _picture_frame(track: Track) -> list[list[float]] | None:
         return None
     width, height = track.picture
     return [[0, 0], [width, height]] if track.y_down else [[-width / 2, -height / 2], [width / 2, height / 2]]
-
-
-def _up(track: Track, seen: np.ndarray, layout: Layout) -> list[int]:
-    """The axis that points up, and whether by its positive end: where heads are, as seen from hips and feet."""
-    high, low = (
-        [joint for joint, name in enumerate(layout.joints) if any(word in name for word in words)]
-        for words in (_HIGH, _LOW)
-    )
-    usable = seen[:, high].any(axis=1) & seen[:, low].any(axis=1)  # (T, M)
-    if not usable.any():
-        return [1, 1]
-    ends = []
-    for joints in (high, low):
-        there = seen[:, joints]
-        points = np.where(there, track.points[:, :, joints], 0).sum(axis=2)  # (3, T, M)
-        ends.append(points[:, usable] / there.sum(axis=1)[usable])
-    upward = np.median(ends[0] - ends[1], axis=1)  # (3,)
-    axis = int(np.abs(upward).argmax())
-    return [axis, 1 if upward[axis] > 0 else -1]

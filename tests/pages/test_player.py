@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.pages.clip_data import Track, clip_for_page, seen_joints
+from bench.pages.clip_data import Track, clip_for_page
 from bench.pages.page import embed, inline, render
 from native_prep.skeletons.layouts import COCO17, KINETICS, LAYOUTS, NTU, NW_UCLA, Layout
+from native_prep.skeletons.posture import joints_there
 from native_prep.skeletons.streams import bones
 from native_prep.synth.make import joint_batch
 
@@ -83,7 +84,7 @@ def test_bodies_that_never_appear_are_left_out_and_a_centre_may_be_the_origin() 
 def test_image_joints_are_seen_by_their_scores() -> None:
     points = np.ones((3, 2, 17, 1), np.float32)
     points[2, 0, 3] = 0
-    assert not seen_joints(points, COCO17)[0, 3, 0] and seen_joints(points, COCO17).sum() == 33
+    assert not joints_there(points, COCO17)[0, 3, 0] and joints_there(points, COCO17).sum() == 33
 
 
 @pytest.mark.parametrize(("axis", "sign"), [(1, 1), (1, -1), (2, 1), (0, -1)])
@@ -94,7 +95,7 @@ def test_up_is_where_heads_are(name: str, axis: int, sign: int) -> None:
     points[:] = np.random.default_rng(0).normal(0, 0.02, points.shape)
     for joint, word in enumerate(layout.joints):
         points[axis, :, joint] += sign * (1.6 if "head" in word else 0.1 if "foot" in word or "ankle" in word else 0.9)
-    assert clip_for_page("a", {"joint": points}, layout, 30.0)["tracks"][0]["up"] == [axis, sign]
+    assert clip_for_page("a", {"joint": points}, layout, 30.0)["tracks"][0]["up"] == (axis, sign)
 
 
 def test_wrong_clips_are_named() -> None:

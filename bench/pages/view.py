@@ -1,0 +1,252 @@
+"""`view`: skeletons in a page that plays them, with what networks make of them; and as pictures for papers."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agcn.checkpoint import load_model
+from agcn.config import load_config
+from agcn.defaults import CONFIGS, default_config
+from agcn.model.network import Model, build_model
+from agcn.plots import draw_clip
+from agcn.settings import Config
+from agcn.streams import best_weights, default_engine_folder
+from bench.pages.clip_data import clip_for_page
+from bench.pages.page import render
+from bench.pages.predictions import joint_weights, padded, predictions_over_time
+from bench.pages.recordings import FPS, Recording, open_prepared, open_raw, prepared_data
+from export.inputs import feeder_from, feeder_settings, to_input
+from export.manifest import FILE_NAME, Manifest
+from export.raw_clips import ClipForm, RawClips, clip_form
+from export.runtime.base import Engine
+from export.runtime.open import open_engine
+from native_prep.io.atomic import OutputSet
+from native_prep.io.progress import Progress
+from native_prep.poses.custom import parse_size
+
+PAGE = "view.html"
+# How many clips of prepared data are shown where none is named, and how many of an engine's test data.
+MOST_CLIPS, TEST_CLIPS = 20, 6
+
+
+@dataclass
+class _Networks:
+    """What looks at the clips: an engine, and a run's model; None where there is none."""
+
+    config: Config | None = None
+    form: Manifest | ClipForm | None = None
+    raw: RawClips | None = None
+    engine: Engine | None = None
+    model: Model | None = None
+
+
+def view(
+    path: str | None,
+    *,
+    clips: Sequence[str] = (),
+    engine: str | None = None,
+    dataset: str | None = None,
+    config: str | None = None,
+    weights: str | None = None,
+    layout: str | None = None,
+    image_size: str | None = None,
+    out: str | None = None,
+    gif: str | None = None,
+    png: str | None = None,
+    frames: int = 8,
+) -> dict[str, Any]:
+    """Shows clips.
+
+    Args:
+        path: a raw clip, prepared data or a packed store, or an exported folder.
+        clips: names of clips in prepared data; () for the first ones.
+        engine: an exported folder that is asked about the clips.
+        dataset, config: the runs whose best joint weights colour the joints, and whose engine answers where there is
+            one.
+        weights: a checkpoint instead of the run's.
+        layout: the skeleton of files that do not tell it; image_size: WIDTHxHEIGHT of pose files in pixels.
+        out: the page; by default `view.html`, or none where a picture is asked for.
+        gif, png: pictures of the first clip, a film of all its frames, or `frames` of them side by side.
+
+    Returns:
+        clips: their number; names; outputs: files; bytes: of them all.
+
+    Raises:
+        ValueError: nothing is there that can be shown, or it does not fit the network; one line says what.
+        OSError: a file cannot be read or written.
+    """
+    if path is None:
+        raise ValueError("Missing argument 'PATH': name a raw clip, a folder of prepared data, or an exported folder")
+    for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
+        if file is not None and not file.lower().endswith(suffix):
+            raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
+    if frames < 1:
+        raise ValueError(f"--frames {frames}: show at least 1")
+    is_export = (Path(path) / FILE_NAME).is_file()
+    if is_export and engine is not None:
+        raise ValueError(f"{path}: is an engine, as --engine {engine} is: give a clip and one engine")
+    size = parse_size(image_size)
+    networks = _networks(path if is_export else engine, dataset, config, weights, size, layout)
+    recordings = _recordings(path, is_export, clips, networks, layout, size)
+    _check_layouts(recordings, networks, engine or path)
+    outputs = [file for file in (out or (None if gif or png else PAGE), gif, png) if file is not None]
+    with OutputSet() as files:
+        for file in (gif, png):
+            if file is not None:
+                part = files.temporary(file)
+                picture = part.with_name(f"{part.name}{Path(file).suffix.lower()}")
+                try:
+                    draw_clip(picture, recordings[0].prepared, recordings[0].layout, frames, FPS)
+                    picture.replace(part)
+                finally:
+                    picture.unlink(missing_ok=True)
+        if out or not (gif or png):
+            html = _page(path, recordings, networks)
+            files.temporary(out or PAGE).write_text(html, encoding="utf-8", errors="replace")
+    written = sum(Path(file).stat().st_size for file in outputs)
+    return {
+        "clips": len(recordings), "names": [one.name for one in recordings], "outputs": outputs, "bytes": written,
+    }  # fmt: skip
+
+
+def _networks(
+    engine: str | None,
+    dataset: str | None,
+    config: str | None,
+    weights: str | None,
+    size: tuple[int, int] | None,
+    layout: str | None,
+) -> _Networks:
+    """What the options name."""
+    found = _Networks()
+    if dataset or config or weights:
+        found.config = load_config(default_config(dataset, config), stream="joint")
+    elif engine is not None:
+        found.config = _config_of(engine)
+    if found.config is not None:
+        found.model = _model(found.config, weights, needed=weights is not None)
+        if engine is None and (default_engine_folder(found.config) / FILE_NAME).is_file():
+            engine = str(default_engine_folder(found.config))
+    if engine is not None:
+        found.engine = open_engine(engine)
+        found.form = found.engine.manifest
+        found.raw = RawClips(found.form, engine, size)
+    elif found.config is not None:
+        model = found.model or build_model(found.config.model, found.config.model_args)
+        found.form = clip_form(found.config, model)
+        found.raw = RawClips(found.form, found.config.config, size)
+    if layout is not None and found.raw is not None:
+        raise ValueError("--layout is for clips that no network looks at: leave it, or the network, out")
+    return found
+
+
+def _config_of(engine: str) -> Config | None:
+    """The configuration whose usual engine folder this is; None of others."""
+    for name in CONFIGS.values():
+        config = load_config(name, stream="joint")
+        if default_engine_folder(config).resolve() == Path(engine).resolve():
+            return config
+    return None
+
+
+def _model(config: Config, weights: str | None, needed: bool) -> Model | None:
+    """The trained joint stream; None, and a note, where its run is not there."""
+    try:
+        found = load_model(weights or best_weights(config), config)
+    except ValueError as error:
+        if needed or Path(config.work_dir).is_dir():
+            raise
+        print(f"joints have no weights: {error}", file=sys.stderr)
+        return None
+    if not found.adaptive:
+        print(f"joints have no weights: the graph of {config.config} is not learned", file=sys.stderr)
+        return None
+    return found
+
+
+def _recordings(
+    path: str,
+    is_export: bool,
+    clips: Sequence[str],
+    networks: _Networks,
+    layout: str | None,
+    size: tuple[int, int] | None,
+) -> list[Recording]:
+    if is_export:
+        data = networks.config.test_feeder_args.data_path if networks.config is not None else None
+        place = prepared_data(data) if data else None
+        if place is None:
+            where = f"its test data {data} are not here" if data else "it is not known where its test data are"
+            raise ValueError(f"{path}: {where}: name them by --dataset, or give a raw clip and --engine {path}")
+        return open_prepared(place, clips, TEST_CLIPS, spread_out=True)
+    place = prepared_data(path)
+    if place is not None:
+        return open_prepared(place, clips, MOST_CLIPS, layout)
+    if clips:
+        raise ValueError(f"--clip is for prepared data and stores: {path} is neither: leave it out")
+    if Path(path).is_dir() and not any(Path(path).iterdir()):
+        raise ValueError(f"{path}: is empty: give a clip, a folder of prepared data, or an exported folder")
+    return [open_raw(path, networks.raw, networks.form, layout, size)]
+
+
+def _check_layouts(recordings: list[Recording], networks: _Networks, engine: str) -> None:
+    """Raises ValueError where a network is for another skeleton than prepared clips have."""
+    for network, wanted in (
+        (engine, networks.raw.layout if networks.raw is not None else None),
+        (networks.config.config if networks.config is not None else "", networks.model and networks.model.layout),
+    ):  # fmt: skip
+        if wanted and recordings and wanted.joints != recordings[0].layout.joints:
+            raise ValueError(
+                f"{network}: is for the skeleton {wanted.name}, {recordings[0].name} has that of "
+                f"{recordings[0].layout.name}: give a network of its own"
+            )
+
+
+def _page(path: str, recordings: list[Recording], networks: _Networks) -> str:
+    shown = []
+    with Progress(len(recordings), "view", "clip") as progress:
+        for recording in recordings:
+            shown.append(_clip(recording, networks))
+            progress.update(1)
+    names = [one["name"] for one in shown]
+    title = f"Skeletons: {names[0] if len(names) == 1 else Path(os.path.abspath(path)).name}"  # noqa: PTH100 (no links)
+    return render("view.html", title=title, clips=shown, path=path, answers=any(one["predictions"] for one in shown))
+
+
+def _clip(recording: Recording, networks: _Networks) -> dict[str, Any]:
+    """A recording as the page has it."""
+    predictions = weights = None
+    if networks.engine is not None and networks.raw is not None:
+        predictions = predictions_over_time(networks.engine, networks.raw, recording)
+    if networks.model is not None and networks.config is not None:
+        weights = joint_weights(networks.model, _model_input(recording, networks.config, networks.model))
+    clip = clip_for_page(
+        recording.name, recording.tracks, recording.layout, FPS,
+        action=recording.action, predictions=predictions, weights=weights,
+    )  # fmt: skip
+    return clip | {"text": _sentence(recording, clip)}
+
+
+def _model_input(recording: Recording, config: Config, model: Model) -> np.ndarray:
+    """A recording as the feeder of a run shows it to its model, (C, T, V, M)."""
+    form = clip_form(config, model)
+    raw = RawClips(form, config.config)
+    if recording.path:
+        return raw.read(recording.path)[0]
+    clip = padded(recording.prepared, raw, form.dataset)
+    return to_input(clip, feeder_from({**feeder_settings(config), "make_stream": config.stream}), recording.layout)[0]
+
+
+def _sentence(recording: Recording, clip: dict[str, Any]) -> str:
+    """What is seen, in words."""
+    frames, people = clip["recorded"], clip["people"]
+    who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
+    action = f", {recording.action}" if recording.action else ""
+    kind = "x and y in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
+    size = f"{recording.layout.num_joints} joints ({recording.layout.name}) {kind}"
+    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {size}."
