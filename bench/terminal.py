@@ -251,6 +251,15 @@ def _pack(result: Result) -> tuple[list[Row], str]:
     return rows, f"predict --pretrained {result['folder']} CLIP"
 
 
+def _report(result: Result) -> tuple[list[Row], str]:
+    rows: list[Row] = []
+    for name, one in result["experiments"].items():
+        found = [f"{key[: -len('_top1')].replace('_', ' ')} {percent(one[key])}" for key in one if key.endswith("_top1")]
+        rows.append((name, ", ".join(found) or "no accuracy, see the notes"))
+    rows += [("note" if not place else "", note) for place, note in enumerate(result["notes"])]
+    return [*rows, ("written", f"{result['outputs'][0]}, {size(result['bytes'])}: open it in a browser")], ""
+
+
 def _plain(result: Result) -> tuple[list[Row], str]:
     """Any other result: its values as they are, those of tables within it named by both."""
     rows: list[Row] = []
@@ -272,5 +281,5 @@ def _short(value: Any) -> str:
 _DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
     "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
     "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor, "weights": _weights,
-    "weights get": _fetched, "weights pack": _pack,
+    "weights get": _fetched, "weights pack": _pack, "report": _report,
 }  # fmt: skip

@@ -46,6 +46,7 @@ PROMISED = {
     "bench": {"--out", "--ntu", "--kinetics", "--minutes", "--device", "--nw-ucla", "--only"},
     "demo": {"--out", "--seed"},
     "doctor": {"--require"},
+    "report": {"--out", "--bench"},
     "weights": set(),
     "weights get": {"--stream", "--from"},
     "weights pack": {"--dataset", "--config", "--set", "--name", "--out", "--licence", "--data"},
