@@ -1,12 +1,15 @@
-"""What a measurement ran on: without it a number means nothing."""
+"""What a measurement ran on, and how fast that is at most: without it a number means nothing."""
 
 import os
 import platform
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from agcn.device import AMP_DTYPES
 
 _PACKAGES = ("torch", "numpy", "numba", "onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx-cu13-libs")
 
@@ -25,6 +28,38 @@ def describe() -> dict[str, object]:
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+class MatrixProduct:
+    """A large matrix product: what networks of convolutions can come near to, not pass.
+
+    Each call times it some times; the fastest of all is the limit, which a busy moment must not lower.
+
+    Args:
+        precision: fp32, tf32, bf16 or fp16.
+    """
+
+    def __init__(self, device: torch.device, precision: str = "fp32") -> None:
+        self.name = f"{precision} matrix product"
+        self._tf32 = precision == "tf32"
+        edge = 8192 if device.type == "cuda" else 1024
+        self._factor = torch.randn(edge, edge, device=device).to(AMP_DTYPES.get(precision, torch.float32))
+        self._shortest = float("inf")
+
+    def __call__(self) -> None:
+        """Times five products."""
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self._tf32
+        for _ in range(5):
+            start = time.perf_counter()
+            (self._factor @ self._factor)[0, 0].item()  # waits for the device
+            self._shortest = min(self._shortest, time.perf_counter() - start)
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+    @property
+    def rate(self) -> float:
+        """FLOP a second."""
+        return 2.0 * len(self._factor) ** 3 / self._shortest
 
 
 def _processor() -> str:
