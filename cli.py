@@ -400,8 +400,9 @@ def _pack_weights(**options: Any) -> dict[str, Any]:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(("prep", "train", "infer", "all", "gpu")), default="all")
-@click.option("--out", metavar="DIR", default="bench_out", show_default=True)
+@click.argument("what", type=click.Choice(("prep", "train", "infer", "all", "gpu", "compare")), default="all")
+@click.argument("folders", nargs=-1, metavar="[OLD NEW]")
+@click.option("--out", metavar="DIR", help="[default: bench_out]")
 @click.option("--ntu", "ntu_data", metavar="DIR", help="prep: .skeleton files instead of made ones.")
 @click.option("--kinetics", "kinetics_data", metavar="DIR", help="prep: a Kinetics folder instead of a made one.")
 @click.option("--minutes", type=float, help="gpu: For everything; what finds no time is listed.  [default: 9]")
@@ -409,18 +410,39 @@ def _pack_weights(**options: Any) -> dict[str, Any]:
 @click.option("--nw-ucla", metavar="DIR", help="gpu: Trains on NW-UCLA's raw files too, seed after seed.")
 @click.option("--only", multiple=True, metavar="PART", help="gpu: Some of its parts.")
 @reports
-def bench(what: str, out: str, ntu_data: str | None, kinetics_data: str | None, **gpu: Any) -> dict[str, Any]:
-    """Check parity, then measure speed. Fast variants must give the baseline's answers before any is timed."""
-    given = {name: value for name, value in gpu.items() if value}
+def bench(what: str, folders: tuple[str, ...], out: str | None, **given: Any) -> dict[str, Any]:
+    """Check parity, then measure speed. Fast variants must give the baseline's answers before any is timed.
+
+    `bench compare OLD NEW` says what moved between two folders of results: where new / old lies outside 1 +- the larger
+    of 5 % and the noise of both runs, a run's noise being its spread over the square root of its rounds (20 % of one).
+    """
+    own = {name: given.pop(name) for name in ("ntu_data", "kinetics_data")}
+    gpu = {name: value for name, value in given.items() if value}
+    if what == "compare":
+        return _compare_benches(folders, [name for name, value in {"out": out, **own, **gpu}.items() if value])
+    if folders:
+        raise ValueError(f"bench {what} {' '.join(folders)}: only bench compare takes folders: leave them out")
+    out = out or "bench_out"
     if what == "gpu":
         from bench.gpu.run import run_gpu
 
-        return run_gpu(out, **given)
-    if given:
-        raise ValueError(f"--{next(iter(given)).replace('_', '-')} is for bench gpu: leave it out")
+        return run_gpu(out, **gpu)
+    if gpu:
+        raise ValueError(f"--{next(iter(gpu)).replace('_', '-')} is for bench gpu: leave it out")
     from bench.run import run
 
-    return run(what, out, prep={"ntu_data": ntu_data, "kinetics_data": kinetics_data})
+    return run(what, out, prep=own)
+
+
+def _compare_benches(folders: tuple[str, ...], options: list[str]) -> dict[str, Any]:
+    if options:
+        option = options[0].removesuffix("_data").replace("_", "-")
+        raise ValueError(f"--{option} is not for bench compare: leave it out")
+    if len(folders) != 2:
+        raise ValueError(f"bench compare: {len(folders)} folders: give two, OLD and NEW")
+    from bench.compare import compare
+
+    return compare(*folders)
 
 
 @cli.command()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 # Beyond so many classes their names would only be a blur.
 _NAMED = 60
+# Told apart by readers who see few colours (Okabe and Ito's set), and by their brightness in print.
+_GREY, _BLUE, _ORANGE = "#999999", "#0072B2", "#D55E00"
+# Rates further apart than this are drawn on a logarithmic scale: the slowest would be no bar at all.
+_WIDE = 30
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> None:
@@ -41,29 +45,55 @@ def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> N
     figure.savefig(path, format="png", dpi=120)
 
 
-def draw_rates(path: Path, title: str, rates: Sequence[dict[str, Any]]) -> None:
-    """Bars of `rates`, one group for each unit, as a PNG.
+def draw_rates(path: Path, title: str, rates: Sequence[dict[str, Any]], groups: Sequence[dict[str, Any]] = ()) -> None:
+    """Bars of `rates` as a PNG: a panel a group, with a line at its baseline's rate.
 
     Args:
-        rates: each with name, rate, unit, and ratio or None.
+        rates: each with name, label, group, rate, unit, and ratio or None.
+        groups: each with title and baseline, the name of a rate or "". Rates of no group are parted by their unit.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    units = list(dict.fromkeys(rate["unit"] for rate in rates))
-    figure = Figure(figsize=(8, 0.6 + 0.45 * len(rates) + 0.6 * len(units)), layout="constrained")
+    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for rate in rates:
+        panels.setdefault((rate["group"], rate["unit"]), []).append(rate)
+    # A bar alone says no more than its number in the report.
+    panels = {key: shown for key, shown in panels.items() if len(shown) > 1} or panels
+    baselines = {group["title"]: group["baseline"] for group in groups}
+    heights = [1.3 + 0.36 * len(shown) for shown in panels.values()]
+    figure = Figure(figsize=(8, 0.5 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    sizes = [sum(rate["unit"] == unit for rate in rates) + 1 for unit in units]
-    axes = figure.subplots(len(units), 1, squeeze=False, gridspec_kw={"height_ratios": sizes})[:, 0]
-    for axis, unit in zip(axes, units, strict=True):
-        shown = [rate for rate in rates if rate["unit"] == unit][::-1]
-        bars = axis.barh([rate["name"] for rate in shown], [rate["rate"] for rate in shown], color="#3b6ea5")
-        labels = [f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}x)" if rate["ratio"] else "") for rate in shown]
-        axis.bar_label(bars, labels, padding=3)
-        axis.margins(x=0.25)
-        axis.set_xlabel(unit)
-    axes[0].set_title(title)
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axis, ((group, unit), shown) in zip(axes, panels.items(), strict=True):
+        axis.set_title(group, loc="left", fontsize=11)
+        _draw_panel(axis, unit, shown[::-1], baselines.get(group, ""))
     figure.savefig(path, format="png", dpi=120)
+
+
+def _draw_panel(axis: Any, unit: str, shown: Sequence[dict[str, Any]], baseline: str) -> None:
+    values = [rate["rate"] for rate in shown]
+    plain = next((rate for rate in shown if rate["name"] == baseline), None)
+    colors = [_GREY if rate is plain else _BLUE for rate in shown]
+    bars = axis.barh([rate["label"] for rate in shown], values, color=colors, height=0.7)
+    labels = [f"{rate['rate']:,.4g}" + (f"  ({rate['ratio']:.3g} x)" if rate["ratio"] else "") for rate in shown]
+    # Above the line, and readable where that runs through them.
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+    axis.bar_label(bars, labels, padding=4, fontsize=9, bbox=box, zorder=5)
+    axis.spines[["top", "right"]].set_visible(False)
+    if max(values) > _WIDE * min(values):
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:,g}")
+        axis.set_xlim(min(values) / 2, max(values) ** 1.35 / min(values) ** 0.35)
+        axis.set_xlabel(f"{unit}, logarithmic; more is faster")
+    else:
+        axis.set_xlim(0, 1.3 * max(values))
+        axis.set_xlabel(f"{unit}; more is faster")
+    if plain is not None:
+        text = f"baseline: {plain['label']}, {plain['rate']:,.4g} {unit}"
+        axis.axvline(plain["rate"], color=_ORANGE, linestyle="--", linewidth=1.5, label=text)
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9, borderaxespad=0.1)
 
 
 def draw_clip(path: str | Path, clip: np.ndarray, layout: Layout, frames: int = 8, fps: float = 15.0) -> None:

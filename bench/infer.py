@@ -4,6 +4,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from agcn.checkpoint import load_weights, read_state_dict, save_weights
 from agcn.config import load_config
 from agcn.device import full_float32, pick_device
 from agcn.model.network import Model
-from bench.part import Check, Part
+from bench.machine import MatrixProduct
+from bench.part import Check, Contenders, Limit, Part
 from bench.random_models import CLASSES, made_clips, random_model
 from bench.timer import measure
 from bench.train import COMPILE_ERRORS
@@ -101,10 +104,11 @@ def run_infer(
     pair = _models(clips, seed, joint_weights, bone_weights)
     with tempfile.TemporaryDirectory(prefix="bench_infer_") as folder, full_float32():
         variants = _variants(part, pair, clips, device, Path(folder))
-        _time(part, pair, variants, clips, "", runs, seconds)
+        title = f"Two-stream inference, a batch of {batch} clips"
+        _time(part, pair, variants, clips, title, "", runs, seconds)
         # Compiled, a batch of another size would be another network.
         variants.pop(COMPILED, None)
-        _time(part, pair, variants, _one_clip(clips), ONE_CLIP, 10 * runs, seconds)
+        _time(part, pair, variants, _one_clip(clips), "One clip of one body at a time", ONE_CLIP, 10 * runs, seconds)
     return part
 
 
@@ -120,22 +124,48 @@ def _time(
     pair: tuple[Model, Model],
     variants: dict[str, Variant],
     clips: np.ndarray,
+    title: str,
     suffix: str,
     runs: int,
     seconds: float,
 ) -> None:
     """Compares all variants on `clips`, and times those that agree."""
     exact = eager_logits(pair, (1.0, 1.0), clips)
+    flop = 0.0
     for name, variant in variants.items():
-        part.checks.append(_check(name + suffix, variant, pair, clips, exact))
-    timed = {name + suffix: partial(variant.network, clips) for name, variant in variants.items()}
+        with FlopCounterMode(display=False) if name == FOLDED else nullcontext() as counter:
+            part.checks.append(_check(name + suffix, variant, pair, clips, exact))
+        flop = counter.get_total_flops() / len(clips) if counter is not None else flop
     plain = BASELINE + suffix
-    timings = measure({name: work for name, work in timed.items() if name == plain or part.agrees(name)}, runs, seconds)
-    notes = {name + suffix: variant.note for name, variant in variants.items()}
+    names = {name + suffix: name for name in variants if name == BASELINE or part.agrees(name + suffix)}
+    product = MatrixProduct(pick_device("auto"))
+    works: dict[str, Callable[[], object]] = {
+        name: partial(variants[variant].network, clips) for name, variant in names.items()
+    }
+    timings = measure({**works, product.name: product}, runs, seconds)
+    del timings[product.name]
+    part.limit[f"{product.name}{suffix}, GFLOP/s"] = product.rate / 1e9
+    if flop:
+        part.limit[f"arithmetic of a clip{suffix}, GFLOP"] = flop / 1e9
+    limit = Limit(f"the {product.name}", product.rate / flop) if flop else None
+    notes = {name: variants[variant].note for name, variant in names.items()}
     if suffix:
         latencies = {name: f"p99 {1000 * timing.p99:.3g} ms" for name, timing in timings.items()}
         notes = {name: "; ".join(filter(None, (notes[name], latency))) for name, latency in latencies.items()}
-    part.add_rates(timings, dict.fromkeys(timings, len(clips)), "clips/s", plain, notes)
+    amounts = dict.fromkeys(timings, len(clips))
+    contenders = _contenders(variants, names, limit)
+    part.add_rates(timings, amounts, "clips/s", plain, notes, title=title, labels=names, contenders=contenders)
+
+
+def _contenders(variants: dict[str, Variant], names: dict[str, str], limit: Limit | None) -> tuple[Contenders, ...]:
+    """Those that are held to the models in float64: of full precision, and of less, whose products nobody timed."""
+    held = {
+        name: variants[variant]
+        for name, variant in names.items()
+        if variant != BASELINE and variants[variant].reference is None
+    }
+    full = {name: limit for name, variant in held.items() if variant.precision == "fp32"}
+    return full, {name: None for name in held if name not in full}
 
 
 def _check(name: str, variant: Variant, pair: tuple[Model, Model], clips: np.ndarray, exact: Logits) -> Check:

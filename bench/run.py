@@ -10,7 +10,7 @@ from bench.infer import run_infer
 from bench.machine import describe
 from bench.part import Part
 from bench.prep.measure import run_prep
-from bench.report import failures, read_results, write_report
+from bench.report import failures, read_results, summary, write_report
 from bench.train import run_train
 
 PARTS: dict[str, Callable[..., Part]] = {"prep": run_prep, "train": run_train, "infer": run_infer}
@@ -28,7 +28,7 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
 
     Returns:
         passed, failed (names of what was not met), rates (part -> variant -> rate), ratios (likewise, against
-        the baseline), outputs, seconds.
+        the baseline), summary (see `bench.report.summary`), outputs, seconds.
 
     Raises:
         ValueError: no such part, or a folder with another program's results.
@@ -53,6 +53,7 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
         "ratios": {
             name: {_variant_name(rate): rate["ratio"] for rate in part["rates"]} for name, part in found.items()
         },
+        "summary": summary(found),
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
         "outputs": outputs,
         "seconds": time.monotonic() - start,

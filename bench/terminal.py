@@ -14,6 +14,10 @@ Result = Mapping[str, Any]
 Row = tuple[str, str]
 # Narrower terminals get one line for each value, which they may wrap.
 NARROW = 60
+# What the tables of `bench` need; narrower terminals get some lines for each of their rows.
+WIDE = 80
+# Of more variants than these their number is told.
+_NAMED = 3
 
 
 def size(count: int) -> str:
@@ -35,6 +39,8 @@ def show(command: str, result: Result, given: str = "", console: Console | None 
     """
     console = console or Console(highlight=False)
     describe = _DESCRIBE.get(command, _plain)
+    if command == "bench":
+        _show_bench(result, console)
     rows, follows = describe(result)
     if result.get("passed") is False:
         failed = [str(gate) for gate in result.get("failed", ())] or ["a gate was not met"]
@@ -187,14 +193,82 @@ def _predict(result: Result) -> tuple[list[Row], str]:
     return [*rows, ("runtime", result["runtime"])], ""
 
 
+def _show_bench(result: Result, console: Console) -> None:
+    """The short table of what was measured, or of what moved; some lines for each row where the terminal is narrow."""
+    if "moved" in result:
+        head: tuple[str, ...] = ("moved", "old", "new", "ratio", "", "to baseline")
+        found = [_moved_lines(one) for one in result["moved"]]
+    else:
+        head = ("measured", "baseline", "ours", "ratio", "limit")
+        found = [_summary_lines(row) for row in result["summary"]]
+    if not found:
+        return
+    if console.width < WIDE:
+        for cells, lines in found:
+            console.print(Text("\n  ".join((f"{head[0]}: {cells[0]}", *lines))), soft_wrap=True)
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in head:
+        numbers, bounds = name == "ratio", name == "limit"
+        table.add_column(name, justify="right" if numbers else "left", max_width=18 if bounds else None)
+    for cells, _ in found:
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    console.print()
+
+
+def _summary_lines(row: Result) -> tuple[tuple[str, ...], list[str]]:
+    """The cells of a wide table, and what follows the first of them on a narrow terminal."""
+    rates = [(one["name"], f"{_rate(one['rate'])} {row['unit']}") for one in (row["baseline"], row["ours"])]
+    plain, ours = ("\n".join(pair) for pair in rates)
+    limit, ratio = row["limit"], f"{_rate(row['ratio'])} x"
+    bound = f"{100 * limit['share']:.0f} % of {limit['name']}" if limit else ""
+    told = [f"{name}: {', '.join(pair)}" for name, pair in zip(("baseline", "ours"), rates, strict=True)]
+    told[1] += f", {ratio}"
+    return (row["what"], plain, ours, ratio, bound), told + ([f"limit: {bound}"] if bound else [])
+
+
+def _moved_lines(one: Result) -> tuple[tuple[str, ...], list[str]]:
+    beside = "" if one["beside_baseline"] is None else f"{one['beside_baseline']:.2f} x"
+    old, new = (f"{_rate(one[key])} {one['unit']}" for key in ("old", "new"))
+    ratio, way = f"{one['ratio']:.2f} x", "faster" if one["faster"] else "SLOWER"
+    told = [f"{old}, now {new}", f"{ratio}, {way}" + (f"; to baseline {beside}" if beside else "")]
+    return (f"{one['part']}: {one['name']}", old, new, ratio, way, beside), told
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _bench(result: Result) -> tuple[list[Row], str]:
+    if "moved" in result:
+        return _compared(result), ""
     rows = []
-    for part, ratios in result["ratios"].items():
-        for name, ratio in ratios.items():
-            rate = result["rates"][part][name]
-            rows.append((f"{part}: {name}", f"{rate:.4g}" + (f" ({ratio:.3g} times the baseline)" if ratio else "")))
+    shown = {row["part"] for row in result["summary"]}
+    for part, rates in result["rates"].items():
+        rows += [(f"{part}: {name}", f"{rate:.4g}") for name, rate in rates.items() if part not in shown]
     rows += [("written", path) for path in result["outputs"] if path.endswith(".md")]
     return [*rows, ("time", duration(result["seconds"]))], ""
+
+
+def _compared(result: Result) -> list[Row]:
+    rows: list[Row] = [] if result["moved"] else [("moved", "nothing")]
+    rows.append(("did not move", str(result["unmoved"])))
+    for key, name in (("only_old", "only in OLD"), ("only_new", "only in NEW")):
+        parts: dict[str, list[str]] = {}
+        for one in result[key]:
+            parts.setdefault(one["part"], []).append(one["name"])
+        for place, (part, names) in enumerate(parts.items()):
+            told = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} variants"
+            rows.append((name if not place else "", f"{part}: {told}"))
+    for one in result["checks_changed"]:
+        about = ", ".join(filter(None, (one["part"], one["name"], one["what"])))
+        rows.append(("check", f"{about}: {'NOT met any more' if one['old'] else 'is met now'}"))
+    for key, name in (("machine_differs", "machine differs"), ("sizes_differ", "sizes differ")):
+        rows += [(name if not place else "", line) for place, line in enumerate(result[key])]
+    if result["machine_differs"] or result["sizes_differ"]:
+        rows.append(("warning", "speeds of different machines, versions or sizes are not comparable"))
+    return rows
 
 
 def _demo(result: Result) -> tuple[list[Row], str]:

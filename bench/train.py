@@ -4,11 +4,13 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from agcn.data.clips import Clips
 from agcn.data.loader import BatchIndices, BatchLoader
@@ -17,7 +19,8 @@ from agcn.model.absent_bodies import BodyRows, deduplicate_absent_bodies, presen
 from agcn.model.network import Model
 from agcn.settings import FeederArgs
 from agcn.training.memory import keep_freed_memory
-from bench.part import Check, Part
+from bench.machine import MatrixProduct
+from bench.part import Check, Limit, Part
 from bench.plain_model import PlainModel
 from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import measure
@@ -68,6 +71,7 @@ class Step:
         self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
         self.device = clips.device
         # A run would find such a scale after some steps without an update; the usual first one overflows here.
+        self.flop = 0.0  # arithmetic of a step, where it was counted
         self.scaler = torch.amp.GradScaler(clips.device.type, init_scale=256.0, enabled=variant.amp_dtype == "fp16")
 
     def differentiate(self) -> Tensor:
@@ -130,14 +134,34 @@ def run_train(
             part.left_out.setdefault(variant.name, why)
     steps, notes = _agreeing_steps(part, model, clips, labels)
     synchronise = torch.cuda.synchronize if on_gpu else None
-    timed = {name: step.take for name, step in steps.items() if part.agrees(name)}
-    timings = measure(timed, runs, seconds, synchronise)
+    timed = {name: step for name, step in steps.items() if part.agrees(name)}
+    # PyTorch lets a GPU's convolutions round to TF32.
+    plain = "tf32" if on_gpu and torch.backends.cudnn.allow_tf32 else "fp32"
+    products = {
+        precision: MatrixProduct(device, precision)
+        for precision in dict.fromkeys(step.variant.amp_dtype or plain for step in timed.values())
+    }
+    works: dict[str, Callable[[], object]] = {name: step.take for name, step in timed.items()}
+    works |= {product.name: product for product in products.values()}
+    timings = measure(works, runs, seconds, synchronise)
+    timings = {name: timings[name] for name in timed}
     if OURS in timings:
         read, kept = (seconds_of_feeding(clips, labels, resident) for resident in (False, True))
         share = read / timings[OURS].median
         notes[OURS] = f"reading and changing its clips takes {share:.1%} of the time of a step"
         notes[OURS] += f"; with clips resident on the device {kept / read:.3g} of that"
-    part.add_rates(timings, dict.fromkeys(timings, batch), "clips/s", BASELINE, notes)
+    part.limit |= {f"{product.name}, GFLOP/s": product.rate / 1e9 for product in products.values()}
+    contenders: list[dict[str, Limit | None]] = []
+    if OURS in steps:
+        flop = steps[OURS].flop / batch  # also of those that are compiled
+        part.limit["arithmetic of a clip, GFLOP"] = flop / 1e9
+        limits = {name: Limit(f"the {product.name}", product.rate / flop) for name, product in products.items()}
+        ours = {name: step.variant for name, step in timed.items() if not step.variant.plain}
+        contenders.append({name: limits[plain] for name, variant in ours.items() if variant.amp_dtype is None})
+        contenders.append({name: limits[variant.amp_dtype] for name, variant in ours.items() if variant.amp_dtype})
+    title = f"Training steps, a batch of {batch} clips"
+    amounts = dict.fromkeys(timings, batch)
+    part.add_rates(timings, amounts, "clips/s", BASELINE, notes, title=title, contenders=contenders)
     return part
 
 
@@ -176,12 +200,15 @@ def _agreeing_steps(part: Part, model: Model, clips: Tensor, labels: Tensor) -> 
         step = Step(copy.deepcopy(model), variant, clips, labels)
         start = time.perf_counter()
         try:
-            found = step.differentiate()
+            with FlopCounterMode(display=False) if variant.name == OURS else nullcontext() as counter:
+                found = step.differentiate()
         except COMPILE_ERRORS as error:
             if not variant.compiled:
                 raise
             part.left_out[variant.name] = f"torch.compile failed: {str(error).strip().splitlines()[0]}"
             continue
+        if counter is not None:
+            step.flop = counter.get_total_flops()
         if variant.compiled:
             notes[variant.name] = f"first step, with compilation: {time.perf_counter() - start:.1f} s"
         if variant.name == BASELINE:

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.part import Part, Rate
+from bench.part import Contenders, Part, Rate
 from bench.timer import Timing
 from native_prep.io.atomic import atomic_file
 
@@ -65,12 +65,19 @@ class Bench:
         return Timing(tuple(taken), warm_up)
 
     def add(
-        self, name: str, taken: Timing, amount: float, unit: str, plain: Rate | None = None, note: str = ""
-    ) -> Rate:
-        """Adds amount / median as a rate, and its ratio to `plain`'s."""
+        self, name: str, taken: Timing, amount: float, unit: str, plain: Rate | None = None, note: str = "",
+        group: str = "",
+    ) -> Rate:  # fmt: skip
+        """Adds amount / median as a rate of `group`, and its ratio to `plain`'s."""
         speed = amount / taken.median
         ratio = speed / plain.rate if plain is not None else None
-        rate = Rate(name, speed, unit, taken.median, len(taken.runs), taken.spread, ratio, note)
+        rate = Rate(name, speed, unit, taken.median, len(taken.runs), taken.spread, ratio, note, group, name)
         self.part.rates.append(rate)
         self.save()
         return rate
+
+    def add_group(self, title: str, unit: str, baseline: str, contenders: Sequence[Contenders]) -> None:
+        """Ends a group of rates; see `Part.add_group`. Without its baseline nothing stands beside it."""
+        if any(rate.name == baseline for rate in self.part.rates):
+            self.part.add_group(title, unit, baseline, contenders)
+            self.save()

@@ -43,16 +43,17 @@ def feed(bench: Bench) -> None:
         }
         read, gathered = (next(one.batches(chunks[:1], 0)).clips for one in loaders.values())
         bench.part.checks.append(Check(f"feeder resident, {name}", relative(gathered, read), 1e-6, "clips, relative"))
-        base = None
+        base, group = None, f"Feeding clips, {name}"
         for place, loader in loaders.items():
 
             def run(loader: BatchLoader = loader, chunks: list[Any] = chunks) -> None:
                 for _ in loader.batches(chunks, 0):
                     pass
 
-            title = f"feeder {place}, {name}"
-            rate = bench.add(title, bench.time(run, 3, 5.0), batch * len(chunks), "clips/s", base)
+            title, taken = f"feeder {place}, {name}", bench.time(run, 3, 5.0)
+            rate = bench.add(title, taken, batch * len(chunks), "clips/s", base, group=group)
             base = base or rate
+        bench.add_group(group, "clips/s", f"feeder from the host, {name}", [{f"feeder resident, {name}": None}])
 
 
 def nw_ucla(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from agcn.model.network import Model
 from bench.gpu.context import PACKAGE_FILE, Bench
 from bench.gpu.training import note_kernels
 from bench.infer import TwoModels
-from bench.part import Check, Rate
+from bench.part import Check, Limit, Rate
 from bench.random_models import made_clips, random_model
 from bench.train import COMPILE_ERRORS
 from export.engines.aotinductor import build_package
@@ -125,6 +125,7 @@ def infer(bench: Bench) -> None:
             graph = CudaGraph(compiled, trial.clips)
             trial.time("CUDA graph fp16", graph, half, profiled=True)
             trial.time("CUDA graph fp16, host to host", graph.from_host, half, trial.clips.cpu())
+        bench.add_group(trial.group, "clips/s", f"eager fp32, batch {batch}", trial.contenders)
 
 
 def _precision(bench: Bench) -> str:
@@ -180,6 +181,11 @@ class Trial:
     def __init__(self, bench: Bench, pair: tuple[Model, Model], batch: int) -> None:
         self.bench, self.clips = bench, _clips(bench, batch)
         self.base: Rate | None = None
+        self.group = (
+            f"Two-stream inference, a batch of {batch} clips" if batch > 1 else "One clip of one body at a time"
+        )
+        # Of full precision, and of less.
+        self.contenders: tuple[dict[str, Limit | None], dict[str, Limit | None]] = ({}, {})
         # One clip's error alone says little: one at a time, eight are compared.
         few = self.clips[:8] if batch > 1 else _clips(bench, 8, alone=True)
         self.compared = [few] if batch > 1 else list(few.split(1))
@@ -228,7 +234,9 @@ class Trial:
         taken = bench.time(lambda: network(clips), 300 if len(clips) == 1 else 20, 2.0)
         if len(clips) == 1:
             note += f", p99 {1000 * taken.p99:.3g} ms"
-        rate = bench.add(name, taken, len(clips), "clips/s", self.base, note)
+        rate = bench.add(name, taken, len(clips), "clips/s", self.base, note, self.group)
+        if self.base is not None:
+            self.contenders[precision != "fp32"][name] = None
         self.base = self.base or rate
         if profiled:
             note_kernels(bench, name, lambda: network(clips))

@@ -20,7 +20,7 @@ from typing import Any
 from agcn.device import pick_device
 from bench.machine import describe
 from bench.part import Part
-from bench.report import failures, read_results, write_report
+from bench.report import failures, read_results, summary, write_report
 
 # Minutes that the shares below are of.
 _WHOLE = 9.0
@@ -71,7 +71,7 @@ def run_gpu(
         only: names of `SECTIONS`; all where none is given.
 
     Returns:
-        passed, failed, device, rates and ratios (part -> variant -> number), left_out, outputs, seconds.
+        passed, failed, device, rates and ratios (part -> variant -> number), summary, left_out, outputs, seconds.
 
     Raises:
         ValueError: no such part, or too little time.
@@ -107,6 +107,7 @@ def run_gpu(
         "device": options["device"],
         "rates": _by_variant(found, "rate"),
         "ratios": _by_variant(found, "ratio"),
+        "summary": summary(found),
         "left_out": {name: part["left_out"] for name, part in found.items() if part["left_out"]},
         "outputs": outputs,
         "seconds": time.monotonic() - start,

@@ -13,7 +13,7 @@ from agcn.device import full_float32
 from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import Model
 from bench.gpu.context import BF16, COMPILED, Bench
-from bench.part import Check, Rate
+from bench.part import Check, Limit, Rate
 from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import Timing
 from bench.train import ALLOWED, COMPILE_ERRORS, Step, Variant
@@ -58,6 +58,9 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
     model, clips, labels = _training_batch(bench, batch)
     plain: Rate | None = None
     loss, gradients, work = torch.zeros(()), torch.zeros(1), 0.0
+    group = f"Training steps, a batch of {batch} clips"
+    full: dict[str, Limit | None] = {}
+    reduced: dict[str, Limit | None] = {}
     for variant in variants:
         name = f"{variant.name}, batch {batch}"
         if bench.left < 5:
@@ -87,11 +90,13 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
             work = counter.get_total_flops()
         with full_float32():
             taken = bench.time(step.take)
-        rate = bench.add(name, taken, batch, "clips/s", plain, f"{note}; {_of_peak(bench, work, taken)}")
+        rate = bench.add(name, taken, batch, "clips/s", plain, f"{note}; {_of_peak(bench, work, taken)}", group)
         plain = plain or rate
+        if not variant.plain and part.agrees(name):
+            (full if variant.amp_dtype is None else reduced)[name] = _limit(bench, variant, work / batch)
         if variant.plain:
             name = f"{TF32}, batch {batch}"
-            bench.add(name, bench.time(step.take), batch, "clips/s", plain, "as PyTorch comes")
+            bench.add(name, bench.time(step.take), batch, "clips/s", plain, "as PyTorch comes", group)
         if variant.compiled:
             _count_compilations(bench, step)
         if batch == 64 and variant.amp_dtype == "bf16":
@@ -99,6 +104,14 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
         del step
         if bench.on_gpu:
             torch.cuda.empty_cache()
+    bench.add_group(group, "clips/s", f"{ORIGINAL}, batch {batch}", [full, reduced])
+
+
+def _limit(bench: Bench, variant: Variant, work: float) -> Limit | None:
+    """The product at the variant's precision, where the part `machine` has timed it; `work` is FLOP a clip."""
+    product = f"{variant.amp_dtype or 'fp32'} matrix product"
+    peak = bench.peaks.get(product)
+    return Limit(f"the {product}", 1e12 * peak / work) if peak else None
 
 
 def _of_peak(bench: Bench, work: float, taken: Timing) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.part import Check, Part
+from bench.part import Check, Contenders, Limit, Part
 from bench.prep.kernels import TextKernels
 from bench.prep.original import prepare_original
 from bench.prep.recordings import evenly, kinetics_files, megabytes, ntu_files
@@ -33,6 +34,7 @@ ALLOWED = 2e-6
 ORIGINAL, REFERENCE = "original's way", "NumPy reference"
 KERNELS, PACKED, NPY = "kernels on text in memory", "prep --format packed", "prep --format npy"
 MEMMAP, CAT, START = "NumPy memmaps", "cat FILES into wc -l", "start of prep, ten clips"
+READ = "files into memory"
 _NOTES = {
     ORIGINAL: "joint and bone of both benchmarks, as npy",
     REFERENCE: "joint and bone, nothing written",
@@ -41,8 +43,10 @@ _NOTES = {
     NPY: "joint and bone of all benchmarks",
     MEMMAP: "the same arrays from memory, clip by clip",
     CAT: "the same files",
+    READ: "as many threads, text not looked at",
     START: "a new process, compiled code on disk",
 }
+_LABELS = {KERNELS: "kernels alone", PACKED: "packed store", NPY: ".npy files", CAT: "cat into wc -l"}
 _CLI = Path(__file__).resolve().parent.parent.parent / "cli.py"
 
 
@@ -168,17 +172,22 @@ def _time_ntu(
         NPY: lambda: _prepare(small, work / "out_npy", ("npy",), threads),
         MEMMAP: lambda: _write_memmaps(arrays, work / "out_npy"),
         START: lambda: _start(source, work),
+        READ: lambda: _read(source.paths, threads),
     }
     if shutil.which("cat") and shutil.which("wc"):
         variants[CAT] = lambda: _cat(source.paths)
     timings = measure(variants, runs, seconds)
-    taken = {ORIGINAL: few, KERNELS: evenly(source.paths, 200), PACKED: source.paths, NPY: some, CAT: source.paths}
-    clips = {name: float(len(paths)) for name, paths in taken.items()} | {START: 10.0}
-    _add(part, "ntu60", timings, clips, "clips/s", ORIGINAL)
-    text = {name: megabytes(paths) for name, paths in taken.items() if name not in (ORIGINAL, NPY)}
-    _add(part, "ntu60", timings, text, "MB/s of text", CAT if CAT in timings else KERNELS)
+    clips = {ORIGINAL: len(few), PACKED: len(source.paths), NPY: len(some)}
+    contenders = _limited(part, "NTU", timings[READ], source.paths)
+    _add(part, "ntu60", timings, clips, "clips/s", ORIGINAL, "Raw NTU text to clips on disk", contenders)
+    whole = megabytes(source.paths)
+    text = {KERNELS: megabytes(evenly(source.paths, 200)), PACKED: whole, CAT: whole, READ: whole}
+    plain = CAT if CAT in timings else READ
+    _add(part, "ntu60", timings, text, "MB/s of text", plain, "NTU text, read and prepared")
     size = sum(array.nbytes for array in arrays) / 1e6
-    _add(part, "ntu60", timings, {NPY: size, MEMMAP: size}, "MB/s of arrays", MEMMAP)
+    arrays_written = {NPY: size, MEMMAP: size}
+    _add(part, "ntu60", timings, arrays_written, "MB/s of arrays", MEMMAP, "NTU text to arrays on disk")
+    _add(part, "ntu60", timings, {START: 10}, "clips/s", "", "Ten NTU clips by a new process")
 
 
 def _time_kinetics(
@@ -190,16 +199,33 @@ def _time_kinetics(
         KERNELS: TextKernels(source.paths, "kinetics").run,
         PACKED: lambda: _prepare(source, work / "out_kinetics", ("packed",), threads),
         NPY: lambda: _prepare(source, work / "out_kinetics", ("npy",), threads),
+        READ: lambda: _read(source.paths, threads),
     }
     timings = measure(variants, runs, seconds)
-    taken = {name: few if name == REFERENCE else source.paths for name in variants}
-    _add(part, "kinetics", timings, {name: float(len(paths)) for name, paths in taken.items()}, "clips/s", REFERENCE)
-    text = {name: megabytes(paths) for name, paths in taken.items()}
-    _add(part, "kinetics", timings, text, "MB/s of text", REFERENCE)
+    clips = {REFERENCE: len(few), PACKED: len(source.paths), NPY: len(source.paths)}
+    contenders = _limited(part, "Kinetics", timings[READ], source.paths)
+    _add(part, "kinetics", timings, clips, "clips/s", REFERENCE, "Kinetics JSON to clips on disk", contenders)
+    text = {name: megabytes(few if name == REFERENCE else source.paths) for name in variants}
+    _add(part, "kinetics", timings, text, "MB/s of text", REFERENCE, "Kinetics JSON, read and prepared")
+
+
+def _limited(part: Part, dataset: str, read: Timing, paths: Sequence[Path]) -> Contenders:
+    """The whole commands, bounded by how fast the same files are read and nothing else is done."""
+    fastest = min(read.runs)
+    part.limit[f"{dataset} {READ}, MB/s"] = megabytes(paths) / fastest
+    limit = Limit("reading the files", len(paths) / fastest)
+    return {PACKED: limit, NPY: limit}
 
 
 def _add(
-    part: Part, dataset: str, timings: Mapping[str, Timing], amounts: Mapping[str, float], unit: str, plain: str
+    part: Part,
+    dataset: str,
+    timings: Mapping[str, Timing],
+    amounts: Mapping[str, float],
+    unit: str,
+    plain: str,
+    title: str,
+    contenders: Contenders | None = None,
 ) -> None:
     """Adds rates of the variants that have an amount in this unit, under the data set's name."""
     named = {name: f"{dataset} {name}" for name in timings if name in amounts}
@@ -207,9 +233,25 @@ def _add(
         {new: timings[name] for name, new in named.items()},
         {new: amounts[name] for name, new in named.items()},
         unit,
-        named[plain],
+        named.get(plain, ""),
         {new: _NOTES[name] for name, new in named.items()},
+        title=title,
+        labels={new: _LABELS.get(name, name) for name, new in named.items()},
+        contenders=[{named[name]: limit for name, limit in (contenders or {}).items()}],
     )
+
+
+def _read(paths: Sequence[Path], threads: int) -> None:
+    """Reads whole files into a buffer of each thread, one after the other."""
+    buffers = [bytearray(max(path.stat().st_size for path in paths)) for _ in range(threads)]
+
+    def read(thread: int) -> None:
+        for path in paths[thread::threads]:
+            with path.open("rb", buffering=0) as file:
+                file.readinto(buffers[thread])
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(read, range(threads)))
 
 
 def _write_memmaps(arrays: Sequence[np.ndarray], folder: Path) -> None:

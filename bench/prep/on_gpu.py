@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.part import Check, Part, Rate
+from bench.part import Check, Limit, Part
 from bench.timer import Timing, measure
 from native_prep.cpu import reader as cpu
 from native_prep.cpu.reader import BYTES, CODE, path_table
@@ -66,9 +66,13 @@ def add_cuda(
         return
     variants, clips, moved = _variants(NtuBatch(dataset, frames, count), ours, plain, files)
     timings = measure(variants, runs, seconds, cuda.synchronize)
-    part.add_rates({name: timings[name] for name in clips}, clips, "clips/s", CPU, _NOTES)
-    part.add_rates(timings, {name: amount / 1e9 for name, amount in moved.items()}, "GB/s", COPY, _NOTES)
-    _add_roofline(part, timings, moved, int(clips[TEXT]), ours.rows.shape[1:])
+    limit = _limit(part, timings, moved, int(clips[TEXT]), ours.rows.shape[1:])
+    title, timed = "NTU text to clips on a GPU", {name: timings[name] for name in clips}
+    part.add_rates(timed, clips, "clips/s", CPU, _NOTES, title=title, contenders=[{READER: limit}])
+    part.add_rates(
+        timings, {name: amount / 1e9 for name, amount in moved.items()}, "GB/s", COPY, _NOTES,
+        title="What copies and kernels take in",
+    )  # fmt: skip
 
 
 def _compare(part: Part, ours: Reader, plain: cpu.Reader, files: list[str]) -> bool:
@@ -114,7 +118,7 @@ def _variants(
     return variants, clips, {**text, COPY: float(batch.size), MEMORY: 8.0 * rows.size}
 
 
-def _add_roofline(part: Part, timings: dict[str, Timing], text: dict[str, float], count: int, shape: Shape) -> None:
+def _limit(part: Part, timings: dict[str, Timing], text: dict[str, float], count: int, shape: Shape) -> Limit:
     """How near the copy and the GPU's memory, at their measured speeds, let the kernels come to no time at all."""
     streams, channels, frames, joints, bodies = shape
     clips = 4.0 * count * channels * frames * joints * bodies
@@ -122,6 +126,10 @@ def _add_roofline(part: Part, timings: dict[str, Timing], text: dict[str, float]
     # Text is looked through for lines twice and read once; coordinates are cleared, clips written and read.
     moved = 3 * text[COPY] + coordinates + 2 * clips + streams * clips
     least = timings[COPY].median + moved * timings[MEMORY].median / text[MEMORY]
-    taken = timings[TEXT].median
-    note = f"least time: the copy, then {moved / 1e9:.2f} GB through the GPU's memory"
-    part.rates.append(Rate(f"roofline, {TEXT}", least / taken, "of the limit", taken, 1, 0.0, note=note))
+    share = least / timings[TEXT].median
+    part.notes.append(
+        f"{TEXT}: {share:.0%} of the limit, which is the copy, then {moved / 1e9:.2f} GB through the GPU's memory"
+    )
+    part.limit["copy of the text to the GPU, GB/s"] = text[COPY] / timings[COPY].median / 1e9
+    part.limit["copy within the GPU, GB/s"] = text[MEMORY] / timings[MEMORY].median / 1e9
+    return Limit("the copy and the GPU's memory", count / least)

@@ -1,7 +1,7 @@
 """Raw recordings to measure on: made, or one's own, and so many copies of them that a run takes seconds."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -73,6 +73,6 @@ def evenly(paths: list[Path], count: int) -> list[Path]:
     return paths[:: max(1, len(paths) // count)]
 
 
-def megabytes(paths: list[Path]) -> float:
+def megabytes(paths: Sequence[Path]) -> float:
     """Size of files, in units of 10^6 bytes."""
     return sum(path.stat().st_size for path in paths) / 1e6

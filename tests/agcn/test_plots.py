@@ -9,7 +9,7 @@ from exported import trained_looking
 from PIL import Image
 
 from agcn.model.layer_graphs import layer_graphs
-from agcn.plots import draw_clip, draw_graphs
+from agcn.plots import draw_clip, draw_graphs, draw_rates
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
 from native_prep.synth.make import joint_batch
 
@@ -53,6 +53,42 @@ def test_graphs_are_those_that_the_layer_uses(tmp_path: Path, variant: str, laye
     draw_graphs(tmp_path / "graphs.png", graphs, NTU, clip[:, 0, :, 0])
     with Image.open(tmp_path / "graphs.png") as image:
         assert image.height > image.width and len(np.unique(np.asarray(image.convert("L")))) > 50
+
+
+def test_rates_say_their_unit_and_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
+
+    def rate(group: str, name: str, number: float, unit: str = "clips/s") -> dict[str, object]:
+        return {
+            "group": group,
+            "name": f"{name} of {group}",
+            "label": name,
+            "rate": number,
+            "unit": unit,
+            "ratio": number,
+        }
+
+    rates = [rate("A batch", "plain", 1.0), rate("A batch", "fast", 4.0), rate("One clip", "plain", 1.0)]
+    rates += [rate("One clip", "fast", 750.0), rate("Alone", "start", 2.0)]
+    groups = [{"title": title, "baseline": f"plain of {title}"} for title in ("A batch", "One clip")]
+    draw_rates(tmp_path / "rates.png", "Inference", rates, groups)
+    batch, one = figures[0].axes
+    assert [axis.get_title(loc="left") for axis in (batch, one)] == ["A batch", "One clip"]
+    assert "clips/s" in batch.get_xlabel() and "logarithmic" in one.get_xlabel() and one.get_xscale() == "log"
+    for axis in (batch, one):
+        (line,) = axis.get_lines()
+        assert set(line.get_xdata()) == {1.0} and line.get_label() == "baseline: plain, 1 clips/s"
+    assert [text.get_text() for text in batch.texts] == ["4  (4 x)", "1  (1 x)"]
+    draw_rates(
+        tmp_path / "old.png", "of no group", [rate("", "a", 1.0), rate("", "b", 2.0), rate("", "c", 3.0, "GB/s")]
+    )
+    assert not figures[1].axes[0].get_lines()
+    with Image.open(tmp_path / "rates.png") as image:
+        assert len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
 def test_wrong_wishes(tmp_path: Path) -> None:

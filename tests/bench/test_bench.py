@@ -12,13 +12,13 @@ from exported import three_blocks
 from bench import run as bench_run
 from bench import train as bench_train
 from bench.infer import run_infer
-from bench.machine import describe
-from bench.part import Check, Part
+from bench.machine import MatrixProduct, describe
+from bench.part import Check, Limit, Part, Rate
 from bench.prep import measure as bench_prep
 from bench.prep.original import prepare_original
 from bench.prep.recordings import megabytes, ntu_files
 from bench.random_models import made_clips, random_model, relative
-from bench.report import as_markdown, read_results, write_report
+from bench.report import as_markdown, read_results, summary, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
 from native_prep.datasets.names import is_training, parse_name
@@ -36,7 +36,9 @@ def small_part(name: str = "train", error: float = 0.0) -> Part:
     part = Part(name, {"batch": 2}, left_out={"engine": "no GPU"})
     part.checks.append(Check("fast", error, 1e-6, "loss"))
     timings = {"plain": Timing((2.0, 1.0, 3.0), 9.0), "fast": Timing((0.5,), 1.0)}
-    part.add_rates(timings, {"plain": 4, "fast": 4}, "clips/s", "plain", {"fast": "a note"})
+    contenders = [{"fast": Limit("the product", 16.0)}]
+    amounts, notes = {"plain": 4, "fast": 4}, {"fast": "a note"}
+    part.add_rates(timings, amounts, "clips/s", "plain", notes, title="Steps at once", contenders=contenders)
     return part
 
 
@@ -82,10 +84,54 @@ def test_report_says_what_ran_where_and_what_did_not(tmp_path: Path) -> None:
     assert read_results(tmp_path / "new") == json.loads(json.dumps(parts))
     text = as_markdown(parts)
     assert torch.__version__.split("+")[0] in text and "Not run: engine: no GPU" in text and "4.00" in text
+    assert "## Training (`train`): passed" in text and "### Steps at once" in text and "Baseline: plain." in text
+    assert "| Steps at once | plain, 2 clips/s | fast, 8 clips/s | 4 | 50% of the product (16 clips/s) |" in text
     assert (tmp_path / "new" / "train.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "new" / "results.json").write_text("[]")
     with pytest.raises(ValueError, match="not results of bench"):
         read_results(tmp_path / "new")
+
+
+def test_the_summary_names_the_fastest_of_each_kind() -> None:
+    (row,) = summary({"train": small_part().as_dict()})
+    assert row == {
+        "part": "train", "what": "Steps at once", "unit": "clips/s", "baseline": {"name": "plain", "rate": 2.0},
+        "ours": {"name": "fast", "rate": 8.0}, "ratio": 4.0,
+        "limit": {"name": "the product", "rate": 16.0, "share": 0.5},
+    }  # fmt: skip
+    rates = {"plain": 1.0, "a": 2.0, "b": 3.0, "half": 5.0, "slow half": 4.0, "other": 9.0}
+    kinds = ({"a": None, "b": None, "not run": None}, {"half": None, "slow half": None})
+
+    def best(**changed: float) -> list[str]:
+        part = Part("infer", {})
+        part.rates += [Rate(name, rate, "clips/s", 1.0, 1, 0.0, group="A") for name, rate in (rates | changed).items()]
+        part.add_group("A", "clips/s", "plain", kinds)
+        return list(part.groups[0].best)
+
+    assert best() == ["b", "half"] and best(half=2.5) == ["b", "slow half"]
+    assert best(b=6.0) == ["b"]  # half precision that is no faster is not told of
+
+
+def test_results_of_an_older_version_stay_in_the_report(tmp_path: Path) -> None:
+    part = small_part().as_dict() | {"machine": describe()}
+    del part["groups"], part["limit"], part["notes"]
+    for rate in part["rates"]:
+        del rate["group"], rate["label"]
+    (tmp_path / "results.json").write_text(json.dumps({"parts": {"train": part}}))
+    old = read_results(tmp_path)
+    new = small_part("infer").as_dict() | {"machine": describe()}
+    write_report(tmp_path, {**old, "infer": new})
+    assert [row["part"] for row in summary(read_results(tmp_path))] == ["infer"]
+    assert (tmp_path / "train.png").is_file() and "| fast | 8 clips/s |" in (tmp_path / "report.md").read_text()
+
+
+def test_a_matrix_product_is_a_limit() -> None:
+    product = MatrixProduct(torch.device("cpu"))
+    before = product.rate
+    product()
+    once = product.rate
+    product()
+    assert before == 0.0 and 0 < once <= product.rate < 1e15 and product.name == "fp32 matrix product"
 
 
 def test_a_failing_part_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +144,7 @@ def test_a_failing_part_leaves_the_others(tmp_path: Path, monkeypatch: pytest.Mo
     assert not found["passed"]
     assert found["failed"] == ["train: out of something", "infer, fast: loss 1.00e+00 > 1.00e-06"]
     assert found["ratios"]["prep"]["fast"] == 4.0
+    assert [row["part"] for row in found["summary"]] == ["prep", "infer"]
     again = bench_run.run("prep", tmp_path)
     assert again["passed"] and set(again["rates"]) == {"prep"}
     assert set(read_results(tmp_path)) == {"prep", "train", "infer"}
@@ -127,6 +174,11 @@ def test_training_variants_agree_and_are_timed(monkeypatch: pytest.MonkeyPatch) 
     assert "of the time of a step" in next(rate.note for rate in part.rates if rate.name == "eager fp32")
     assert part.left_out["compiled fp32"] == "left out on request"
     assert {check.name for check in part.checks} >= {"eager fp32", "amp bf16"}
+    (group,) = part.groups
+    assert group.title == "Training steps, a batch of 2 clips" and next(iter(group.best)) == "eager fp32"
+    assert part.limit["fp32 matrix product, GFLOP/s"] > 0 and part.limit["bf16 matrix product, GFLOP/s"] > 0
+    # Of the joint stream, forward and back.
+    assert 1 < part.limit["arithmetic of a clip, GFLOP"] < 4
 
 
 def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +201,14 @@ def test_inference_variants_agree_and_are_timed() -> None:
     assert all(rate.ratio == 1 for rate in part.rates if rate.name.startswith("eager"))
     assert all(("p99" in rate.note) == rate.name.endswith("one clip") for rate in part.rates)
     assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
+    many, one = part.groups
+    assert (many.title, one.title) == ("Two-stream inference, a batch of 2 clips", "One clip of one body at a time")
+    # int8 is held to its own graph: it is no answer of the baseline.
+    assert len(many.best) == len(one.best) == 1 and "int8" not in "".join((*many.best, *one.best))
+    assert all(limit.name == "the fp32 matrix product" for group in part.groups for limit in group.best.values())
+    assert {rate.label for rate in part.rates if rate.group == one.title} >= variants
+    for what in ("arithmetic of a clip, GFLOP", "arithmetic of a clip, one clip, GFLOP"):
+        assert part.limit[what] > 0
 
 
 def test_an_answer_that_changes_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +233,10 @@ def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     assert all(np.isfinite(rate.rate) and rate.rate > 0 for rate in part.rates)
     variants = {rate.name.split(" ", 1)[1] for rate in part.rates}
     assert variants >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
+    rows = summary({"prep": part.as_dict()})
+    assert [row["what"] for row in rows] == ["Raw NTU text to clips on disk", "Kinetics JSON to clips on disk"]
+    assert all(row["ours"]["name"] in ("packed store", ".npy files") for row in rows)
+    assert all(row["limit"]["name"] == "reading the files" for row in rows) and len(part.limit) == 2
 
 
 def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
     assert found["rates"]["gpu machine"]["copy within memory, GB/s"] > 0
     assert found["rates"]["gpu feed"]["feeder resident, as they are, clips/s"] > 0
     show("bench", found)  # on a terminal
-    assert "gpu machine: copy within memory, GB/s" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "gpu machine: copy within memory, GB/s" in told and "feeder resident" in told and "Feeding clips" in told
     assert "--nw-ucla" in found["left_out"]["gpu nw-ucla"]["NW-UCLA"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "results.json"]
     again = run_gpu(tmp_path / "out", 0.01, device="cpu", only=("train",))
@@ -79,7 +80,13 @@ def test_what_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if name == "train":
         assert {"original fp32, batch 2", "amp bf16, batch 2", "compiled amp bf16, batch 2"} <= timed
         assert "of the bf16 product's" in part["rates"][0]["note"]
+        (group,) = part["groups"]
+        assert group["baseline"] == "original fp32, batch 2" and next(iter(group["best"])) == "eager fp32, batch 2"
+        halves = [limit for name, limit in group["best"].items() if "bf16" in name]
+        assert all(limit["name"] == "the bf16 matrix product" and limit["rate"] > 0 for limit in halves)
     else:
         assert {f"{variant}, batch {batch}" for variant in ("eager fp32", "compiled fp32") for batch in (1, 2)} <= timed
         assert part["left_out"] == {"AOTInductor": "its package was not built"}
         assert timed <= {check["name"] for check in part["checks"]}
+        titles = {group["title"]: group["baseline"] for group in part["groups"]}
+        assert titles["One clip of one body at a time"] == "eager fp32, batch 1" and len(titles) == 2

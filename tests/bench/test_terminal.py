@@ -40,9 +40,37 @@ PREDICTED = {
     "runtime": "onnxruntime on cpu",
 }
 LIVE = {"frames": 9, "dropped": {"late": 1}, "x": 0.123456}
+SUMMARY = [
+    {
+        "part": "prep", "what": "Raw NTU text to clips on disk", "unit": "clips/s", "ratio": 612.3,
+        "baseline": {"name": "original's way", "rate": 1.8765}, "ours": {"name": "packed store", "rate": 1148.9},
+        "limit": {"name": "reading the files", "rate": 2500.0, "share": 0.4596},
+    },
+    *(
+        {
+            "part": "infer", "what": what, "unit": "clips/s", "ratio": 3.2109,
+            "baseline": {"name": "eager fp32", "rate": 4.2}, "ours": {"name": "aotinductor fp32", "rate": 13.4},
+            "limit": bound,
+        }
+        for what, bound in (
+            ("Two-stream inference, a batch of 8 clips", {"name": "the fp32 matrix product", "rate": 9, "share": 0.67}),
+            ("One clip of one body at a time", None),
+        )
+    ),
+]  # fmt: skip
 BENCH = {
-    "passed": True, "failed": [], "rates": {"prep": {"packed": 1.2e9}}, "ratios": {"prep": {"packed": 750.0}},
-    "left_out": {}, "outputs": ["o/report.md", "o/results.json"], "seconds": 3700.0,
+    "passed": True, "failed": [], "rates": {"prep": {"packed": 1.2e9}, "gpu machine": {"copy, GB/s": 4.0}},
+    "summary": SUMMARY, "left_out": {}, "outputs": ["o/report.md", "o/results.json"], "seconds": 3700.0,
+}  # fmt: skip
+MOVED = {
+    "part": "infer", "name": "onnxruntime fp32, one clip", "unit": "clips/s", "old": 14.0, "new": 7.0, "ratio": 0.5,
+    "noise": 0.05, "faster": False, "beside_baseline": 1.0,
+}  # fmt: skip
+COMPARED = {
+    "moved": [MOVED, {**MOVED, "name": "eager", "ratio": 1.25, "faster": True, "beside_baseline": None}], "unmoved": 21,
+    "only_old": [{"part": "infer", "name": "int8"}], "only_new": [{"part": "prep", "name": str(n)} for n in range(9)],
+    "checks_changed": [{"part": "infer", "name": "engine", "what": "logits", "old": True, "new": False}],
+    "machine_differs": ["gpu: none, now H200"], "sizes_differ": ["infer, batch: 8, now 64"],
 }  # fmt: skip
 
 
@@ -69,7 +97,33 @@ WORDS = {
     "export-trt": (EXPORT, ["met: 1.8e-07 of the largest score", "onnx, is gone", "fuse-eval --engine gone"]),
     "predict": (PREDICTED, [" 98.77 %  drink water", "  1.00 %  eat meal/snack", "nobody is in it", "onnxruntime on"]),
     "predict live": (LIVE, ["frames         9", "dropped: late  1", "0.1235"]),
-    "bench": (BENCH, ["prep: packed  1.2e+09 (750 times the baseline)", "o/report.md", "1 h 1 min"]),
+    "bench": (
+        BENCH,
+        [
+            "measured",
+            "Raw NTU text to clips on disk",
+            "1,149 clips/s",
+            "612 x",
+            "gpu machine: copy, GB/s  4",
+            "o/report.md",
+            "1 h 1 min",
+        ],
+    ),
+    "bench compare": (
+        COMPARED,
+        [
+            "infer: onnxruntime fp32, one clip  14 clips/s  7 clips/s  0.50 x  SLOWER  1.00 x",
+            "1.25 x  faster",
+            "did not move     21",
+            "only in OLD      infer: int8",
+            "only in NEW      prep: 9 variants",
+            "engine, logits: NOT met any more",
+            "gpu: none, now H200",
+            "infer, batch: 8, now 64",
+            "are not comparable",
+        ],
+    ),
+    "bench same": ({key: 21 if key == "unmoved" else [] for key in COMPARED}, ["moved         nothing", "21"]),
     "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
 }
 
@@ -83,6 +137,16 @@ def test_tables(name: str) -> None:
     assert all(word in text for word in words), text
     narrow = shown(command, result, 40)  # values stay whole, whatever the terminal does with their lines
     assert all(": " in line or line.startswith("  ") for line in narrow.splitlines())
+
+
+def test_what_bench_measured_fits_on_a_screen() -> None:
+    for width, words in (
+        (80, ("One clip of one ", "46 % of reading ", "3.21 x", "13.4 clips/s", "aotinductor fp32")),
+        (60, ("\n  ours: packed store, 1,149 clips/s, 612 x\n  limit: 46 % of reading the files\n",)),
+    ):
+        text = shown("bench", {**BENCH, "summary": SUMMARY * 2, "rates": {}}, width)
+        assert len(text.splitlines()) <= 30 and all(word in text for word in words), text
+    assert "packed  1.2e+09" not in shown("bench", BENCH)  # in the report
 
 
 def test_the_next_command_is_for_the_same_data() -> None:

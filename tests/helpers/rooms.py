@@ -17,8 +17,8 @@ ORDER = {
         "build", "pretrained", "commands",
     ),
     "bench": (
-        "timer", "part", "machine", "report", "pages", "random_models", "plain_model", "prep", "train", "infer", "gpu",
-        "run", "demo", "doctor", "terminal",
+        "timer", "part", "machine", "report", "compare", "pages", "random_models", "plain_model", "prep", "train",
+        "infer", "gpu", "run", "demo", "doctor", "terminal",
     ),
     "cli": (),
 }  # fmt: skip
