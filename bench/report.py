@@ -8,7 +8,7 @@ from agcn.plots import draw_rates
 from native_prep.io.atomic import OutputSet
 
 RESULTS = "results.json"
-_TITLES = {
+TITLES = {
     "prep": "Raw recordings to clips",
     "train": "Training",
     "infer": "Two-stream inference",
@@ -69,7 +69,7 @@ def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> 
         for name, part in parts.items():
             if plots and part["rates"]:
                 written.append(out / f"{name}.png")
-                draw_rates(outputs.temporary(written[-1]), _TITLES.get(name, name), part["rates"], part["groups"])
+                draw_rates(outputs.temporary(written[-1]), TITLES.get(name, name), part["rates"], part["groups"])
     return [str(path) for path in written]
 
 
@@ -78,7 +78,7 @@ def as_markdown(parts: dict[str, Any]) -> str:
     lines = ["# Measurements", "", "Each part first shows that the fast variants give the baseline's answers."]
     lines += _summary_table(summary(parts))
     for name, part in parts.items():
-        title = _TITLES.get(name, name)
+        title = TITLES.get(name, name)
         lines += ["", f"## {title} (`{name}`): {'passed' if part['passed'] else 'NOT PASSED'}", ""]
         lines += [f"On {machine_line(part['machine'])}.", ""]
         lines += ["Sizes: " + ", ".join(f"{key} {value}" for key, value in part["sizes"].items()) + "."]

@@ -328,7 +328,9 @@ def _pack(result: Result) -> tuple[list[Row], str]:
 def _report(result: Result) -> tuple[list[Row], str]:
     rows: list[Row] = []
     for name, one in result["experiments"].items():
-        found = [f"{key[: -len('_top1')].replace('_', ' ')} {percent(one[key])}" for key in one if key.endswith("_top1")]
+        found = [
+            f"{key[: -len('_top1')].replace('_', ' ')} {percent(one[key])}" for key in one if key.endswith("_top1")
+        ]
         rows.append((name, ", ".join(found) or "no accuracy, see the notes"))
     rows += [("note" if not place else "", note) for place, note in enumerate(result["notes"])]
     return [*rows, ("written", f"{result['outputs'][0]}, {size(result['bytes'])}: open it in a browser")], ""

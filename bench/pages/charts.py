@@ -254,20 +254,21 @@ def _rounded(value: float) -> float | None:
 
 
 def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
-    """Bars of what `bench` has measured in a part, one chart a unit, with a line at the baseline's rate."""
+    """Bars of what `bench` has measured in a part, one chart a group and unit, with a line at the baseline's rate."""
     made = []
-    for unit in dict.fromkeys(rate["unit"] for rate in part["rates"]):
-        rates = [rate for rate in part["rates"] if rate["unit"] == unit]
-        base = next((rate for rate in rates if rate["ratio"] == 1), None)
+    baselines = {group["title"]: group["baseline"] for group in part["groups"]}
+    for title, unit in dict.fromkeys((rate["group"], rate["unit"]) for rate in part["rates"]):
+        rates = [rate for rate in part["rates"] if (rate["group"], rate["unit"]) == (title, unit)]
+        base = next((rate for rate in rates if rate["name"] == baselines.get(title)), None)
         shown = rates[::-1]
         data = [
             {
                 "type": "bar",
                 "orientation": "h",
-                "y": [rate["name"] for rate in shown],
+                "y": [rate["label"] for rate in shown],
                 "x": [_rounded(rate["rate"]) for rate in shown],
                 "text": [
-                    f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g} times)" if rate["ratio"] else "") for rate in shown
+                    f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}×)" if rate["ratio"] else "") for rate in shown
                 ],
                 "textposition": "outside",
                 "cliponaxis": False,
@@ -276,7 +277,7 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
             }
         ]
         layout: dict[str, Any] = {
-            "xaxis": {"title": {"text": unit}, "range": [0, 1.3 * max(rate["rate"] for rate in rates)]},
+            "xaxis": {"title": {"text": unit}, "range": [0, 1.5 * max(rate["rate"] for rate in rates)]},
             "yaxis": {"automargin": True},
         }
         text = ""
@@ -293,7 +294,10 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
                 }
             ]
             best = max(rates, key=lambda rate: rate["rate"])
-            text = f"The dotted line is the baseline, {base['name']}: {base['rate']:.4g} {unit}. "
-            text += f"{best['name']} is fastest, {best['rate']:.4g} {unit}, {best['ratio'] or 1:.3g} times as fast."
-        made.append(chart(f"Rates in {unit}", text, data, layout, 110 + 34 * len(rates)))
+            text = f"The dotted line is the baseline, {base['label']}: {base['rate']:.4g} {unit}. "
+            if best is base:
+                text += "No other is faster."
+            else:
+                text += f"{best['label']} is fastest, {best['rate']:.4g} {unit}, {best['ratio']:.3g} times as fast."
+        made.append(chart(f"{title or 'Rates'}, {unit}", text, data, layout, 110 + 34 * len(rates)))
     return made

@@ -24,7 +24,7 @@ from bench.pages.graphs import graphs_for_page
 from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
 from bench.pages.page import render
 from bench.pages.runs import Experiment, Run, find_experiments
-from bench.report import RESULTS, machine_line, read_results
+from bench.report import RESULTS, TITLES, machine_line, read_results, summary
 from export.inputs import input_batches, recordings_of
 from export.manifest import FILE_NAME, read_manifest
 from native_prep.io.atomic import atomic_file
@@ -292,7 +292,8 @@ def _bench_parts(folder: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
         raise ValueError(f"{place}: no {RESULTS} in it: give a folder that bench wrote")
     return [
         {
-            "title": name,
+            "title": TITLES.get(name, name),
+            "rows": summary({name: part}),
             "machine": machine_line(part["machine"]),
             "passed": part["passed"],
             "checks": part["checks"],
