@@ -18,7 +18,7 @@ ELSEWHERE = {"pretrained.md": "tests/pretrained/test_docs.py"}
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Ran]]:
-    """Runs the commands of a page once; gives their folder and what they said. Later pages begin with a copy of earlier ones."""
+    """Runs the commands of a page once; gives their folder and what they said."""
     done: dict[str, tuple[Path, Ran]] = {}
 
     def made(page: str) -> tuple[Path, Ran]:
@@ -87,7 +87,7 @@ def test_the_walk_answers_the_same_from_scores_and_from_the_engine(make: Callabl
 
 def test_own_poses_go_from_files_to_an_answer(make: Callable[[str], tuple[Path, Ran]]) -> None:
     folder, ran = make("your-own-data.md")
-    assert results(ran, "--data-path poses ")[0]["clips"] == 8
+    assert results(ran, "--data-path poses ")[0]["clips"] == 12
     assert read_manifest(folder / "engines/custom-strong").class_names == ["fall", "wave"]
     (answer,) = results(ran, "new_clip.json")
     assert answer["clips"][0]["top"][0]["class"] in ("fall", "wave")

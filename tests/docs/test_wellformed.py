@@ -1,4 +1,4 @@
-"""Commands in the documents, also those that no test runs, are well formed; links lead somewhere; all commands are told of."""
+"""Commands in the documents, run or not, are well formed, none is left out, and links lead somewhere."""
 
 import re
 from pathlib import Path

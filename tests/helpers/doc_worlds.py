@@ -26,7 +26,8 @@ from native_prep.synth.make import synth
 
 NTU_RAW = "data/nturgbd_raw/nturgb+d_skeletons"
 HAS_VIDEO = all(map(find_spec, ("cv2", "rtmlib", "av")))
-SMALL = ("num_epoch=1", "batch_size=4", "test_batch_size=8", "warm_up_epoch=0", "test_windows=1")
+NARROW = "model_args.base_channels=16"
+SMALL = ("num_epoch=1", "batch_size=8", "test_batch_size=8", "warm_up_epoch=0", "test_windows=1")
 Result = dict[str, Any]
 
 
@@ -43,8 +44,8 @@ def run(*words: str) -> Result:
 def smaller(words: list[str]) -> list[str]:
     """The same command with options that keep it small, or stand for what would be downloaded."""
     more: list[str] = []
-    if words[0] == "train":
-        more += ["--set", *SMALL]
+    if words[0] in ("train", "test", "export-trt"):
+        more += ["--set", NARROW, *SMALL[: len(SMALL) if words[0] == "train" else 0]]
     if words[0] == "export-trt" and "--target" not in words:
         more += ["--target", "none"]
     if "--video" in words or words[:4] == ["prep", "custom", "--data-path", "videos"]:
@@ -91,7 +92,7 @@ def write_prepared(folder: Path) -> None:
     """Prepared clips of three data sets, and what the page of recipes names besides."""
     write_recordings(folder)
     with contextlib.chdir(folder):
-        run("prep", "--max-frames", "16", "--format", "npy", "packed")
+        run("prep", "--max-frames", "96", "--format", "npy", "packed")
         run("prep", "kinetics", "--max-frames", "16", "--stream", *cli.STREAMS)
         run("prep", "nw-ucla")
         # Made by the commands before those that read them.
@@ -106,13 +107,13 @@ def add_for_engines(folder: Path) -> None:
         for stream in ("joint", "bone"):
             shutil.copy(f"work_dir/ntu/xview/agcn_{stream}/best.pt", f"{stream}.pt")
         shutil.copy(min(Path(NTU_RAW).glob("*.skeleton")), "S001C001P001R001A001.skeleton")
-        _one_clip(Path("yolo.json"), ultralytics_json, _person(20))
+        _one_clip(Path("yolo.json"), ultralytics_json, _person(12))
 
 
 def add_for_live(folder: Path) -> None:
     """To a folder with engines: recordings of any length, streams, videos."""
     with contextlib.chdir(folder):
-        synth("ntu60", "hour", clips=1, classes=1, frames=60)
+        synth("ntu60", "hour", clips=1, classes=1, frames=130)
         (path,) = Path("hour").glob("*.skeleton")
         path.rename("hour.skeleton")
         Path("frames.jsonl").write_text("\n".join(lines_of(Path("hour.skeleton"))) + "\n")
@@ -139,7 +140,7 @@ def _person(frames: int, joints: int = 17, seed: int = 0) -> list[list[np.ndarra
 
 def _in_space(frames: int, joints: int, seed: int) -> list[list[np.ndarray]]:
     rng = np.random.default_rng(seed)
-    rest = rng.uniform(-0.5, 0.8, (joints, 3)) + (0.0, 0.0, 2.5)
+    rest = rng.uniform(-0.5, 0.8, (joints, 3)) + np.array((0.0, 0.0, 2.5))
     return [[rest + rng.normal(0, 0.02, rest.shape)] for _ in range(frames)]
 
 
@@ -154,7 +155,7 @@ def _one_clip(path: Path, write: Callable, people: list[list[np.ndarray]]) -> No
 
 def _classes(folder: str, suffix: str, write: Callable, people: Callable[[int], list[list[np.ndarray]]]) -> None:
     """Folders CLASS/CLIP of two classes."""
-    for seed in range(8):
+    for seed in range(12):
         _one_clip(Path(folder, ("wave", "fall")[seed % 2], f"clip{seed}{suffix}"), write, people(seed))
 
 
@@ -191,5 +192,3 @@ def copied(source: Path, target: Path) -> Path:
     """A copy to change, without data that take long to copy and are only read."""
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     return target
-
-
