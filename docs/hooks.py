@@ -29,6 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: object) -> str:
     """Turns links that lead out of docs/, or into it from the root; what is no page becomes its plain text."""
     if page.file.src_uri.startswith("bench/"):
+        page.meta["search"] = {"exclude": True}  # else their many numbers come before what one looks for
         return markdown
     folder = ROOT if page.file.src_uri in PAGES.values() else ROOT / "docs"
 

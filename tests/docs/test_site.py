@@ -52,6 +52,10 @@ def test_python_api_has_the_public_names(site: Path) -> None:
             assert f'id="{package.__name__}.{name}"' in page, name
 
 
+def test_examples_in_docstrings_are_code(site: Path) -> None:
+    assert "<blockquote>" not in (site / "python-api.html").read_text()  # else `>>>` stands outside of an Example
+
+
 def test_pages_load_nothing_from_the_network(site: Path) -> None:
     outside = re.compile(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=\"((?:https?:)?//[^\"]*)")
     for path in site.rglob("*.html"):
