@@ -129,7 +129,7 @@ def _unwrap(content: Any) -> Any:
 def load_model(weights: str | Path, config: Config | str | Path = "ntu-xsub", stream: str | None = None) -> Model:
     """The trained model of a file of weights, ready to answer.
 
-    Example:
+    Examples:
         >>> model = load_model("best.pt", "nw-ucla-strong")
         >>> logits = model(clips)  # (N, C, T, V, M) float32, as a feeder makes them -> (N, num_class)
 

@@ -51,7 +51,7 @@ class Engine(ABC):
     def predict(self, clips: Sequence[str | os.PathLike[str] | np.ndarray]) -> tuple[list[str | None], np.ndarray]:
         """The likeliest action of each recording.
 
-        Example:
+        Examples:
             >>> classes, scores = open_engine("engines/nw-ucla").predict(["a01_s01_e00_v01.json", joints])
 
         Args:

@@ -59,7 +59,7 @@ def write_clips(
 ) -> dict[str, Any]:
     """Writes clips as `prep custom` does, with all of its checks.
 
-    Example:
+    Examples:
         >>> write_clips((Clip(path.stem, read(path), "wave", "train") for path in paths), "data/custom", "coco17")
 
     Args:

@@ -53,7 +53,7 @@ def test_python_api_has_the_public_names(site: Path) -> None:
 
 
 def test_examples_in_docstrings_are_code(site: Path) -> None:
-    assert "<blockquote>" not in (site / "python-api.html").read_text()  # else `>>>` stands outside of an Example
+    assert "<blockquote>" not in (site / "python-api.html").read_text()  # else `>>>` stands outside of Examples
 
 
 def test_pages_load_nothing_from_the_network(site: Path) -> None:
