@@ -1,5 +1,6 @@
 # make test   installs into .venv, then lints, checks types and tests
 # make demo   installs into .venv, then goes from made recordings to a fused answer and an engine
+# make docs   builds the documentation into site/; make docs-serve shows it
 # make test-lowest   tests with the lowest versions that pyproject.toml allows, in .venv-lowest (gigabytes: torch with CUDA)
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ EXTRAS ?= test,docs,tensorrt-rtx,video
 BIN := $(VENV)/bin
 TEST ?= $(BIN)/python -m pytest
 
-.PHONY: install test test-lowest lint demo bench clean
+.PHONY: install test test-lowest lint demo docs docs-serve bench clean
 
 install: $(BIN)/.installed
 
@@ -34,8 +35,14 @@ demo: install
 	rm -rf demo_out
 	$(BIN)/python cli.py demo --out demo_out
 
+docs: install
+	$(BIN)/python -m mkdocs build --strict
+
+docs-serve: install
+	$(BIN)/python -m mkdocs serve
+
 bench: install
 	$(BIN)/python cli.py bench all
 
 clean:
-	rm -rf $(VENV) .venv-lowest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .venv-lowest build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache

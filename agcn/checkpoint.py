@@ -129,8 +129,9 @@ def _unwrap(content: Any) -> Any:
 def load_model(weights: str | Path, config: Config | str | Path = "ntu-xsub", stream: str | None = None) -> Model:
     """The trained model of a file of weights, ready to answer.
 
-    >>> model = load_model("best.pt", "nw-ucla-strong")
-    >>> logits = model(clips)  # (N, C, T, V, M) float32, as a feeder makes them -> (N, num_class)
+    Examples:
+        >>> model = load_model("best.pt", "nw-ucla-strong")
+        >>> logits = model(clips)  # (N, C, T, V, M) float32, as a feeder makes them -> (N, num_class)
 
     Args:
         weights: a checkpoint, ours or the original's.

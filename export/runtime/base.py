@@ -18,7 +18,8 @@ class Engine(ABC):
     """An exported folder, ready to run.
 
     Attributes:
-        folder, manifest: what was opened.
+        folder: what was opened.
+        manifest: what the folder says of itself.
         runtime: what runs it, "onnxruntime", "aotinductor" or a flavour of TensorRT.
         device: "cpu" or "cuda".
     """
@@ -50,7 +51,8 @@ class Engine(ABC):
     def predict(self, clips: Sequence[str | os.PathLike[str] | np.ndarray]) -> tuple[list[str | None], np.ndarray]:
         """The likeliest action of each recording.
 
-        >>> classes, scores = open_engine("engines/nw-ucla").predict(["a01_s01_e00_v01.json", joints])
+        Examples:
+            >>> classes, scores = open_engine("engines/nw-ucla").predict(["a01_s01_e00_v01.json", joints])
 
         Args:
             clips: raw files of the data set that the engine is for (of one's own, a file or folder for each clip), or

@@ -59,17 +59,18 @@ def write_clips(
 ) -> dict[str, Any]:
     """Writes clips as `prep custom` does, with all of its checks.
 
-    >>> write_clips((Clip(path.stem, read(path), "wave", "train") for path in paths), "data/custom", "coco17")
+    Examples:
+        >>> write_clips((Clip(path.stem, read(path), "wave", "train") for path in paths), "data/custom", "coco17")
 
     Args:
         clips: taken one at a time; they wait in a hidden folder beside `out_folder`, not in memory.
         out_folder, layout: where the arrays go; the name of the skeleton, or a YAML file.
         classes: the names of the classes; None for those of the labels, sorted.
         streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, min_quality, on_bad_file:
-            as `custom.prepare_custom`'s.
+            as `prepare_custom`'s.
 
     Returns:
-        What `custom.prepare_custom` returns.
+        What `prepare_custom` returns.
 
     Raises:
         ValueError: a clip is bad, has no label or no split, or appears twice; a setting that does not fit.

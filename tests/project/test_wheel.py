@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "two-stream-agcn"
 # What runs leave at the top; folders of these names inside packages belong to them.
-_LEFT_AT_TOP = (".*", "*.egg-info", "build", "data", "work_dir", "tests", "engines", "*_out")
+_LEFT_AT_TOP = (".*", "*.egg-info", "build", "data", "site", "work_dir", "tests", "engines", "*_out")
 
 
 @pytest.fixture(scope="module")

@@ -14,5 +14,5 @@ def load(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         # OpenCV's wheels show windows: they want a library of screens, which servers have not.
-        advice = "apt install libgl1" if "libGL" in str(error) else "install the extra `video`, see README"
+        advice = "apt install libgl1" if "libGL" in str(error) else "install the extra `video`, see docs/index.md"
         raise ValueError(f"{name}: is needed for videos, but does not load ({error}): {advice}") from error
