@@ -3,10 +3,12 @@
 Letters: C channels, T frames, V joints, M bodies, P people as a file has them.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import numpy as np
 
 from agcn.data.clips import open_clips
 from agcn.settings import FeederArgs
-from agcn.validate import nearest
 from bench.pages.clip_data import Track
 from export.inputs import spread
 from export.raw_clips import RawClips
@@ -23,6 +24,7 @@ from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import DATASETS, class_names, get_dataset
 from native_prep.datasets.names import parse_name
 from native_prep.datasets.recordings import EmptyClip
+from native_prep.io.progress import first_names
 from native_prep.poses.custom import custom_clip, custom_metadata, default_metadata
 from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
 from native_prep.poses.people import read_people
@@ -36,6 +38,8 @@ from native_prep.store.reader import FOLDER, StreamArray, find_part
 FPS = 30.0
 # The people of a file without a data set that are kept, as prep custom keeps them.
 _BODIES = 2
+# So many names of clips are compared with one that is not known.
+_LOOKED_THROUGH = 10_000
 _PREPARED = re.compile(rf"(?P<split>.+)_data_(?:{'|'.join(STREAMS)})\.npy")
 
 
@@ -131,10 +135,13 @@ def _dataset_of(path: str) -> str:
 
 
 def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
-    kind = kind_of_clip(Path(path))
+    place = Path(path)
+    if place.is_dir() and any(_dataset_of(str(file)) for file in islice(sorted(place.iterdir()), 9)):
+        raise ValueError(f"{path}: is a folder of raw clips: give one of them, or the folder that prep makes of it")
+    kind = kind_of_clip(place)
     if kind is None:
         raise EmptyClip(path, "nobody is in it: give another clip")
-    skeleton = find_layout(layout or default_layout(kind, [Path(path)], Path(path)))
+    skeleton = find_layout(layout or default_layout(kind, [place], place))
     return read_pose_file(path, skeleton, kind), skeleton
 
 
@@ -223,6 +230,8 @@ def open_prepared(
     """
     labels = re.sub(r"_data_joint\.npy$", "_label.pkl", path)
     clips = open_clips(FeederArgs(path, labels, use_mmap=True))
+    if not len(clips):
+        raise ValueError(f"{path}: holds no clip: name another part, as {path.replace('val_', 'train_')}")
     skeleton, actions = _skeleton_of(path, clips.data, layout)
     places = _places(path, clips.names, wanted)
     if not wanted:
@@ -272,8 +281,9 @@ def _places(path: str, names: list[str], wanted: Sequence[str]) -> list[int]:
         known.setdefault(os.path.splitext(name)[0], place)  # noqa: PTH122 (a name, no path)
     for name in wanted:
         if name not in known:
-            some = nearest(name, names) if len(names) < 10_000 else f"{names[0]!r} is one"
-            raise ValueError(f"{path}: has no clip {name!r}: {some if len(some) < 200 else 'see its label file'}")
+            close = difflib.get_close_matches(name, names[:_LOOKED_THROUGH], n=1, cutoff=0.5)
+            advice = f"did you mean {close[0]!r}?" if close else f"its clips are {first_names(names)}"
+            raise ValueError(f"{path}: has no clip {name!r}: {advice}")
     return [known[name] for name in dict.fromkeys(wanted)]
 
 

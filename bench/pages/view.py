@@ -81,7 +81,7 @@ def view(
         OSError: a file cannot be read or written.
     """
     if path is None:
-        raise ValueError("Missing argument 'PATH': name a raw clip, a folder of prepared data, or an exported folder")
+        raise ValueError("Missing argument 'PATH': name a raw clip, prepared data or an exported folder, before --clip")
     for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
         if file is not None and not file.lower().endswith(suffix):
             raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
@@ -238,7 +238,7 @@ def _model_input(recording: Recording, config: Config, model: Model) -> np.ndarr
     raw = RawClips(form, config.config)
     if recording.path:
         return raw.read(recording.path)[0]
-    clip = padded(recording.prepared, raw, form.dataset)
+    clip = padded(recording.prepared, raw, form)
     return to_input(clip, feeder_from({**feeder_settings(config), "make_stream": config.stream}), recording.layout)[0]
 
 
@@ -247,6 +247,6 @@ def _sentence(recording: Recording, clip: dict[str, Any]) -> str:
     frames, people = clip["recorded"], clip["people"]
     who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
     action = f", {recording.action}" if recording.action else ""
-    kind = "x and y in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
-    size = f"{recording.layout.num_joints} joints ({recording.layout.name}) {kind}"
-    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {size}."
+    where = "in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
+    joints = f"{recording.layout.num_joints} joints of {recording.layout.name} {where}"
+    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {joints}."

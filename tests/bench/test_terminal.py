@@ -45,6 +45,8 @@ BENCH = {
     "left_out": {}, "outputs": ["o/report.md", "o/results.json"], "seconds": 3700.0,
 }  # fmt: skip
 
+VIEWED = {"clips": 5, "names": list("abcde"), "outputs": ["gone/view.html", "gone/a.gif"], "bytes": 9}
+
 
 def shown(command: str, result: dict, width: int = 100) -> str:
     out = io.StringIO()
@@ -70,6 +72,7 @@ WORDS = {
     "predict": (PREDICTED, [" 98.77 %  drink water", "  1.00 %  eat meal/snack", "nobody is in it", "onnxruntime on"]),
     "predict live": (LIVE, ["frames         9", "dropped: late  1", "0.1235"]),
     "bench": (BENCH, ["prep: packed  1.2e+09 (750 times the baseline)", "o/report.md", "1 h 1 min"]),
+    "view": (VIEWED, ["a, b, c and 2 more", "gone/view.html, is gone", "open     file://"]),
     "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
 }
 

@@ -2,12 +2,11 @@
 // The page of `view`: which clip and tracks are played, and what a network says of them.
 
 const NOTHING = "";
-const TRACK_NAMES = { raw: "raw", prepared: "prepared", joint: "joints", bone: "bones" };
 const TRACK_TEXTS = {
   raw: "Raw: as recorded.",
   prepared: "Prepared: as prep makes it for training.",
-  joint: "Joints: as prep made them.",
-  bone: "Bones: each joint less the one that its bone starts from, all drawn from one point.",
+  joint: "Joint: as prep made it.",
+  bone: "Bone: each joint less the one that its bone starts from, all drawn from one point.",
 };
 const DASHES = ["", "8 4", "2 4", "10 3 2 3", "5 2"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -34,8 +33,8 @@ function showClip() {
   const names = clip.tracks.map((track) => track.name);
   const [first, second] = [part("first"), part("second")];
   const before = [first.value, second.value];
-  first.replaceChildren(...names.map((name) => new Option(TRACK_NAMES[name], name)));
-  second.replaceChildren(new Option("nothing", NOTHING), ...names.map((name) => new Option(TRACK_NAMES[name], name)));
+  first.replaceChildren(...names.map((name) => new Option(name)));
+  second.replaceChildren(new Option("nothing", NOTHING), ...names.map((name) => new Option(name)));
   const start = before[0] ? before : startTracks();
   first.value = start[0];
   second.value = start[1];
