@@ -98,9 +98,9 @@ def test_poses_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ("", "xsub", "xsub/val_data_bone.npy", "packed", "packed/xview/train_data_joint.npy"))
 def test_prepared_data_are_found(prepared: Path, place: str) -> None:
-    path = prepared_data(str(prepared / place))
-    assert path is not None
-    found = open_prepared(path, (), 2)
+    paths = prepared_data(str(prepared / place))
+    assert paths is not None
+    found = open_prepared(*paths, (), 2)
     assert 1 <= len(found) <= 2 and found[0].action in ACTIONS
     assert list(found[0].tracks) == ["joint", "bone"] and found[0].layout == NTU
     assert found[0].prepared.shape[1] < 40 and found[0].whole.shape[1] == 40
@@ -112,15 +112,30 @@ def test_other_places_are_no_prepared_data(raw: Path, tmp_path: Path) -> None:
 
 
 def test_clips_by_name(prepared: Path) -> None:
-    path = str(prepared / "xsub" / "train_data_joint.npy")
-    every = open_prepared(path, (), 99)
+    path = prepared_data(str(prepared / "xsub" / "train_data_joint.npy"))
+    every = open_prepared(*path, (), 99)
     name = every[-1].name
     for asked in (name, name.removesuffix(".skeleton")):
-        assert [one.name for one in open_prepared(path, (asked,), 1)] == [name]
+        assert [one.name for one in open_prepared(*path, (asked,), 1)] == [name]
     with pytest.raises(ValueError, match=rf"has no clip '{name}x': did you mean '{name}'\?"):
-        open_prepared(path, (f"{name}x",), 1)
+        open_prepared(*path, (f"{name}x",), 1)
     with pytest.raises(ValueError, match=r"has no clip 'q': its clips are S0"):
-        open_prepared(path, ("q",), 1)
+        open_prepared(*path, ("q",), 1)
+
+
+def test_data_without_clips_or_a_known_skeleton(tmp_path: Path) -> None:
+    np.save(tmp_path / "val_data_joint.npy", np.zeros((0, 3, 8, 25, 2), np.float32))
+    save_pickle(tmp_path / "val_label.pkl", ([], []))
+    with pytest.raises(ValueError, match=r"holds no clip: name another part, as .*train_data_joint\.npy"):
+        view(str(tmp_path))
+    np.save(tmp_path / "val_data_joint.npy", np.ones((1, 3, 8, 17, 2), np.float32))
+    save_pickle(tmp_path / "val_label.pkl", (["a"], [0]))
+    with pytest.raises(ValueError, match="has 17 joints and does not say which: give --layout"):
+        view(str(tmp_path))
+    paths = prepared_data(str(tmp_path))
+    assert paths is not None and open_prepared(*paths, (), 1, "coco17")[0].layout == COCO17
+    with pytest.raises(ValueError, match="has 17 joints, layout ntu 25"):
+        open_prepared(*paths, (), 1, "ntu")
 
 
 def test_real_frames() -> None:
@@ -218,7 +233,10 @@ def test_a_raw_clip_and_an_engine(raw: Path, exported: Path, tmp_path: Path) -> 
     assert [track["name"] for track in clip["tracks"]] == ["raw", "prepared", "bone"]
 
 
-def test_networks_that_do_not_fit(raw: Path, exported: Path, prepared: Path, tmp_path: Path) -> None:
+def test_networks_that_do_not_fit(
+    raw: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     engine = str(exported / "engine")
     with pytest.raises(ValueError, match="it is not known where its test data are: name them by --dataset"):
         view(engine)
@@ -226,6 +244,9 @@ def test_networks_that_do_not_fit(raw: Path, exported: Path, prepared: Path, tmp
         view(engine, engine="x")
     np.save(tmp_path / "val_data_joint.npy", joint_batch(NW_UCLA, 2, FRAMES, 1, seed=1))
     save_pickle(tmp_path / "val_label.pkl", (["a", "b"], [0, 1]))
+    with pytest.raises(ValueError, match=r"its test data data/ntu/xsub/val_data_joint\.npy are not here"):
+        view(engine, dataset="ntu/xsub")
+    assert "joints have no weights: work_dir/ntu/xsub/agcn_joint/best.pt: no such file" in capsys.readouterr().err
     with pytest.raises(ValueError, match="is for the skeleton ntu, a has that of nw-ucla"):
         view(str(tmp_path), engine=engine)
     ucla = next((raw / "ucla").rglob("*.json"))
