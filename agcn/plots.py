@@ -198,8 +198,10 @@ def draw_graphs(path: str | Path, graphs: "LayerGraphs", layout: Layout, pose: n
 def seen_from_front(clip: np.ndarray, layout: Layout) -> np.ndarray:
     """Joints (3, T, V, M) in the plane of the paper, up is up: (2, T, V, M), NaN where a joint was not seen."""
     there = joints_there(clip, layout)
-    axis, sign = up_axis(clip, there, layout) if layout.coordinates == "world" else (1, 1)
-    flat = np.stack([clip[0 if axis else 1], sign * clip[axis]]).astype(float)
+    up, sign = up_axis(clip, there, layout) if layout.coordinates == "world" else (1, 1)
+    # Who looks at us has the left hand on our right: axes are right-handed.
+    across, turned = (0, 1) if layout.coordinates == "image" else (0, -sign) if up else (1, sign)
+    flat = np.stack([turned * clip[across], sign * clip[up]]).astype(float)
     flat[:, ~there] = np.nan
     return flat
 

@@ -307,6 +307,17 @@ def _weights(result: Result) -> tuple[list[Row], str]:
     return rows, "predict --pretrained NAME CLIP, or --video FILE"
 
 
+def _view(result: Result) -> tuple[list[Row], str]:
+    shown, more = result["names"][:3], len(result["names"]) - 3
+    rows = [("clips", ", ".join(shown) + (f" and {more} more" if more > 0 else ""))]
+    rows += [
+        ("written" if not place else "", f"{file}, {_size_of(file)}") for place, file in enumerate(result["outputs"])
+    ]
+    if page := next((file for file in result["outputs"] if not file.lower().endswith((".gif", ".png"))), None):
+        rows.append(("open", Path(page).resolve().as_uri()))
+    return rows, ""
+
+
 def _fetched(result: Result) -> tuple[list[Row], str]:
     rows: list[Row] = []
     for one in result["weights"]:
@@ -356,6 +367,6 @@ def _short(value: Any) -> str:
 
 _DESCRIBE: dict[str, Callable[[Result], tuple[list[Row], str]]] = {
     "prep": _prep, "synth": _synth, "train": _train, "test": _test, "export-trt": _export, "fuse-eval": _fuse,
-    "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor, "weights": _weights,
+    "predict": _predict, "bench": _bench, "demo": _demo, "doctor": _doctor, "view": _view, "weights": _weights,
     "weights get": _fetched, "weights pack": _pack, "report": _report,
 }  # fmt: skip

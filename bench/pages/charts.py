@@ -268,7 +268,7 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
                 "y": [rate["label"] for rate in shown],
                 "x": [_rounded(rate["rate"]) for rate in shown],
                 "text": [
-                    f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g}×)" if rate["ratio"] else "") for rate in shown
+                    f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g} x)" if rate["ratio"] else "") for rate in shown
                 ],
                 "textposition": "outside",
                 "cliponaxis": False,

@@ -11,9 +11,11 @@ from agcn.model.layer_graphs import LayerGraphs, layer_graphs
 from agcn.model.network import Model
 from bench.pages.recordings import Recording
 from export.inputs import feeder_from, to_input
-from export.raw_clips import RawClips
+from export.manifest import Manifest
+from export.raw_clips import ClipForm, RawClips
 from export.runtime.base import Engine, softmax
 from export.runtime.predict import best_classes
+from native_prep.skeletons.layouts import NTU
 
 # How many classes are followed, and how many answers are asked for of a clip at most.
 _CLASSES, _ANSWERS = 5, 30
@@ -87,14 +89,14 @@ def _window(engine: Engine, raw: RawClips, recording: Recording, start: int, end
     clip = recording.prepared[:, start:end]
     if not clip.any():
         return None
-    return to_input(padded(clip, raw, engine.manifest.dataset), feeder_from(engine.manifest.feeder_args), raw.layout)
+    return to_input(padded(clip, raw, engine.manifest), feeder_from(engine.manifest.feeder_args), raw.layout)
 
 
-def padded(clip: np.ndarray, raw: RawClips, dataset: str) -> np.ndarray:
+def padded(clip: np.ndarray, raw: RawClips, form: Manifest | ClipForm) -> np.ndarray:
     """Some frames of a prepared clip, padded as prep does for a network: NTU's repeat, zeros follow others."""
     length = clip.shape[1]
-    frames = max(raw.frames or length, length)
-    if dataset.startswith("ntu"):
+    frames = max(form.prepared_frames or raw.frames or length, length)
+    if raw.layout == NTU and not form.custom:
         return clip[:, np.arange(frames) % length]
     made = np.zeros((clip.shape[0], frames, *clip.shape[2:]), np.float32)
     made[:, :length] = clip

@@ -3,18 +3,19 @@
 Letters: C channels, T frames, V joints, M bodies, P people as a file has them.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agcn.data.clips import open_clips
+from agcn.data.clips import is_there, open_clips
 from agcn.settings import FeederArgs
-from agcn.validate import nearest
 from bench.pages.clip_data import Track
 from export.inputs import spread
 from export.raw_clips import RawClips
@@ -23,6 +24,7 @@ from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import DATASETS, class_names, get_dataset
 from native_prep.datasets.names import parse_name
 from native_prep.datasets.recordings import EmptyClip
+from native_prep.io.progress import first_names
 from native_prep.poses.custom import custom_clip, custom_metadata, default_metadata
 from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
 from native_prep.poses.people import read_people
@@ -30,12 +32,14 @@ from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import Layout, find_layout, layout_from_dict
 from native_prep.skeletons.streams import STREAMS, bones
 from native_prep.store.format import STORE, read_store
-from native_prep.store.reader import FOLDER, StreamArray, find_part
+from native_prep.store.reader import FOLDER, StreamArray
 
 # Frames a second of NTU, Kinetics and NW-UCLA, and of what does not say.
 FPS = 30.0
 # The people of a file without a data set that are kept, as prep custom keeps them.
 _BODIES = 2
+# So many names of clips are compared with one that is not known.
+_LOOKED_THROUGH = 10_000
 _PREPARED = re.compile(rf"(?P<split>.+)_data_(?:{'|'.join(STREAMS)})\.npy")
 
 
@@ -131,10 +135,13 @@ def _dataset_of(path: str) -> str:
 
 
 def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
-    kind = kind_of_clip(Path(path))
+    place = Path(path)
+    if place.is_dir() and any(_dataset_of(str(file)) for file in islice(sorted(place.iterdir()), 9)):
+        raise ValueError(f"{path}: is a folder of raw clips: give one of them, or the folder that prep makes of it")
+    kind = kind_of_clip(place)
     if kind is None:
         raise EmptyClip(path, "nobody is in it: give another clip")
-    skeleton = find_layout(layout or default_layout(kind, [Path(path)], Path(path)))
+    skeleton = find_layout(layout or default_layout(kind, [place], place))
     return read_pose_file(path, skeleton, kind), skeleton
 
 
@@ -181,39 +188,44 @@ def _bone_lengths(clip: np.ndarray, layout: Layout) -> np.ndarray:
     return np.where(frames > 0, (lengths * there).sum(axis=0) / np.maximum(frames, 1), np.nan).T
 
 
-def prepared_data(path: str) -> str | None:
-    """The path of the joints that `prep` wrote to a place; None where it did not.
+def prepared_data(path: str) -> tuple[str, str] | None:
+    """The paths of the joints and the labels that `prep` wrote to a place; None where it did not.
 
     Args:
         path: a prepared array, a packed store, or the folder of either, also the one above the benchmarks' folders.
     """
     place = Path(path)
+    joints: Path | None = None
     if (usual := _PREPARED.fullmatch(place.name)) and not place.is_dir():
         joints = place.with_name(f"{usual['split']}_data_joint.npy")
-        return str(joints) if place.is_file() or find_part(joints) is not None else None
-    if not place.is_dir():
+        joints = joints if is_there(str(joints)) else None
+    elif place.is_dir():
+        joints = _joints_in(place)
+    if joints is None:
         return None
+    return str(joints), str(joints.with_name(joints.name.replace("_data_joint.npy", "_label.pkl")))
+
+
+def _joints_in(place: Path) -> Path | None:
     for folder in (place, *sorted(one for one in place.iterdir() if one.is_dir() and one.name != FOLDER)):
-        splits = sorted(
-            folder.glob("*_data_joint.npy"), key=lambda file: (file.name != "val_data_joint.npy", file.name)
-        )
+        splits = sorted(folder.glob("*_data_joint.npy"))
         if splits:
-            return str(splits[0])
+            return next((file for file in splits if file.name.startswith("val_")), splits[0])
     for store in (place, place / FOLDER):
         if (store / STORE).is_file():
             parts = read_store(store / STORE)[0].parts
             part = next((name for name in parts if name.split("/")[-1] == "val"), parts[0])
-            return str(store / f"{part}_data_joint.npy")
+            return store / f"{part}_data_joint.npy"
     return None
 
 
 def open_prepared(
-    path: str, wanted: Sequence[str], most: int, layout: str | None = None, spread_out: bool = False
+    path: str, labels: str, wanted: Sequence[str], most: int, layout: str | None = None, spread_out: bool = False
 ) -> list[Recording]:
     """Clips of prepared data.
 
     Args:
-        path: what `prepared_data` gives.
+        path, labels: what `prepared_data` gives.
         wanted: their names, with suffix or not; () for the first `most`, or so many from everywhere in the data.
         layout: the skeleton of arrays that do not tell.
 
@@ -221,8 +233,9 @@ def open_prepared(
         ValueError: no clip of such a name, data that are damaged or of a skeleton that cannot be told.
         OSError: a file cannot be read.
     """
-    labels = re.sub(r"_data_joint\.npy$", "_label.pkl", path)
     clips = open_clips(FeederArgs(path, labels, use_mmap=True))
+    if not len(clips):
+        raise ValueError(f"{path}: holds no clip: name another part, as {path.replace('val_', 'train_')}")
     skeleton, actions = _skeleton_of(path, clips.data, layout)
     places = _places(path, clips.names, wanted)
     if not wanted:
@@ -272,8 +285,9 @@ def _places(path: str, names: list[str], wanted: Sequence[str]) -> list[int]:
         known.setdefault(os.path.splitext(name)[0], place)  # noqa: PTH122 (a name, no path)
     for name in wanted:
         if name not in known:
-            some = nearest(name, names) if len(names) < 10_000 else f"{names[0]!r} is one"
-            raise ValueError(f"{path}: has no clip {name!r}: {some if len(some) < 200 else 'see its label file'}")
+            close = difflib.get_close_matches(name, names[:_LOOKED_THROUGH], n=1, cutoff=0.5)
+            advice = f"did you mean {close[0]!r}?" if close else f"its clips are {first_names(names)}"
+            raise ValueError(f"{path}: has no clip {name!r}: {advice}")
     return [known[name] for name in dict.fromkeys(wanted)]
 
 

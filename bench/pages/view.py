@@ -11,6 +11,7 @@ import numpy as np
 
 from agcn.checkpoint import load_model
 from agcn.config import load_config
+from agcn.data.clips import is_there
 from agcn.defaults import CONFIGS, default_config
 from agcn.model.network import Model, build_model
 from agcn.plots import draw_clip
@@ -32,6 +33,7 @@ from native_prep.poses.custom import parse_size
 PAGE = "view.html"
 # How many clips of prepared data are shown where none is named, and how many of an engine's test data.
 MOST_CLIPS, TEST_CLIPS = 20, 6
+_NAME_DATA = "name them by --dataset or --config, or give a raw clip and --engine {}"
 
 
 @dataclass
@@ -81,7 +83,7 @@ def view(
         OSError: a file cannot be read or written.
     """
     if path is None:
-        raise ValueError("Missing argument 'PATH': name a raw clip, a folder of prepared data, or an exported folder")
+        raise ValueError("Missing argument 'PATH': name a raw clip, prepared data or an exported folder, before --clip")
     for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
         if file is not None and not file.lower().endswith(suffix):
             raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
@@ -129,7 +131,7 @@ def _networks(
     elif engine is not None:
         found.config = _config_of(engine)
     if found.config is not None:
-        found.model = _model(found.config, weights, needed=weights is not None)
+        found.model = _model(found.config, weights)
         if engine is None and (default_engine_folder(found.config) / FILE_NAME).is_file():
             engine = str(default_engine_folder(found.config))
     if engine is not None:
@@ -154,19 +156,19 @@ def _config_of(engine: str) -> Config | None:
     return None
 
 
-def _model(config: Config, weights: str | None, needed: bool) -> Model | None:
-    """The trained joint stream; None, and a note, where its run is not there."""
-    try:
-        found = load_model(weights or best_weights(config), config)
-    except ValueError as error:
-        if needed or Path(config.work_dir).is_dir():
-            raise
-        print(f"joints have no weights: {error}", file=sys.stderr)
-        return None
-    if not found.adaptive:
-        print(f"joints have no weights: the graph of {config.config} is not learned", file=sys.stderr)
-        return None
-    return found
+def _model(config: Config, weights: str | None) -> Model | None:
+    """The trained joint stream; None, and a note, where its run has no best checkpoint or its graph is not learned."""
+    if weights is None:
+        try:
+            weights = str(best_weights(config))
+        except ValueError as error:
+            print(f"joints have no weights: {error}", file=sys.stderr)
+            return None
+    found = load_model(weights, config)
+    if found.adaptive:
+        return found
+    print(f"joints have no weights: the graph of {config.config} is not learned", file=sys.stderr)
+    return None
 
 
 def _recordings(
@@ -178,15 +180,15 @@ def _recordings(
     size: tuple[int, int] | None,
 ) -> list[Recording]:
     if is_export:
-        data = networks.config.test_feeder_args.data_path if networks.config is not None else None
-        place = prepared_data(data) if data else None
-        if place is None:
-            where = f"its test data {data} are not here" if data else "it is not known where its test data are"
-            raise ValueError(f"{path}: {where}: name them by --dataset, or give a raw clip and --engine {path}")
-        return open_prepared(place, clips, TEST_CLIPS, spread_out=True)
+        if networks.config is None:
+            raise ValueError(f"{path}: it is not known where its test data are: {_NAME_DATA.format(path)}")
+        args = networks.config.test_feeder_args
+        if not is_there(args.data_path):
+            raise ValueError(f"{path}: its test data {args.data_path} are not here: {_NAME_DATA.format(path)}")
+        return open_prepared(args.data_path, args.label_path, clips, TEST_CLIPS, spread_out=True)
     place = prepared_data(path)
     if place is not None:
-        return open_prepared(place, clips, MOST_CLIPS, layout)
+        return open_prepared(*place, clips, MOST_CLIPS, layout)
     if clips:
         raise ValueError(f"--clip is for prepared data and stores: {path} is neither: leave it out")
     if Path(path).is_dir() and not any(Path(path).iterdir()):
@@ -238,7 +240,7 @@ def _model_input(recording: Recording, config: Config, model: Model) -> np.ndarr
     raw = RawClips(form, config.config)
     if recording.path:
         return raw.read(recording.path)[0]
-    clip = padded(recording.prepared, raw, form.dataset)
+    clip = padded(recording.prepared, raw, form)
     return to_input(clip, feeder_from({**feeder_settings(config), "make_stream": config.stream}), recording.layout)[0]
 
 
@@ -247,6 +249,6 @@ def _sentence(recording: Recording, clip: dict[str, Any]) -> str:
     frames, people = clip["recorded"], clip["people"]
     who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
     action = f", {recording.action}" if recording.action else ""
-    kind = "x and y in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
-    size = f"{recording.layout.num_joints} joints ({recording.layout.name}) {kind}"
-    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {size}."
+    where = "in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
+    joints = f"{recording.layout.num_joints} joints of {recording.layout.name} {where}"
+    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {joints}."

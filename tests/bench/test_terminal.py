@@ -73,6 +73,15 @@ COMPARED = {
     "machine_differs": ["gpu: none, now H200"], "sizes_differ": ["infer, batch: 8, now 64"],
 }  # fmt: skip
 
+VIEWED = {"clips": 5, "names": list("abcde"), "outputs": ["gone/view.html", "gone/a.gif"], "bytes": 9}
+REPORTED = {
+    "experiments": {
+        "nw-ucla": {"joint_top1": 0.84, "joint_motion_top1": 0.7, "fused_top1": 0.85, "clips": 464, "ece": 0.02},
+        "x": {"clips": 0, "ece": None},
+    },
+    "notes": ["x: no labels"], "outputs": ["report.html"], "bytes": 5_200_000,
+}  # fmt: skip
+
 
 def shown(command: str, result: dict, width: int = 100) -> str:
     out = io.StringIO()
@@ -124,6 +133,11 @@ WORDS = {
         ],
     ),
     "bench same": ({key: 21 if key == "unmoved" else [] for key in COMPARED}, ["moved         nothing", "21"]),
+    "report": (
+        REPORTED,
+        ["joint 84.00 %, joint motion 70.00 %, fused 85.00 %", "no accuracy, see", "x: no labels", "5.2 MB"],
+    ),
+    "view": (VIEWED, ["a, b, c and 2 more", "gone/view.html, is gone", "open     file://"]),
     "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
 }
 

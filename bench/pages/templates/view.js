@@ -2,12 +2,11 @@
 // The page of `view`: which clip and tracks are played, and what a network says of them.
 
 const NOTHING = "";
-const TRACK_NAMES = { raw: "raw", prepared: "prepared", joint: "joints", bone: "bones" };
 const TRACK_TEXTS = {
   raw: "Raw: as recorded.",
   prepared: "Prepared: as prep makes it for training.",
-  joint: "Joints: as prep made them.",
-  bone: "Bones: each joint less the one that its bone starts from, all drawn from one point.",
+  joint: "Joint: as prep made it.",
+  bone: "Bone: each joint less the one that its bone starts from, all drawn from one point.",
 };
 const DASHES = ["", "8 4", "2 4", "10 3 2 3", "5 2"];
 const SVG = "http://www.w3.org/2000/svg";
@@ -34,8 +33,8 @@ function showClip() {
   const names = clip.tracks.map((track) => track.name);
   const [first, second] = [part("first"), part("second")];
   const before = [first.value, second.value];
-  first.replaceChildren(...names.map((name) => new Option(TRACK_NAMES[name], name)));
-  second.replaceChildren(new Option("nothing", NOTHING), ...names.map((name) => new Option(TRACK_NAMES[name], name)));
+  first.replaceChildren(...names.map((name) => new Option(name)));
+  second.replaceChildren(new Option("nothing", NOTHING), ...names.map((name) => new Option(name)));
   const start = before[0] ? before : startTracks();
   first.value = start[0];
   second.value = start[1];
@@ -134,28 +133,33 @@ function chartScale() {
   const width = Math.max(part("chart").clientWidth, 120);
   const across = width - EDGES.left - EDGES.right;
   const last = Math.max(clip.recorded - 1, 1);
+  const largest = Math.max(...clip.predictions.probabilities.flat());
+  const most = [0.2, 0.5, 1].find((share) => share >= largest);
   return {
     width,
     last,
+    most,
     x: (frame) => EDGES.left + (across * frame) / last,
     frame: (x) => Math.min(Math.max(Math.round(((x - EDGES.left) * last) / across), 0), last),
-    y: (share) => EDGES.top + (240 - EDGES.top - EDGES.bottom) * (1 - share),
+    y: (share) => EDGES.top + (240 - EDGES.top - EDGES.bottom) * (1 - share / most),
   };
 }
 
 function drawChart() {
   if (!clip.predictions) return;
   const { classes, ends, probabilities } = clip.predictions;
-  const { width, last, x, y } = chartScale();
+  const { width, last, most, x, y } = chartScale();
   const likeliest = classes[0];
   const svg = shape("svg", {
     viewBox: `0 0 ${width} 240`,
     role: "img",
     "aria-label": `Probability of ${classes.join(", ")} over ${clip.recorded} frames, likeliest ${likeliest}. The table has the numbers.`,
   });
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    svg.append(shape("line", { class: "grid", x1: EDGES.left, x2: width - EDGES.right, y1: y(share), y2: y(share) }));
-    if (share % 0.5 === 0) svg.append(shape("text", { x: EDGES.left - 6, y: y(share) + 4, "text-anchor": "end" }, `${100 * share} %`));
+  for (const level of [0, 0.25, 0.5, 0.75, 1]) {
+    const at = y(level * most);
+    svg.append(shape("line", { class: "grid", x1: EDGES.left, x2: width - EDGES.right, y1: at, y2: at }));
+    const name = `${Math.round(100 * level * most)} %`;
+    if (level % 0.5 === 0) svg.append(shape("text", { x: EDGES.left - 6, y: at + 4, "text-anchor": "end" }, name));
   }
   const ticks = width < 420 ? 3 : 6;
   for (let tick = 0; tick < ticks; tick += 1) {

@@ -1,0 +1,329 @@
+"""`view`: what it finds in a path, what it says of wrong ones, and its page in a browser."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from exported import FRAMES, three_blocks, trained_looking
+from PIL import Image
+
+import bench.pages.view
+from agcn.checkpoint import save_weights
+from agcn.model.layer_graphs import LayerGraphs
+from bench.pages.predictions import taken_from
+from bench.pages.recordings import open_prepared, open_raw, prepared_data, real_frames
+from bench.pages.view import view
+from native_prep.cpu.one_file import read_clip
+from native_prep.datasets.catalog import class_names
+from native_prep.io.pickles import save_pickle
+from native_prep.pipeline.prepare import prepare
+from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
+from native_prep.synth.make import joint_batch, synth
+
+ACTIONS = class_names("ntu60")
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made recordings: of two people where the class is one of two."""
+    folder = tmp_path_factory.mktemp("raw")
+    synth("ntu60", folder / "ntu", clips=10, classes=5, frames=12)
+    synth("nw-ucla", folder / "ucla", clips=2, frames=12)
+    synth("kinetics", folder / "kinetics", clips=2, frames=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, raw: Path) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare("ntu60", raw / "ntu", folder, formats=("npy", "packed"), max_frames=40)
+    return folder
+
+
+def clip_of(raw: Path) -> str:
+    return str(sorted((raw / "ntu").rglob("*.skeleton"))[0])
+
+
+def pages(path: Path) -> list[dict[str, Any]]:
+    """The clips within a page."""
+    found = re.findall(r'<script type="application/json" class="clip">(.*?)</script>', path.read_text(), re.DOTALL)
+    return [json.loads(one) for one in found]
+
+
+def pose_file(path: Path, frames: int = 12, size: float = 1.0) -> Path:
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (frames, 17, 3)).astype(np.float32)
+    points[..., :2] *= size
+    np.save(path, points)
+    return path
+
+
+def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
+    path = clip_of(raw)
+    found = open_raw(path, None, None, None, None)
+    frames = found.people.shape[1]
+    np.testing.assert_array_equal(found.prepared, read_clip(path, "ntu60")[:, :frames])
+    assert list(found.tracks) == ["raw", "prepared", "bone"]
+    assert found.action == ACTIONS[int(path[-12:-9]) - 1] and found.layout == NTU
+    for name, layout in (("ucla", NW_UCLA.name), ("kinetics", "kinetics")):
+        (one, *_) = sorted(file for file in (raw / name).rglob("*.json") if "label" not in file.name)
+        other = open_raw(str(one), None, None, None, None)
+        assert other.layout.name == layout and other.prepared.any()
+        assert other.tracks["raw"].y_down == (layout == "kinetics")
+
+
+def test_people_keep_their_colours(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prep puts the body of most motion first, whatever place it has in the file."""
+    people = joint_batch(NTU, 1, FRAMES, 2, seed=2, one_body_share=0.0)[0].transpose(3, 1, 2, 0).copy()
+    people[1] *= 1.4
+    swapped = people[::-1].copy()
+    ordered = bench.pages.recordings._in_order_of(swapped, people.transpose(3, 1, 2, 0), NTU)
+    np.testing.assert_array_equal(ordered, people)
+
+
+def test_poses_of_ones_own(tmp_path: Path) -> None:
+    path = str(pose_file(tmp_path / "a.npy", size=640.0))
+    with pytest.raises(ValueError, match="does not say which joints it has: give --layout"):
+        open_raw(path, None, None, None, None)
+    with pytest.raises(ValueError, match="are pixels: give its own --image-size"):
+        open_raw(path, None, None, "coco17", None)
+    found = open_raw(path, None, None, "coco17", (640, 640))
+    assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640)
+    assert np.abs(found.prepared[:2]).max() < 0.5
+
+
+@pytest.mark.parametrize("place", ("", "xsub", "xsub/val_data_bone.npy", "packed", "packed/xview/train_data_joint.npy"))
+def test_prepared_data_are_found(prepared: Path, place: str) -> None:
+    paths = prepared_data(str(prepared / place))
+    assert paths is not None
+    found = open_prepared(*paths, (), 2)
+    assert 1 <= len(found) <= 2 and found[0].action in ACTIONS
+    assert list(found[0].tracks) == ["joint", "bone"] and found[0].layout == NTU
+    assert found[0].prepared.shape[1] < 40 and found[0].whole.shape[1] == 40
+
+
+def test_other_places_are_no_prepared_data(raw: Path, tmp_path: Path) -> None:
+    for path in (raw, tmp_path, tmp_path / "gone", clip_of(raw)):
+        assert prepared_data(str(path)) is None
+
+
+def test_clips_by_name(prepared: Path) -> None:
+    path = prepared_data(str(prepared / "xsub" / "train_data_joint.npy"))
+    every = open_prepared(*path, (), 99)
+    name = every[-1].name
+    for asked in (name, name.removesuffix(".skeleton")):
+        assert [one.name for one in open_prepared(*path, (asked,), 1)] == [name]
+    with pytest.raises(ValueError, match=rf"has no clip '{name}x': did you mean '{name}'\?"):
+        open_prepared(*path, (f"{name}x",), 1)
+    with pytest.raises(ValueError, match=r"has no clip 'q': its clips are S0"):
+        open_prepared(*path, ("q",), 1)
+
+
+def test_data_without_clips_or_a_known_skeleton(tmp_path: Path) -> None:
+    np.save(tmp_path / "val_data_joint.npy", np.zeros((0, 3, 8, 25, 2), np.float32))
+    save_pickle(tmp_path / "val_label.pkl", ([], []))
+    with pytest.raises(ValueError, match=r"holds no clip: name another part, as .*train_data_joint\.npy"):
+        view(str(tmp_path))
+    np.save(tmp_path / "val_data_joint.npy", np.ones((1, 3, 8, 17, 2), np.float32))
+    save_pickle(tmp_path / "val_label.pkl", (["a"], [0]))
+    with pytest.raises(ValueError, match="has 17 joints and does not say which: give --layout"):
+        view(str(tmp_path))
+    paths = prepared_data(str(tmp_path))
+    assert paths is not None and open_prepared(*paths, (), 1, "coco17")[0].layout == COCO17
+    with pytest.raises(ValueError, match="has 17 joints, layout ntu 25"):
+        open_prepared(*paths, (), 1, "ntu")
+
+
+def test_real_frames() -> None:
+    clip = np.random.default_rng(0).normal(size=(3, 10, 25, 2)).astype(np.float32)
+    assert real_frames(clip) == 10
+    assert real_frames(np.concatenate([clip, clip, clip[:, :5]], axis=1)) == 10
+    assert real_frames(np.concatenate([clip, np.zeros_like(clip)], axis=1)) == 10
+    assert real_frames(np.zeros_like(clip)) == 1 and real_frames(np.repeat(clip[:, :1], 9, axis=1)) == 1
+
+
+def test_what_others_take_from_a_joint() -> None:
+    fixed, learned, own = np.zeros((3, 2, 3, 3))
+    fixed[0, 0] = [9.0, 1.0, 0.0]  # the joint's own share does not count
+    learned[1, 0] = [0.0, -0.5, 0.5]
+    own[0, 2] = [0.25, 0.0, 9.0]
+    graphs = LayerGraphs(fixed, learned, own)
+    assert taken_from(graphs, "agcn").tolist() == [2.0, 0.0, 0.25]
+    assert taken_from(graphs, "aagcn").tolist() == [1.0, 0.0, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "words"),
+    [
+        (lambda folder: folder, {}, "is empty: give a clip, a folder of prepared data"),
+        (lambda folder: (folder / "a.txt").write_text("hello"), {}, "is text, no label file of Ultralytics"),
+        (lambda folder: (folder / "a.skeleton").write_text("hello"), {}, "a.skeleton"),
+        (lambda folder: (folder / "a.skeleton").write_text("2\n0\n0\n"), {}, "nobody is seen in any of its frames"),
+        (lambda folder: (folder / "a.json").write_text("[]"), {}, "nobody is in it"),
+        (lambda folder: (folder / "a.json").write_text("{}"), {"clips": ("a",)}, "--clip is for prepared data"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), {}, "not a manifest that this version reads"),
+    ],
+)
+def test_wrong_paths_are_one_line(tmp_path: Path, make: Callable, options: dict, words: str) -> None:
+    make(tmp_path)
+    files = [file for file in tmp_path.iterdir() if file.name != "manifest.json"]
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        view(str(files[0] if files else tmp_path), out=str(tmp_path / "out" / "view.html"), **options)
+    assert len(str(error.value).splitlines()) == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_raw_clips_is_named(raw: Path) -> None:
+    folder = Path(clip_of(raw)).parent
+    with pytest.raises(ValueError, match="is a folder of raw clips: give one of them"):
+        view(str(folder))
+
+
+def test_pictures_for_papers(raw: Path, tmp_path: Path) -> None:
+    gif, png = tmp_path / "a.gif", tmp_path / "a.png"
+    result = view(clip_of(raw), gif=str(gif), png=str(png), frames=3)
+    assert result["outputs"] == [str(gif), str(png)] and sorted(tmp_path.iterdir()) == [gif, png]
+    assert result["clips"] == 1 and result["bytes"] == gif.stat().st_size + png.stat().st_size
+    with Image.open(gif) as film, Image.open(png) as image:
+        assert film.n_frames > 5 and image.width > 2 * image.height / 2
+    both = view(clip_of(raw), png=str(png), out=str(tmp_path / "a.html"))
+    assert both["outputs"] == [str(tmp_path / "a.html"), str(png)]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path:
+    """A page of an engine's clips: predictions, weights of joints, several clips."""
+    folder = tmp_path_factory.mktemp("seen")
+    config = exported / "config.yaml"
+    with three_blocks():
+        result = view(
+            str(exported / "engine"),
+            clips=("S001C001P001R001A002", "S001C001P001R001A001"),
+            config=str(config),
+            weights=str(exported / "joint.pt"),
+            out=str(folder / "v.html"),
+        )
+    assert result["names"] == ["S001C001P001R001A002.skeleton", "S001C001P001R001A001.skeleton"]
+    return folder / "v.html"
+
+
+def test_an_export_shows_its_test_data(seen: Path) -> None:
+    for clip in pages(seen):
+        predictions = clip["predictions"]
+        assert predictions["ends"][-1] == clip["recorded"] - 1 and len(predictions["classes"]) == 5
+        assert all(len(shares) == len(predictions["ends"]) for shares in predictions["probabilities"])
+        # The last window is the whole clip.
+        last = [shares[-1] for shares in predictions["probabilities"]]
+        assert predictions["window"] == clip["recorded"] and last == pytest.approx(predictions["followed"], abs=1e-3)
+        assert len(clip["weights"]) == 3 and all(max(layer) == 1 and min(layer) == 0 for layer in clip["weights"])
+
+
+def test_a_raw_clip_and_an_engine(raw: Path, exported: Path, tmp_path: Path) -> None:
+    from export.runtime.predict import predict
+
+    path, out = clip_of(raw), tmp_path / "v.html"
+    view(path, engine=str(exported / "engine"), out=str(out))
+    (clip,) = pages(out)
+    (best,) = predict(exported / "engine", [path], top=1)["clips"][0]["top"]
+    whole = clip["predictions"]["whole"][0]
+    assert whole["class"] == best["class"] and whole["score"] == pytest.approx(best["score"])
+    assert [track["name"] for track in clip["tracks"]] == ["raw", "prepared", "bone"]
+
+
+def test_networks_that_do_not_fit(
+    raw: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = str(exported / "engine")
+    with pytest.raises(ValueError, match="it is not known where its test data are: name them by --dataset"):
+        view(engine)
+    with pytest.raises(ValueError, match="is an engine, as --engine x is"):
+        view(engine, engine="x")
+    np.save(tmp_path / "val_data_joint.npy", joint_batch(NW_UCLA, 2, FRAMES, 1, seed=1))
+    save_pickle(tmp_path / "val_label.pkl", (["a", "b"], [0, 1]))
+    with pytest.raises(ValueError, match=r"its test data data/ntu/xsub/val_data_joint\.npy are not here"):
+        view(engine, dataset="ntu/xsub")
+    assert "joints have no weights: work_dir/ntu/xsub/agcn_joint/best.pt: no such file" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is for the skeleton ntu, a has that of nw-ucla"):
+        view(str(tmp_path), engine=engine)
+    ucla = next((raw / "ucla").rglob("*.json"))
+    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+        view(str(ucla), engine=engine)
+    with pytest.raises(ValueError, match="--layout is for clips that no network looks at"):
+        view(str(tmp_path), engine=engine, layout="ntu")
+
+
+def test_a_hostile_name_is_only_a_name(raw: Path, open_page: Callable, tmp_path: Path) -> None:
+    name = "<script>document.title='x'<\u2215script>'\"&<!--.skeleton"
+    path = tmp_path / name
+    path.write_bytes(Path(clip_of(raw)).read_bytes())
+    view(str(path), out=str(tmp_path / "v.html"))
+    page = open_page(tmp_path / "v.html")
+    assert page.title() == f"Skeletons: {name}"
+    assert page.locator("#text").inner_text().startswith(name)
+
+
+def test_the_page_plays_and_asks_for_nothing(
+    seen: Path, open_page: Callable, scrolls_sideways: Callable, unnamed_controls: Callable
+) -> None:
+    for viewport in ("desktop", "phone"):
+        page = open_page(seen, viewport)
+        page.wait_for_function("player.frame > 2")  # by itself
+        page.get_by_role("button", name="Pause").click()
+        assert not scrolls_sideways(page) and unnamed_controls(page) == []
+        assert "12 frames, one person" in page.locator("canvas").get_attribute("aria-label")
+    still = open_page(seen, reduced_motion="reduce")
+    assert still.evaluate("player.frame") == 0 and not still.evaluate("player.playing")
+
+
+def test_clips_and_tracks_are_chosen(seen: Path, open_page: Callable) -> None:
+    page = open_page(seen, reduced_motion="reduce")
+    assert page.evaluate("player.views.map(view => view.name)") == ["joint", "bone"]
+    page.get_by_label("beside").select_option("nothing")
+    assert page.evaluate("player.views.map(view => view.name)") == ["joint"]
+    page.get_by_label("Show").select_option("bone")
+    page.get_by_label("Clip").select_option(index=1)
+    assert page.evaluate("player.views.map(view => view.name)") == ["bone"]  # the choice stays
+    assert page.locator("#text").inner_text().startswith(f"S001C001P001R001A001.skeleton, {ACTIONS[0]}")
+    assert "Bone: each joint less" in page.locator("#tracks-text").inner_text()
+
+
+def test_people_and_weights(seen: Path, open_page: Callable) -> None:
+    page = open_page(seen, reduced_motion="reduce")
+    assert not page.locator("#bodies").is_visible()  # one person
+    page.get_by_label("Clip").select_option(index=1)
+    page.get_by_label("Person 2").uncheck()
+    assert page.evaluate("player.hidden.has(1)") and not page.evaluate("player.hidden.has(0)")
+    legend = page.locator("#legend")
+    assert not legend.is_visible()
+    page.get_by_label("Colour").select_option(label="by weight in layer 2")
+    assert legend.is_visible() and page.evaluate("player.values.length") == 25
+    page.get_by_label("Colour").select_option(label="by person")
+    assert not legend.is_visible() and page.evaluate("player.values") is None
+
+
+def test_predictions_follow_the_frame(seen: Path, open_page: Callable) -> None:
+    page = open_page(seen, reduced_motion="reduce")
+    shares = page.evaluate("clip.predictions.probabilities.map(shares => [shares[0], shares.at(-1)])")
+    cells = page.locator(".now-share")
+    assert cells.all_inner_texts() == [f"{100 * first:.1f} %" for first, _ in shares]
+    before = page.locator(".now").get_attribute("x1")
+    page.evaluate("player.setFrame(15)")
+    assert cells.all_inner_texts() == [f"{100 * last:.1f} %" for _, last in shares]
+    assert float(page.locator(".now").get_attribute("x1")) > float(before) + 50
+    chart = page.locator("#chart svg")
+    box = chart.bounding_box()
+    chart.click(position={"x": box["width"] / 2, "y": 100})
+    assert 5 <= page.evaluate("player.frame") <= 9
+    assert page.locator("#answer").inner_text().startswith("The whole clip: ")
+
+
+def test_weights_of_another_skeleton(raw: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_weights(trained_looking("agcn", NTU, 1, num_class=60), tmp_path / "joint.pt")
+    ucla = next((raw / "ucla").rglob("*.json"))
+    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+        view(str(ucla), weights=str(tmp_path / "joint.pt"))
