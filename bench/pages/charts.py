@@ -280,24 +280,12 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
             "xaxis": {"title": {"text": unit}, "range": [0, 1.5 * max(rate["rate"] for rate in rates)]},
             "yaxis": {"automargin": True},
         }
-        text = ""
+        best = max(rates, key=lambda rate: rate["rate"])
+        text = f"{best['label']} is fastest, {best['rate']:.4g} {unit}."
         if base is not None:
-            layout["shapes"] = [
-                {
-                    "type": "line",
-                    "yref": "paper",
-                    "x0": base["rate"],
-                    "x1": base["rate"],
-                    "y0": 0,
-                    "y1": 1,
-                    "line": {"dash": "dot", "width": 1.5, "color": "#7f8a97"},
-                }
-            ]
-            best = max(rates, key=lambda rate: rate["rate"])
-            text = f"The dotted line is the baseline, {base['label']}: {base['rate']:.4g} {unit}. "
-            if best is base:
-                text += "No other is faster."
-            else:
-                text += f"{best['label']} is fastest, {best['rate']:.4g} {unit}, {best['ratio']:.3g} times as fast."
+            line = {"dash": "dot", "width": 1.5, "color": "#7f8a97"}
+            place = {"yref": "paper", "x0": base["rate"], "x1": base["rate"], "y0": 0, "y1": 1}
+            layout["shapes"] = [{"type": "line", **place, "line": line}]
+            text = f"The dotted line is the baseline, {base['label']}: {base['rate']:.4g} {unit}. {text}"
         made.append(chart(f"{title or 'Rates'}, {unit}", text, data, layout, 110 + 34 * len(rates)))
     return made

@@ -135,7 +135,7 @@ WORDS = {
     "bench same": ({key: 21 if key == "unmoved" else [] for key in COMPARED}, ["moved         nothing", "21"]),
     "report": (
         REPORTED,
-        ["joint 84.00 %, joint motion 70.00 %, fused 85.00 %", "no accuracy, see", "x: no labels", "5.2 MB"],
+        ["joint 84.00 %, joint motion 70.00 %", "no accuracy, see", "x: no labels", "5.2 MB"],
     ),
     "view": (VIEWED, ["a, b, c and 2 more", "gone/view.html, is gone", "open     file://"]),
     "failed": ({"passed": False, "failed": ["parity"]}, ["failed  parity"]),
