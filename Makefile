@@ -36,7 +36,7 @@ demo: install
 	$(BIN)/python cli.py demo --out demo_out
 
 docs: install
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs-serve: install
 	$(BIN)/python -m mkdocs serve

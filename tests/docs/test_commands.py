@@ -48,11 +48,16 @@ def _live(folder: Path, earlier: Earlier) -> None:
     worlds.add_for_live(folder)
 
 
+def _looking(folder: Path, earlier: Earlier) -> None:
+    worlds.copied(earlier("engines.md"), folder)
+
+
 WORLDS: dict[str, Callable[[Path, Earlier], None]] = {
     "index.md": lambda folder, _: None,
     "recipes.md": _recipes,
     "engines.md": _engines,
     "live.md": _live,
+    "looking.md": _looking,
     "file-formats.md": lambda folder, _: worlds.write_recordings(folder),
     "your-own-data.md": lambda folder, _: worlds.write_own_data(folder),
 }

@@ -279,7 +279,7 @@ def test_each_layer_has_graphs_of_its_own(page_file: Path, open_page: Callable[.
         page.get_by_label("Layer").select_option(label=layer)
         texts.add(page.locator(".graph-grid").inner_text())
         assert page.locator(".graph-text").inner_text().startswith(f"Layer {layer} of the joint stream")
-    page.get_by_label("Stream").last.select_option(label="bone")
+    page.locator(".graph-stream").select_option(label="bone")
     assert page.locator(".graph-text").inner_text().startswith("Layer 10 of the bone stream")
     texts.add(page.locator(".graph-grid").inner_text())
     page.locator(".graph-kind").select_option(label="A, fixed")
