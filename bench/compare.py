@@ -13,6 +13,8 @@ from bench.report import RESULTS, load_results
 
 LEAST = 0.05
 OF_ONE_ROUND = 0.2
+# Load of each core beyond which there was other work; a part leaves about 1 to the next.
+BUSY = 1.5
 _MACHINE = ("processor", "cores", "threads", "vectors", "gpu", "system", "python")
 # A part's variants and their rates, its checks: what is compared, by name.
 Key = tuple[str, str]
@@ -27,7 +29,8 @@ def compare(old: str | Path, new: str | Path) -> dict[str, Any]:
     Returns:
         moved (part, name, unit, old, new, ratio, noise, faster, and beside_baseline: how the ratio to the group's
         baseline changed, or None), unmoved (how many), only_old and only_new (part, name), checks_changed (part, name,
-        what, old and new: whether it was met), machine_differs and sizes_differ (lines that name what).
+        what, old and new: whether it was met), machine_differs and sizes_differ (lines that name what), busy (lines
+        that tell of much other work on the machine).
 
     Raises:
         ValueError: a file is missing or not ours.
@@ -44,6 +47,7 @@ def compare(old: str | Path, new: str | Path) -> dict[str, Any]:
         "checks_changed": _changed_checks(_checks(before), _checks(after)),
         "machine_differs": list(dict.fromkeys(_machine_differs(before, after))),
         "sizes_differ": list(_sizes_differ(before, after)),
+        "busy": [*_busy("OLD", before), *_busy("NEW", after)],
     }
 
 
@@ -120,6 +124,13 @@ def _sizes_differ(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str
     for name in before:
         if name in after:
             yield from (f"{name}, {line}" for line in _differences(before[name]["sizes"], after[name]["sizes"]))
+
+
+def _busy(run: str, parts: dict[str, Any]) -> Iterator[str]:
+    for name, part in parts.items():
+        load, cores = part["machine"].get("load") or 0.0, part["machine"].get("cores") or 1
+        if load > BUSY * cores:
+            yield f"{run}, {name}: load {load:g} on {cores} cores when it began"
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

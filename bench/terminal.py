@@ -207,7 +207,7 @@ def _show_bench(result: Result, console: Console) -> None:
         for cells, lines in found:
             console.print(Text("\n  ".join((f"{head[0]}: {cells[0]}", *lines))), soft_wrap=True)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="none" if console.no_color else "bold")
     for name in head:
         numbers, bounds = name == "ratio", name == "limit"
         table.add_column(name, justify="right" if numbers else "left", max_width=18 if bounds else None)
@@ -266,6 +266,7 @@ def _compared(result: Result) -> list[Row]:
         rows.append(("check", f"{about}: {'NOT met any more' if one['old'] else 'is met now'}"))
     for key, name in (("machine_differs", "machine differs"), ("sizes_differ", "sizes differ")):
         rows += [(name if not place else "", line) for place, line in enumerate(result[key])]
+    rows += [("busy" if not place else "", line) for place, line in enumerate(result["busy"])]
     if result["machine_differs"] or result["sizes_differ"]:
         rows.append(("warning", "speeds of different machines, versions or sizes are not comparable"))
     return rows

@@ -70,8 +70,8 @@ class Step:
             self.network = torch.compile(model)
         self.optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
         self.device = clips.device
-        # A run would find such a scale after some steps without an update; the usual first one overflows here.
         self.flop = 0.0  # arithmetic of a step, where it was counted
+        # A run would find such a scale after some steps without an update; the usual first one overflows here.
         self.scaler = torch.amp.GradScaler(clips.device.type, init_scale=256.0, enabled=variant.amp_dtype == "fp16")
 
     def differentiate(self) -> Tensor:

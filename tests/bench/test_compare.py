@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terminals import on_terminal
 
 from bench.compare import compare
 from bench.machine import describe
@@ -24,7 +25,7 @@ def parts(fast: float = 10.0, **more: Any) -> dict[str, Any]:
         found = {"runs": 4, "spread": 0.04, **(more if name == "fast" else {})}
         part.rates.append(Rate(name, rate, "clips/s", 8 / rate, ratio=rate / 2.0, group="A batch", label=name, **found))
     part.add_group("A batch", "clips/s", "plain", [{"fast": None}])
-    return {"infer": part.as_dict() | {"machine": describe()}}
+    return {"infer": part.as_dict() | {"machine": describe() | {"load": 1.0, "cores": 2}}}
 
 
 def compared(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +94,7 @@ def test_other_machines_versions_and_sizes_are_named(tmp_path: Path) -> None:
     assert told[0] == f"gpu: {old['infer']['machine']['gpu'] or 'none'}, now H200"
     assert told[1].startswith("numpy: ") and told[1].endswith(", now 9.0") and len(told) == 2
     assert found["sizes_differ"] == ["infer, batch: 8, now 64"]
+    assert found["busy"] == ["NEW, infer: load 9 on 2 cores when it began"]
 
 
 def test_results_of_an_older_version_are_compared(tmp_path: Path) -> None:
@@ -138,3 +140,12 @@ def test_command(tmp_path: Path) -> None:
     ):
         done = run(*wrong)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize("columns", (60, 80, 120))
+def test_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    write_report(tmp_path / "old", parts(), plots=False)
+    write_report(tmp_path / "new", parts(5.0), plots=False)
+    told = on_terminal(tmp_path, columns, "bench", "compare", "old", "new", NO_COLOR="1")
+    assert "infer: fast" in told and "0.50 x" in told and "did not move  1" in told
+    assert "\x1b" not in told and max(map(len, told.splitlines())) <= columns

@@ -1,22 +1,15 @@
 """Results for eyes: tables on a terminal of any width, JSON in pipes and where it is asked for."""
 
-import fcntl
 import io
 import json
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from terminals import on_terminal
 
 from bench.terminal import duration, percent, show, size
 
-ROOT = Path(__file__).resolve().parents[2]
 STREAM = {
     "epochs": 50, "top1": 0.93, "top5": 0.99, "best_top1": 0.9375, "checkpoint": "work_dir/x/agcn_joint/x-49-800.pt",
     "clips_per_second": 123.456, "loss": 0.12345, "losses": [1.0], "stream": "joint", "device": "cpu", "amp": None,
@@ -71,6 +64,7 @@ COMPARED = {
     "only_old": [{"part": "infer", "name": "int8"}], "only_new": [{"part": "prep", "name": str(n)} for n in range(9)],
     "checks_changed": [{"part": "infer", "name": "engine", "what": "logits", "old": True, "new": False}],
     "machine_differs": ["gpu: none, now H200"], "sizes_differ": ["infer, batch: 8, now 64"],
+    "busy": ["NEW, infer: load 9 on 2 cores when it began"],
 }  # fmt: skip
 
 VIEWED = {"clips": 5, "names": list("abcde"), "outputs": ["gone/view.html", "gone/a.gif"], "bytes": 9}
@@ -129,6 +123,7 @@ WORDS = {
             "engine, logits: NOT met any more",
             "gpu: none, now H200",
             "infer, batch: 8, now 64",
+            "load 9 on 2 cores",
             "are not comparable",
         ],
     ),
@@ -169,26 +164,6 @@ def test_the_next_command_is_for_the_same_data() -> None:
     show("fuse-eval", FUSED, " --dataset kinetics", Console(file=out, width=100))
     assert "python cli.py export-trt --dataset kinetics" in out.getvalue() and "bench --dataset" not in out.getvalue()
     assert "train --amp --dataset kinetics" in shown("prep", {**PREP, "dataset": "kinetics"})
-
-
-def on_terminal(folder: Path, columns: int, *words: str, **environment: str) -> str:
-    """What a command prints on a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", **environment}
-    environment.pop("COLUMNS", None)
-    command = [sys.executable, str(ROOT / "cli.py"), *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
-    os.close(theirs)
-    chunks = []
-    try:
-        while chunk := os.read(ours, 4096):
-            chunks.append(chunk)
-    except OSError:  # the other end is closed
-        pass
-    assert process.wait() == 0
-    os.close(ours)
-    return b"".join(chunks).decode().replace("\r\n", "\n")
 
 
 def test_on_a_terminal(tmp_path: Path) -> None:

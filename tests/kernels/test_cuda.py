@@ -199,6 +199,8 @@ def test_bench(tmp_path):
     assert part.passed and len(part.checks) == 2 and not part.left_out
     assert {rate.name for rate in part.rates if rate.unit == "clips/s"} >= {READER, TEXT}
     assert all(rate.rate > 0 for rate in part.rates)
+    limit = part.groups[0].best[READER]
+    assert limit is not None and limit.rate > 0 and part.limit["copy of the text to the GPU, GB/s"] > 0
 
 
 @pytest.mark.skipif(not GPU, reason="whole recordings are for a GPU")
