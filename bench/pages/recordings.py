@@ -48,7 +48,7 @@ class Recording:
     """One clip.
 
     Attributes:
-        name: its name; path: the raw file, "" of prepared ones.
+        name: its name; path: the raw file, "" of prepared ones; source: the file that it was found in.
         layout: its skeleton.
         tracks: what can be seen of it, by name.
         prepared: float32 (3, T, V, M), its real frames alone.
@@ -59,6 +59,7 @@ class Recording:
 
     name: str
     path: str
+    source: str
     layout: Layout
     tracks: dict[str, Track]
     prepared: np.ndarray
@@ -104,6 +105,7 @@ def open_raw(path: str, raw: RawClips | None, form: Any, layout: str | None, siz
     people = poses.points if image else _in_order_of(poses.points, clip, skeleton)
     return Recording(
         Path(path).name,
+        path,
         path,
         skeleton,
         {
@@ -248,6 +250,7 @@ def open_prepared(
             Recording(
                 clips.names[place],
                 "",
+                path,
                 skeleton,
                 {"joint": _as_prepared(clip, skeleton), "bone": Track(bones(clip, skeleton), vectors=True)},
                 clip,

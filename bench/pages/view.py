@@ -215,9 +215,10 @@ def _page(path: str, recordings: list[Recording], networks: _Networks) -> str:
         for recording in recordings:
             shown.append(_clip(recording, networks))
             progress.update(1)
-    names = [one["name"] for one in shown]
-    title = f"Skeletons: {names[0] if len(names) == 1 else Path(os.path.abspath(path)).name}"  # noqa: PTH100 (no links)
-    return render("view.html", title=title, clips=shown, path=path, answers=any(one["predictions"] for one in shown))
+    one = len(shown) == 1
+    name = shown[0]["name"] if one else Path(os.path.abspath(path)).name  # noqa: PTH100 (a link keeps its name)
+    answers = any(clip["predictions"] for clip in shown)
+    return render("view.html", title=f"Skeletons: {name}", clips=shown, source=recordings[0].source, answers=answers)
 
 
 def _clip(recording: Recording, networks: _Networks) -> dict[str, Any]:

@@ -9,6 +9,13 @@ const ABSENT = -32768;
 const TURN_STEP = Math.PI / 12;
 const ZOOM_STEP = 1.25;
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
+// What the four arrows do: with pictures in space, and with flat ones.
+const ARROWS = [
+  ["left", "Turn left", "Move left", [-1, 0]],
+  ["right", "Turn right", "Move right", [1, 0]],
+  ["over", "Look from higher", "Move up", [0, 1]],
+  ["under", "Look from lower", "Move down", [0, -1]],
+];
 const ICONS = {
   play: "M7 4l13 8-13 8z",
   pause: "M8 5v14M16 5v14",
@@ -150,7 +157,16 @@ class SkeletonPlayer {
     const found = names.map((name) => this.tracks.find((track) => track.name === name)).filter(Boolean);
     this.views = found.length ? found : this.tracks.slice(0, 1);
     this.canvas.setAttribute("aria-label", this.options.label || this.clip.text);
+    const flat = this.isFlat();
+    (this.arrows || []).forEach((button, place) => {
+      const [icon, turn, move] = ARROWS[place];
+      setIcon(button, icon, flat ? move : turn);
+    });
     this.requestDraw();
+  }
+
+  isFlat() {
+    return this.views.every((view) => view.flat);
   }
 
   /** Colours joints by a number each, from 0 to 1; null for the colours of bodies. */
@@ -178,7 +194,7 @@ class SkeletonPlayer {
 
   /** Turns by angles in radians; pictures in two dimensions stay flat, and move instead. */
   turnBy(yaw, pitch) {
-    if (this.views.every((view) => view.flat)) {
+    if (this.isFlat()) {
       this.shift[0] += yaw * 60;
       this.shift[1] += pitch * 60;
     } else {
@@ -269,12 +285,10 @@ class SkeletonPlayer {
     );
     const view = element("div", "player-bar");
     const turns = element("span", "player-group");
-    turns.append(
-      this.button("left", "Turn left", () => this.turnBy(-TURN_STEP, 0)),
-      this.button("right", "Turn right", () => this.turnBy(TURN_STEP, 0)),
-      this.button("over", "Look from higher", () => this.turnBy(0, TURN_STEP)),
-      this.button("under", "Look from lower", () => this.turnBy(0, -TURN_STEP)),
+    this.arrows = ARROWS.map(([icon, label, , [yaw, pitch]]) =>
+      this.button(icon, label, () => this.turnBy(yaw * TURN_STEP, pitch * TURN_STEP)),
     );
+    turns.append(...this.arrows);
     const zooms = element("span", "player-group");
     zooms.append(
       this.button("farther", "Zoom out", () => this.zoomBy(1 / ZOOM_STEP)),
@@ -360,7 +374,7 @@ class SkeletonPlayer {
     if (!before) return;
     const now = [event.clientX, event.clientY];
     const moved = [now[0] - before[0], now[1] - before[1]];
-    const flat = this.views.every((view) => view.flat);
+    const flat = this.isFlat();
     if (this.pointers.size > 1) {
       const other = [...this.pointers].find(([id]) => id !== event.pointerId)[1];
       const distance = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]) || 1;
@@ -563,7 +577,7 @@ function readColors(host) {
     line: read("line"),
     grid: read("grid"),
     muted: read("muted"),
-    bodies: [1, 2, 3, 4].map((body) => read(`body-${body}`)),
+    bodies: [1, 2, 3, 4, 5, 6].map((body) => read(`body-${body}`)),
     ramp: ["low", "middle", "high"].map(read),
   };
 }

@@ -63,7 +63,7 @@ function showBodies() {
       box.type = "checkbox";
       box.checked = true;
       box.addEventListener("change", () => player.setBody(body, box.checked));
-      label.append(box, element("span", `swatch body-${(body % 4) + 1}`), `Person ${body + 1}`);
+      label.append(box, element("span", `swatch body-${(body % 6) + 1}`), `Person ${body + 1}`);
       return label;
     }),
   );
