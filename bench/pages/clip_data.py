@@ -27,12 +27,14 @@ class Track:
         y_down: x y are those of a picture as pictures count, from its top.
         vectors: each joint's numbers are a direction, drawn from one point, as bones and motions are.
         picture: width and height of the picture, which is drawn as a frame around the people; None: not known.
+        up: of x y z, the axis that points up, and 1 or -1 for which of its ends; None: as the people stand.
     """
 
     points: np.ndarray
     y_down: bool = False
     vectors: bool = False
     picture: tuple[float, float] | None = None
+    up: tuple[int, int] | None = None
 
 
 def clip_for_page(
@@ -86,7 +88,7 @@ def clip_for_page(
         "people": people,
         "tracks": [
             _packed(key, track, seen[key], shown[shown < track.points.shape[1]])
-            | _looked_at(track, layout, up_axis(given[upright].points, seen[upright], layout))
+            | _looked_at(track, layout, given[upright].up or up_axis(given[upright].points, seen[upright], layout))
             for key, track in given.items()
             for upright in [joints if track.vectors and joints else key]
         ],

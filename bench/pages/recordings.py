@@ -104,20 +104,22 @@ def open_raw(path: str, raw: RawClips | None, form: Any, layout: str | None, siz
     picture = tuple(poses.size or custom.get("image_size") or (1.0, 1.0)) if image else None
     people = poses.points if image else _in_order_of(poses.points, clip, skeleton)
     return Recording(
-        Path(path).name,
-        path,
-        path,
-        skeleton,
-        {
-            "raw": Track(people.transpose(3, 1, 2, 0), y_down=image, picture=picture),
-            "prepared": _as_prepared(clip, skeleton),
+        name=Path(path).name,
+        path=path,
+        source=path,
+        layout=skeleton,
+        tracks={
+            "raw": Track(
+                people.transpose(3, 1, 2, 0), y_down=image, picture=picture, up=None if custom or image else (1, 1)
+            ),
+            "prepared": _as_prepared(clip, skeleton, "" if custom else dataset),
             "bone": Track(bones(clip, skeleton), vectors=True),
         },
-        clip,
-        clip[:, :0],
-        poses.points,
-        _action_of_name(dataset, Path(path).name),
-    )  # fmt: skip
+        prepared=clip,
+        whole=clip[:, :0],
+        people=poses.points,
+        action=_action_of_name(dataset, Path(path).name),
+    )
 
 
 def _dataset_of(path: str) -> str:
@@ -133,7 +135,7 @@ def _dataset_of(path: str) -> str:
         content = stream.read()
     if b'"skeletons"' in content:
         return "nw-ucla"
-    return "kinetics" if b'"skeleton"' in content else ""
+    return "kinetics" if b'"skeleton"' in content or b'"label_index"' in content else ""
 
 
 def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
@@ -167,8 +169,11 @@ def _named(names: Sequence[str], label: int) -> str:
     return names[label] if 0 <= label < len(names) else f"class {label}" if label >= 0 else ""
 
 
-def _as_prepared(clip: np.ndarray, layout: Layout) -> Track:
-    return Track(clip, picture=(1.0, 1.0) if layout.coordinates == "image" else None)
+def _as_prepared(clip: np.ndarray, layout: Layout, dataset: str) -> Track:
+    """Joints as prep made them; of NTU it turns z upwards, and of people in pictures y."""
+    if layout.coordinates == "image":
+        return Track(clip, picture=(1.0, 1.0))
+    return Track(clip, up={"ntu": (2, 1), "nw-": (1, 1)}.get(dataset[:3]))
 
 
 def _in_order_of(people: np.ndarray, clip: np.ndarray, layout: Layout) -> np.ndarray:
@@ -238,7 +243,7 @@ def open_prepared(
     clips = open_clips(FeederArgs(path, labels, use_mmap=True))
     if not len(clips):
         raise ValueError(f"{path}: holds no clip: name another part, as {path.replace('val_', 'train_')}")
-    skeleton, actions = _skeleton_of(path, clips.data, layout)
+    skeleton, dataset, actions = _skeleton_of(path, clips.data, layout)
     places = _places(path, clips.names, wanted)
     if not wanted:
         places = spread(len(clips), most).tolist() if spread_out else list(range(min(most, len(clips))))
@@ -248,38 +253,41 @@ def open_prepared(
         clip = whole[:, : real_frames(whole)]
         found.append(
             Recording(
-                clips.names[place],
-                "",
-                path,
-                skeleton,
-                {"joint": _as_prepared(clip, skeleton), "bone": Track(bones(clip, skeleton), vectors=True)},
-                clip,
-                whole,
-                np.zeros((0, 0, skeleton.num_joints, 3), np.float32),
-                _named(actions, int(clips.labels[place])),
+                name=clips.names[place],
+                path="",
+                source=path,
+                layout=skeleton,
+                tracks={
+                    "joint": _as_prepared(clip, skeleton, dataset),
+                    "bone": Track(bones(clip, skeleton), vectors=True),
+                },
+                prepared=clip,
+                whole=whole,
+                people=np.zeros((0, 0, skeleton.num_joints, 3), np.float32),
+                action=_named(actions, int(clips.labels[place])),
             )
         )
     return found
 
 
-def _skeleton_of(path: str, data: np.ndarray | StreamArray, layout: str | None) -> tuple[Layout, list[str]]:
-    """The skeleton of prepared data, and the names of its classes."""
+def _skeleton_of(path: str, data: np.ndarray | StreamArray, layout: str | None) -> tuple[Layout, str, list[str]]:
+    """The skeleton of prepared data, the data set, "" of one's own data, and the names of its classes."""
     metadata = custom_metadata(path)
     if metadata:
-        return layout_from_dict(metadata["layout"]), metadata["classes"]
+        return layout_from_dict(metadata["layout"]), "", metadata["classes"]
     if isinstance(data, StreamArray):
         head = data.store.head
-        return head.layout, _classes_of(head.dataset) if head.dataset in DATASETS else []
+        return head.layout, head.dataset, _classes_of(head.dataset) if head.dataset in DATASETS else []
     joints = data.shape[3]
-    fitting = [one for one in DATASETS.values() if one.layout.num_joints == joints]
     if layout is not None:
         found = find_layout(layout)
         if found.num_joints != joints:
             raise ValueError(f"{path}: has {joints} joints, layout {found.name} {found.num_joints}: give its own")
-        return found, [name for one in fitting[:1] if one.layout == found for name in _classes_of(one.name)]
+        return found, "", []
+    fitting = [one for one in DATASETS.values() if one.layout.num_joints == joints]
     if not fitting:
         raise ValueError(f"{path}: has {joints} joints and does not say which: give --layout NAME or FILE.yaml")
-    return fitting[0].layout, _classes_of(fitting[0].name)
+    return fitting[0].layout, fitting[0].name, _classes_of(fitting[0].name)
 
 
 def _places(path: str, names: list[str], wanted: Sequence[str]) -> list[int]:

@@ -12,11 +12,10 @@ import torch
 from exported import FRAMES, three_blocks, trained_looking
 from PIL import Image
 
-import bench.pages.view
 from agcn.checkpoint import save_weights
 from agcn.model.layer_graphs import LayerGraphs
 from bench.pages.predictions import taken_from
-from bench.pages.recordings import open_prepared, open_raw, prepared_data, real_frames
+from bench.pages.recordings import _in_order_of, open_prepared, open_raw, prepared_data, real_frames
 from bench.pages.view import view
 from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names
@@ -69,6 +68,7 @@ def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
     np.testing.assert_array_equal(found.prepared, read_clip(path, "ntu60")[:, :frames])
     assert list(found.tracks) == ["raw", "prepared", "bone"]
     assert found.action == ACTIONS[int(path[-12:-9]) - 1] and found.layout == NTU
+    assert [found.tracks[name].up for name in ("raw", "prepared")] == [(1, 1), (2, 1)]  # prep turns it
     for name, layout in (("ucla", NW_UCLA.name), ("kinetics", "kinetics")):
         (one, *_) = sorted(file for file in (raw / name).rglob("*.json") if "label" not in file.name)
         other = open_raw(str(one), None, None, None, None)
@@ -76,12 +76,12 @@ def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
         assert other.tracks["raw"].y_down == (layout == "kinetics")
 
 
-def test_people_keep_their_colours(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_keep_their_colours() -> None:
     """Prep puts the body of most motion first, whatever place it has in the file."""
     people = joint_batch(NTU, 1, FRAMES, 2, seed=2, one_body_share=0.0)[0].transpose(3, 1, 2, 0).copy()
     people[1] *= 1.4
     swapped = people[::-1].copy()
-    ordered = bench.pages.recordings._in_order_of(swapped, people.transpose(3, 1, 2, 0), NTU)
+    ordered = _in_order_of(swapped, people.transpose(3, 1, 2, 0), NTU)
     np.testing.assert_array_equal(ordered, people)
 
 
@@ -164,6 +164,7 @@ def test_what_others_take_from_a_joint() -> None:
         (lambda folder: (folder / "a.skeleton").write_text("hello"), {}, "a.skeleton"),
         (lambda folder: (folder / "a.skeleton").write_text("2\n0\n0\n"), {}, "nobody is seen in any of its frames"),
         (lambda folder: (folder / "a.json").write_text("[]"), {}, "nobody is in it"),
+        (lambda folder: (folder / "a.json").write_text('{"data": [], "label_index": 3}'), {}, "nobody is seen in any"),
         (lambda folder: (folder / "a.json").write_text("{}"), {"clips": ("a",)}, "--clip is for prepared data"),
         (lambda folder: (folder / "manifest.json").write_text("{"), {}, "not a manifest that this version reads"),
     ],
