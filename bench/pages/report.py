@@ -23,6 +23,7 @@ from bench.pages.curves import read_curves
 from bench.pages.graphs import graphs_for_page
 from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
 from bench.pages.page import render
+from bench.pages.recordings import real_frames
 from bench.pages.runs import Experiment, Run, find_experiments
 from bench.report import RESULTS, TITLES, machine_line, read_results, summary
 from export.inputs import input_batches, recordings_of
@@ -216,7 +217,8 @@ def _pairs(
         ):
             if place is None:
                 continue
-            joints = _without_padding(clips.batch(np.array([place]))[0])
+            joints = clips.batch(np.array([place]))[0]
+            joints = joints[:, : real_frames(joints)]
             name = clips.names[place]
             shown.append(
                 {
@@ -227,12 +229,6 @@ def _pairs(
             )
         found.append({"label": names[label], "taken": names[taken], "count": count, "clips": shown})
     return found
-
-
-def _without_padding(clip: np.ndarray) -> np.ndarray:
-    """A clip (C, T, V, M) up to the last frame in which somebody is."""
-    seen = np.flatnonzero(clip.any(axis=(0, 2, 3)))
-    return clip[:, : seen[-1] + 1] if len(seen) else clip
 
 
 def _add_graphs(

@@ -131,7 +131,7 @@ def _networks(
     elif engine is not None:
         found.config = _config_of(engine)
     if found.config is not None:
-        found.model = _model(found.config, weights)
+        found.config, found.model = _run(found.config, weights)
         if engine is None and (default_engine_folder(found.config) / FILE_NAME).is_file():
             engine = str(default_engine_folder(found.config))
     if engine is not None:
@@ -156,19 +156,24 @@ def _config_of(engine: str) -> Config | None:
     return None
 
 
-def _model(config: Config, weights: str | None) -> Model | None:
-    """The trained joint stream; None, and a note, where its run has no best checkpoint or its graph is not learned."""
+def _run(config: Config, weights: str | None) -> tuple[Config, Model | None]:
+    """The trained joint stream, and the configuration that training left beside it, or else the one given.
+
+    No model, and a note, where the run has no best checkpoint or its graph is not learned.
+    """
     if weights is None:
         try:
             weights = str(best_weights(config))
         except ValueError as error:
             print(f"joints have no weights: {error}", file=sys.stderr)
-            return None
+            return config, None
+    own = Path(weights).with_name("config.yaml")
+    config = load_config(own) if own.is_file() else config
     found = load_model(weights, config)
     if found.adaptive:
-        return found
+        return config, found
     print(f"joints have no weights: the graph of {config.config} is not learned", file=sys.stderr)
-    return None
+    return config, None
 
 
 def _recordings(
