@@ -46,7 +46,7 @@ def show(command: str, result: Result, given: str = "", console: Console | None 
         failed = [str(gate) for gate in result.get("failed", ())] or ["a gate was not met"]
         rows = [*rows, *(("failed" if not place else "", gate) for place, gate in enumerate(failed))]
     if follows and result.get("passed") is not False:
-        rows = [*rows, ("next", f"python cli.py {follows}{given if follows != 'bench' else ''}")]
+        rows = [*rows, ("next", f"python cli.py {follows}{given if follows not in ('bench', 'report') else ''}")]
     if console.width < NARROW:
         for name, value in rows:
             console.print(f"{name}: {value}" if name else f"  {value}", soft_wrap=True, markup=False)
@@ -248,7 +248,7 @@ def _bench(result: Result) -> tuple[list[Row], str]:
     for part, rates in result["rates"].items():
         rows += [(f"{part}: {name}", f"{rate:.4g}") for name, rate in rates.items() if part not in shown]
     rows += [("written", path) for path in result["outputs"] if path.endswith(".md")]
-    return [*rows, ("time", duration(result["seconds"]))], ""
+    return [*rows, ("time", duration(result["seconds"]))], "report"
 
 
 def _compared(result: Result) -> list[Row]:

@@ -24,7 +24,7 @@ from bench.pages.graphs import graphs_for_page
 from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
 from bench.pages.page import render
 from bench.pages.recordings import real_frames
-from bench.pages.runs import Experiment, Run, find_experiments
+from bench.pages.runs import Experiment, Run, find_experiments, reason
 from bench.report import RESULTS, TITLES, machine_line, read_results, summary
 from export.inputs import input_batches, recordings_of
 from export.manifest import FILE_NAME, read_manifest
@@ -45,9 +45,8 @@ class Section:
     """What the page shows of one experiment."""
 
     name: str
-    config: str
     clips: int
-    classes: list[str]
+    classes: list[str] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     charts: dict[str, list[Chart]] = field(default_factory=dict)
     table: list[dict[str, Any]] = field(default_factory=list)
@@ -84,19 +83,20 @@ def report(
     """
     if not folders and not Path(WORK).is_dir():
         raise ValueError(f"{WORK}: no such folder: run train first, or name a work folder")
-    experiments = find_experiments(folders or (WORK,))
+    experiments, unread = find_experiments(folders or (WORK,))
     measured = _bench_parts(bench)
     sections = []
     with Progress(len(experiments), "report", "experiment") as progress:
         for experiment in experiments:
             sections.append(_section(experiment, _BYTES_OF_GRAPHS // len(experiments)))
             progress.update(1)
-    notes = [f"{section.name}: {note}" for section in sections for note in section.notes]
+    notes = unread + [f"{section.name}: {note}" for section in sections for note in section.notes]
     for note in notes:
         print(note, file=sys.stderr)
     page = render(
         "report.html",
         sections=sections,
+        notes=notes,
         overview=_overview(sections),
         bench=measured,
         machine=machine_line(describe()),
@@ -131,12 +131,16 @@ def _overview(sections: Sequence[Section]) -> Chart | None:
 
 def _section(experiment: Experiment, most_bytes: int) -> Section:
     run = experiment.first
-    model = build_model(run.config.model, run.config.model_args)
-    classes = _class_names(run, model)
-    section = Section(experiment.name, run.config.config, len(experiment.labels), classes, notes=experiment.notes)
+    section = Section(experiment.name, len(experiment.labels), notes=experiment.notes)
     curves = {stream: found for stream, one in experiment.runs.items() if (found := read_curves(one.folder))}
     if curves:
         section.charts["curves"] = [charts.curves_chart(curves)]
+    try:
+        model = build_model(run.config.model, run.config.model_args)
+        section.classes = _class_names(run, model)
+    except (ValueError, OSError) as error:  # its skeleton lies with data that are not at hand
+        section.notes.append(f"only its curves are shown: {reason(error)}")
+        return section
     scores, labels = experiment.all_scores(), experiment.labels
     section.outcomes = {stream: outcome_of(one, labels) for stream, one in scores.items()}
     if section.outcomes:
@@ -163,7 +167,7 @@ def _test_clips(section: Section, run: Run) -> Clips | None:
         clips = open_clips(run.config.test_feeder_args, "test_feeder_args")
         return clips if len(clips) else None
     except (ValueError, OSError) as error:
-        section.notes.append(f"no clips and no graphs of a sample are shown: {error}")
+        section.notes.append(f"no clips and no graphs of a sample are shown: {reason(error)}")
         return None
 
 
@@ -262,7 +266,7 @@ def _add_graphs(
             batch, _ = next(input_batches(own, run.config.test_feeder_args, model.layout, one))
             found = graphs_for_page(model, batch[0], stream, pose, most_bytes // len(experiment.runs))
         except (ValueError, OSError) as error:
-            section.notes.append(f"no learned graphs of the {stream} stream are shown: {error}")
+            section.notes.append(f"no learned graphs of the {stream} stream are shown: {reason(error)}")
             continue
         section.graphs.append({**found, "clip": clips.names[place]})
 

@@ -67,13 +67,14 @@ class Experiment:
         return self.scores | fused
 
 
-def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> list[Experiment]:
-    """The experiments whose runs lie in `folders`, or up to three folders below.
+def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> tuple[list[Experiment], list[str]]:
+    """The experiments whose runs lie in `folders`, or up to three folders below; and what could not be read, and why.
 
     Raises:
-        ValueError: a folder that is not there, or that holds no run.
+        ValueError: a folder that is not there, or that holds no run that can be read.
     """
     found: dict[tuple[Path, str], dict[str, Run]] = {}
+    notes: list[str] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder: give a work folder that `train` wrote, or run train first")
@@ -81,11 +82,22 @@ def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> list[Experime
         if not places:
             raise ValueError(f"{folder}: no run is in it (no {CONFIG_FILE}): give a work folder that `train` wrote")
         for place in places:
-            run = Run(place, load_config(place / CONFIG_FILE))
+            try:
+                run = Run(place, load_config(place / CONFIG_FILE))
+            except (ValueError, OSError) as error:
+                notes.append(reason(error))
+                continue
             name = place.resolve().name
             kind = name.removesuffix(run.stream).rstrip("_-") if name.endswith(run.stream) else name
             found.setdefault((place.resolve().parent, kind), {})[run.stream] = run
-    return [_gather(key, runs) for key, runs in found.items()]
+    if not found:
+        raise ValueError(notes[0])
+    return [_gather(key, runs) for key, runs in found.items()], notes
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in words."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
 
 
 def _run_folders(folder: Path, depth: int) -> Iterable[Path]:
@@ -109,7 +121,7 @@ def _gather(key: tuple[Path, str], runs: dict[str, Run]) -> Experiment:
         try:
             _read_scores(experiment, stream, run)
         except (ValueError, OSError) as error:
-            experiment.notes.append(f"the {stream} stream has no accuracy here: {error}")
+            experiment.notes.append(f"the {stream} stream has no accuracy here: {reason(error)}")
     if len({scores.shape[1] for scores in experiment.scores.values()}) > 1:
         experiment.notes.append("its streams have other numbers of classes: they are not fused, nor shown")
         experiment.scores = {}
@@ -121,7 +133,7 @@ def _read_labels(experiment: Experiment) -> None:
     try:
         experiment.names, experiment.labels = read_unique_labels(path)
     except (ValueError, OSError) as error:
-        experiment.notes.append(f"no accuracy, confusion and calibration: the labels are not at hand ({error})")
+        experiment.notes.append(f"no accuracy, confusion and calibration: the labels are not at hand ({reason(error)})")
 
 
 def _read_scores(experiment: Experiment, stream: str, run: Run) -> None:

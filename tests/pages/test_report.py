@@ -116,6 +116,25 @@ def test_without_the_data_curves_stay_and_the_page_says_what_is_missing(work: Pa
     assert all(note.split(": ", 1)[1].split("'")[0] in page for note in result["notes"])
 
 
+def test_an_unreadable_run_does_not_hide_the_others(work: Path) -> None:
+    Path("work_dir/old").mkdir()
+    Path("work_dir/old/config.yaml").write_text("no_such_key: 1\n")
+    result = report()
+    assert list(result["experiments"]) == ["nw-ucla"] and "no_such_key" in result["notes"][0]
+    assert "no_such_key" in Path("report.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="no_such_key"):
+        report(["work_dir/old"])
+
+
+def test_a_skeleton_that_is_not_at_hand_leaves_the_curves(work: Path) -> None:
+    for stream in ("joint", "bone"):
+        path = Path(f"work_dir/nw-ucla/agcn_{stream}/config.yaml")
+        path.write_text(path.read_text().replace("graph: graph.ucla.Graph", "graph: data/gone.json"))
+    (note,) = report()["notes"]
+    assert "only its curves are shown: model_args: graph" in note
+    assert "Loss and accuracy in training" in Path("report.html").read_text(encoding="utf-8")
+
+
 def test_stale_scores_are_left_out(work: Path) -> None:
     shutil.copy("work_dir/nw-ucla/agcn_joint/best.pt", "work_dir/nw-ucla/agcn_bone/best.pt")
     result = report()
