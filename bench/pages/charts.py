@@ -4,6 +4,7 @@ Those come from the page, which may be light or dark. Each chart has a sentence 
 """
 
 import base64
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,11 @@ def chart(title: str, text: str, data: list[dict[str, Any]], layout: dict[str, A
     return {"title": title, "text": text, "spec": {"data": data, "layout": {"height": height, **layout}}}
 
 
+def plain(text: str) -> str:
+    """Text for plotly.js, which takes <b>, <a> and the like in labels for markup."""
+    return html.escape(text, quote=False)
+
+
 def packed(array: np.ndarray) -> dict[str, str]:
     """An array as plotly.js reads it: base64 of its bytes."""
     kinds = {"f4": "f4", "i4": "i4", "u1": "u1", "u2": "u2"}
@@ -51,7 +57,7 @@ def accuracy_chart(experiments: Sequence[str], top1: Sequence[Mapping[str, float
         {
             "type": "bar",
             "name": TEXT[stream],
-            "x": list(experiments),
+            "x": list(map(plain, experiments)),
             "y": [_rounded(100 * one[stream]) if stream in one else None for one in top1],
             "text": [percent(one[stream]) if stream in one else "" for one in top1],
             "textposition": "outside",
@@ -85,7 +91,7 @@ def fusion_chart(names: Sequence[str], fixed: np.ndarray, broke: np.ndarray, tha
     if len(order) > _MOST_BARS:
         order = np.concatenate([order[: _MOST_BARS // 2], order[-_MOST_BARS // 2 :]])
     shown = order[::-1]
-    labels = [names[label] for label in shown]
+    labels = [plain(names[label]) for label in shown]
     data = [
         {
             "type": "bar",
@@ -131,8 +137,8 @@ def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Char
             "type": "heatmap",
             "z": packed(shares),
             "customdata": packed(counts.astype(np.int32)),
-            "x": list(names),
-            "y": list(names),
+            "x": list(map(plain, names)),
+            "y": list(map(plain, names)),
             "zmin": 0,
             "zmax": 100,
             "colorscale": _SHARES,
@@ -265,7 +271,7 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
             {
                 "type": "bar",
                 "orientation": "h",
-                "y": [rate["label"] for rate in shown],
+                "y": [plain(rate["label"]) for rate in shown],
                 "x": [_rounded(rate["rate"]) for rate in shown],
                 "text": [
                     f"{rate['rate']:.4g}" + (f" ({rate['ratio']:.3g} x)" if rate["ratio"] else "") for rate in shown

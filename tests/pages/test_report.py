@@ -143,6 +143,8 @@ def test_stale_scores_are_left_out(work: Path) -> None:
 
 
 def test_names_cannot_become_markup(work: Path) -> None:
+    shown = charts.accuracy_chart(["<a href='x'>y</a>"], [{"joint": 0.5}])["spec"]["data"][0]["x"]
+    assert shown == ["&lt;a href='x'&gt;y&lt;/a&gt;"]
     Path("work_dir/nw-ucla").rename("work_dir/<img src=x onerror=alert(1)>")
     report()
     page = re.sub(r"<script.*?</script>", "", Path("report.html").read_text(encoding="utf-8"), flags=re.DOTALL)
