@@ -11,7 +11,7 @@ from bench.pages.charts import TEXT, packed
 
 
 def graphs_for_page(model: Model, clip: np.ndarray, stream: str, pose: np.ndarray, most_bytes: int) -> dict[str, Any]:
-    """What `graphs.js` draws.
+    """What `report.js` draws of a stream.
 
     Args:
         model: in eval mode, on a CPU.
@@ -21,14 +21,14 @@ def graphs_for_page(model: Model, clip: np.ndarray, stream: str, pose: np.ndarra
         most_bytes: of all layers together; where they take more, some are left out, the first and the last never.
 
     Returns:
-        stream, layers (their numbers from 1), learned and graphs per layer as packed arrays (K, V, V), fixed once,
-        joints, edges, pose (2, V), text.
+        stream, layers (their numbers from 1), fixed (A), and for each layer learned (B) and dependent (C), all of them
+        packed arrays (K, V, V); joints, edges, pose (2, V), text.
 
     Raises:
         ValueError: a model that is not adaptive, or a clip that does not fit it.
     """
     number = len(model.blocks)
-    a_layer = 2 * 4 * model.blocks[0].gcn1.A.numel()
+    a_layer = 2 * 4 * model.blocks[0].gcn1.A.numel() * 4 / 3  # B and C, in base64
     fit = int(np.clip(most_bytes // a_layer, 2, number))
     layers = sorted({int(layer) for layer in np.linspace(1, number, fit).round()})
     found = {layer: layer_graphs(model, clip, layer) for layer in layers}

@@ -92,7 +92,12 @@ def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> tuple[list[Ex
             found.setdefault((place.resolve().parent, kind), {})[run.stream] = run
     if not found:
         raise ValueError(notes[0])
-    return [_gather(key, runs) for key, runs in found.items()], notes
+    experiments = [_gather(key, runs) for key, runs in found.items()]
+    names = [one.name for one in experiments]
+    for experiment, (parent, kind) in zip(experiments, found, strict=True):
+        if names.count(experiment.name) > 1:
+            experiment.name = str(parent / kind)
+    return experiments, notes
 
 
 def reason(error: Exception) -> str:

@@ -18,6 +18,7 @@ from agcn.score_files import SCORE_FILE
 from bench.pages import charts
 from bench.pages.outcome import outcome_of
 from bench.pages.report import report
+from native_prep.io.pickles import load_pickle, save_pickle
 
 MOST_BYTES = 10_000_000
 
@@ -88,8 +89,8 @@ def test_every_chart_is_one_that_plotly_takes_and_has_a_text(work: Path) -> None
     assert len(found) >= 8
     for spec in found:
         go.Figure(spec)
-    labels = re.findall(r'<div class="chart" role="img" aria-label="([^"]*)"', page)
-    assert len(labels) == len(found) and all(len(label) > 30 for label in labels)
+    texts = re.findall(r'<figcaption id="chart-(\d+)"><h\d>.+?</h\d><p>(.*?)</p>', page)
+    assert [int(number) for number, _ in texts] == list(range(len(found))) and all(len(text) > 30 for _, text in texts)
 
 
 def test_several_folders_stand_side_by_side(work: Path) -> None:
@@ -172,20 +173,81 @@ def test_no_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_scores_of_other_clips_are_left_out(work: Path) -> None:
-    from native_prep.io.pickles import save_pickle
-
     save_pickle("data/nw-ucla/val_label.pkl", (["other.json"], [0]))
     result = report()
     assert sum("lacks 1 clips" in note for note in result["notes"]) == 2
 
 
-def test_kinetics_many_classes_stay_small() -> None:
+def test_a_confusion_of_many_classes_stays_small() -> None:
     rng = np.random.default_rng(0)
     outcome = outcome_of(rng.standard_normal((2000, 400)), rng.integers(0, 400, 2000))
     chart = charts.confusion_chart([f"class {label}" for label in range(400)], outcome, "fused")
-    assert len(json.dumps(chart)) < 2_200_000
-    counts = np.frombuffer(base64.b64decode(chart["spec"]["data"][0]["customdata"]["bdata"]), "<i4")
+    assert len(json.dumps(chart)) < 450_000
+    counts = np.frombuffer(base64.b64decode(chart["spec"]["data"][0]["z"]["bdata"]), "<u2")
     np.testing.assert_array_equal(counts.reshape(400, 400), outcome.confusion)
+
+
+def test_the_classes_that_change_most_are_drawn() -> None:
+    gains = np.arange(40)
+    chart = charts.fusion_chart([f"class {label}" for label in gains], gains, 0 * gains, "joint")
+    drawn = {int(name.split()[1]) for name in chart["spec"]["data"][0]["y"]}
+    assert drawn == set(range(10, 40)) and "The 30 classes" in chart["text"]
+
+
+def test_names_of_classes_that_are_numbers_are_no_scale() -> None:
+    chart = charts.fusion_chart(["0", "1", "250"], np.array([1, 2, 3]), np.zeros(3, int), "joint")
+    assert chart["spec"]["layout"]["yaxis"]["type"] == "category"
+
+
+def test_experiments_share_the_bytes_of_a_page(work: Path) -> None:
+    for number in range(7):
+        shutil.copytree("work_dir/nw-ucla", f"work_dir/more{number}")
+    big = [report(["work_dir/nw-ucla"])["bytes"], report()["bytes"]]
+    assert big[1] < MOST_BYTES and big[1] - big[0] < 4_500_000
+    for number in range(7, 14):
+        shutil.copytree("work_dir/nw-ucla", f"work_dir/more{number}")
+    with pytest.raises(ValueError, match="15 experiments are too many for a page"):
+        report()
+
+
+def test_experiments_of_one_name_stay_apart(work: Path) -> None:
+    shutil.copytree("work_dir/nw-ucla", "../work_dir/nw-ucla")
+    assert len(report(["work_dir/nw-ucla", "../work_dir/nw-ucla"])["experiments"]) == 2
+
+
+def test_a_run_of_bones_shows_joints(work: Path) -> None:
+    report(["work_dir/nw-ucla/agcn_bone"])
+    (clip, *_) = [one for one in embedded(Path("report.html").read_text()) if isinstance(one, dict) and "tracks" in one]
+    names, _ = load_pickle("data/nw-ucla/val_label.pkl")
+    joints = np.load("data/nw-ucla/val_data_joint.npy")[names.index(clip["name"])][:, 0, :, 0]  # (3, V)
+    (track,) = clip["tracks"]
+    first = np.frombuffer(base64.b64decode(track["data"]), "<i2").reshape(-1, track["bodies"], joints.shape[1], 3)[0, 0]
+    np.testing.assert_allclose(first * track["scale"] + track["offset"], joints.T, atol=1e-3)
+    Path("data/nw-ucla/val_data_joint.npy").unlink()
+    assert any("the joints of" in note for note in report(["work_dir/nw-ucla/agcn_bone"])["notes"])
+
+
+def test_parity_of_other_weights_is_not_shown(work: Path) -> None:
+    path = Path("engines/nw-ucla/manifest.json")
+    manifest = json.loads(path.read_text())
+    manifest["sources"]["bone"]["sha256"] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    assert any("was exported from other weights than" in note for note in report()["notes"])
+    assert "Parity of the exported engines" not in Path("report.html").read_text()
+
+
+def test_a_part_of_bench_that_broke_off_says_so(work: Path) -> None:
+    path = Path("bench_out/results.json")
+    results = json.loads(path.read_text())
+    results["parts"]["infer"] |= {"error": "no memory", "passed": False, "checks": []}
+    path.write_text(json.dumps(results))
+    report()
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert "Broke off: no memory" in page and "checks of parity were met" not in page
+    path.write_text("{}")
+    assert any("not results of bench" in note for note in report()["notes"])
+    with pytest.raises(ValueError, match="give --bench another folder"):
+        report(bench="bench_out")
 
 
 def test_the_score_file_is_that_of_the_best_checkpoint(trained: Path) -> None:
@@ -273,8 +335,9 @@ def test_another_stream_has_another_confusion(page_file: Path, open_page: Callab
     assert shown.count() == 1 and "Bone:" in shown.inner_text()
     shown.scroll_into_view_if_needed()
     shown.locator(".main-svg").first.wait_for()
-    counts = page.evaluate("[...document.querySelectorAll('.choice:not([hidden]) .chart')][0]._fullData[0].customdata")
-    assert sum(sum(row.values()) if isinstance(row, dict) else sum(row) for row in counts) == 12
+    trace = "[...document.querySelectorAll('.choice:not([hidden]) .chart')][0]._fullData[0]"
+    assert sum(map(sum, page.evaluate(f"{trace}.customdata"))) == 12
+    assert {round(sum(row)) for row in page.evaluate(f"{trace}.z")} <= {0, 100}
 
 
 def test_confused_clips_move_together(page_file: Path, open_page: Callable[..., Any]) -> None:
@@ -285,9 +348,12 @@ def test_confused_clips_move_together(page_file: Path, open_page: Callable[..., 
     pair.locator("canvas").first.wait_for()
     before = pair.locator(".frame-number").all_inner_texts()
     button.click()
-    page.wait_for_timeout(400)
-    after = pair.locator(".frame-number").all_inner_texts()
-    assert len(after) == 2 and all(one != other for one, other in zip(before, after, strict=True))
+    page.wait_for_function(
+        "(before) => [...document.querySelector('.pair').querySelectorAll('.frame-number')]"
+        ".every((one, place) => one.innerText !== before[place])",
+        arg=before,
+    )
+    assert len(before) == 2
     page.get_by_role("button", name="Pause both").click()
 
 

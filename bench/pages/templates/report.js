@@ -1,8 +1,6 @@
 "use strict";
 // The report's charts, tables, moving clips and learned graphs. Each takes its data from the <script> after it.
 
-const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-
 function color(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
@@ -37,8 +35,24 @@ function specOf(place) {
   return JSON.parse(place.nextElementSibling.textContent);
 }
 
+/** Rows of a matrix that came as base64 of uint16. */
+function matrixOf(array) {
+  const bytes = Uint8Array.from(atob(array.bdata), (letter) => letter.charCodeAt(0));
+  const [height, width] = array.shape.split(",").map(Number);
+  const numbers = new Uint16Array(bytes.buffer);
+  return Array.from({ length: height }, (_, row) => Array.from(numbers.subarray(row * width, (row + 1) * width)));
+}
+
+/** Of a heat map of counts: the share of its row for each, in percent, and the counts for who points at it. */
+function shareRows(trace) {
+  const counts = matrixOf(trace.z);
+  const sums = counts.map((row) => row.reduce((sum, count) => sum + count, 0) || 1);
+  return { ...trace, customdata: counts, z: counts.map((row, place) => row.map((count) => (100 * count) / sums[place])) };
+}
+
 function drawChart(place) {
   const spec = specOf(place);
+  spec.data = spec.data.map((trace) => (trace.type === "heatmap" ? shareRows(trace) : trace));
   const layout = themed(spec.layout);
   place.style.height = `${layout.height}px`;
   Plotly.newPlot(place, spec.data, layout, config);
@@ -119,15 +133,14 @@ for (const pair of document.querySelectorAll(".pair")) {
   places.forEach((place) => drawWhenNear(place, open));
   const show = () => {
     const playing = players.some((player) => player.playing);
-    button.setAttribute("aria-pressed", String(playing));
     button.textContent = playing ? "Pause both" : "Play both";
   };
   button.addEventListener("click", () => {
     open();
     const playing = players.some((player) => player.playing);
     for (const player of players) playing ? player.pause() : player.play();
-    show();
   });
+  places.forEach((place) => place.addEventListener("state", show));
 }
 
 // Learned graphs: heat maps of A, B and C, a column a subset, and the strongest links on a skeleton.
@@ -151,7 +164,7 @@ function drawHeatMap(place, rows, joints, span) {
   const signed = span.low < 0;
   const largest = Math.max(Math.abs(span.low), Math.abs(span.high)) || 1;
   const trace = {
-    type: "heatmap", z: rows, x: joints, y: joints, colorscale: signed ? "RdBu" : "Cividis", reversescale: false,
+    type: "heatmap", z: rows, x: joints.map(plain), y: joints.map(plain), colorscale: signed ? "RdBu" : "Cividis",
     zmin: signed ? -largest : span.low, zmax: signed ? largest : span.high,
     colorbar: { thickness: 8, tickfont: { size: 10 } },
     hovertemplate: "%{x} takes %{z:.3f} from %{y}<extra></extra>",
@@ -161,6 +174,11 @@ function drawHeatMap(place, rows, joints, span) {
   delete layout.xaxis2;
   delete layout.yaxis2;
   Plotly.react(place, [trace], layout, config);
+}
+
+/** Text for plotly, which takes tags in labels for markup. */
+function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
 function svg(name, attributes) {
