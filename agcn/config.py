@@ -23,6 +23,8 @@ from native_prep.skeletons.streams import STREAMS
 
 __all__ = ["Config", "FeederArgs", "load_config", "to_yaml"]
 Settings = TypeVar("Settings", Config, FeederArgs)
+# What training leaves of its configuration, in the work folder.
+RUN_CONFIG = "config.yaml"
 # The longer names first: joint_motion is not joint.
 _STREAM_TOKEN = re.compile(r"(?<![A-Za-z])(joint_motion|bone_motion|joint|bone)(?![A-Za-z])")
 
@@ -249,7 +251,7 @@ def config_mismatches(
         stream: whose it is taken for.
         may_differ: keys of the feeder that need not be the same.
     """
-    file = Path(weights).with_name("config.yaml")
+    file = Path(weights).with_name(RUN_CONFIG)
     if not file.is_file():
         return []
     try:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agcn.checkpoint import load_torch
-from agcn.config import load_config
+from agcn.config import RUN_CONFIG, load_config
 from agcn.metrics import OUTCOME_FILES
 from agcn.score_files import BEST_FILE, SCORE_FILE, note_path
 from agcn.settings import Config
@@ -54,7 +54,7 @@ def leftovers(config: Config) -> list[Path]:
     folder = Path(config.work_dir)
     names = {config.name}
     with suppress(ValueError, OSError):
-        names.add(load_config(folder / "config.yaml").name)
+        names.add(load_config(folder / RUN_CONFIG).name)
     numbered = re.compile(rf"({'|'.join(map(re.escape, names))})-\d+-\d+\.pt")
     known = (STATE_FILE, BEST_FILE, SCORE_FILE, note_path(SCORE_FILE).name, *OUTCOME_FILES, TRACE_FILE, _LOG)
     found = [folder / name for name in known if (folder / name).is_file()]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agcn.checkpoint import load_weights
-from agcn.config import to_yaml
+from agcn.config import RUN_CONFIG, to_yaml
 from agcn.data.clips import open_clips
 from agcn.data.loader import BatchIndices, BatchLoader, check_batch, training_batches
 from agcn.device import has_half
@@ -129,7 +129,7 @@ def set_up_run(
         amp_dtype, used, compiles, log, is_kept=saved is not None, interrupted=(saved or {}).get("within"),
     )  # fmt: skip
     if context.is_main_process:
-        with atomic_file(folder / "config.yaml") as part:
+        with atomic_file(folder / RUN_CONFIG) as part:
             part.write_text(to_yaml(config), encoding="utf-8")
         _announce(run, resume, removed)
     return run

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agcn.config import load_config
+from agcn.config import RUN_CONFIG, load_config
 from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason
 from agcn.settings import Config
 from export.fusion import read_scores, read_unique_labels
 from native_prep.skeletons.streams import STREAMS
 
-CONFIG_FILE = "config.yaml"
 # How far below a folder runs are looked for: work_dir/ntu/xsub/agcn_joint.
 _DEPTH = 3
 
@@ -80,10 +79,10 @@ def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> tuple[list[Ex
             raise ValueError(f"{folder}: no such folder: give a work folder that `train` wrote, or run train first")
         places = sorted(_run_folders(folder, _DEPTH))
         if not places:
-            raise ValueError(f"{folder}: no run is in it (no {CONFIG_FILE}): give a work folder that `train` wrote")
+            raise ValueError(f"{folder}: no run is in it (no {RUN_CONFIG}): give a work folder that `train` wrote")
         for place in places:
             try:
-                run = Run(place, load_config(place / CONFIG_FILE))
+                run = Run(place, load_config(place / RUN_CONFIG))
             except (ValueError, OSError) as error:
                 notes.append(reason(error))
                 continue
@@ -106,7 +105,7 @@ def reason(error: Exception) -> str:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterable[Path]:
-    if (folder / CONFIG_FILE).is_file():
+    if (folder / RUN_CONFIG).is_file():
         yield folder
     elif depth:
         for inside in sorted(folder.iterdir()):

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from agcn.checkpoint import SAFETENSORS, load_model, save_weights
-from agcn.config import load_config, to_yaml
+from agcn.config import RUN_CONFIG, load_config, to_yaml
 from agcn.defaults import default_config
 from agcn.model.network import Model
 from agcn.score_files import BEST_FILE, SCORE_FILE
@@ -111,7 +111,7 @@ def pack(
 
 def _own_config(weights: Path, config: Config) -> Config:
     """The configuration that a run was trained with, which lies beside its weights; else the one given."""
-    path = weights.with_name("config.yaml")
+    path = weights.with_name(RUN_CONFIG)
     return replace(load_config(path), work_dir=config.work_dir) if path.is_file() else config
 
 
