@@ -1,7 +1,8 @@
 """`bench compare`: what moved between two folders of results, beyond the noise of both.
 
-A variant moved where new / old lies outside 1 +- the larger of 5 % and the noise of both runs (the root of the sum of
-their squares). The noise of a run is its spread over the square root of its rounds; of a single round it is 20 %.
+A variant moved where it is faster, or slower, by a factor above 1 + the larger of 5 % and the noise of both runs (the
+root of the sum of their squares). The noise of a run is its spread over the square root of its rounds; of a single
+round it is 20 %.
 """
 
 import math
@@ -38,7 +39,7 @@ def compare(old: str | Path, new: str | Path) -> dict[str, Any]:
     before, after = _read(old), _read(new)
     olds, news = _rates(before), _rates(after)
     both = [_change(key, olds[key], news[key]) for key in olds if key in news]
-    moved = [change for change in both if abs(change["ratio"] - 1) > change["noise"]]
+    moved = [change for change in both if max(change["ratio"], 1 / change["ratio"]) - 1 > change["noise"]]
     return {
         "moved": moved,
         "unmoved": len(both) - len(moved),

@@ -50,6 +50,10 @@ def test_nothing_moves_between_a_folder_and_itself(tmp_path: Path) -> None:
         (12.5, {"spread": 0.4}, True),
         (12.5, {"spread": 0.4, "runs": 1}, True),  # of one round the spread says nothing: 20 %
         (11.9, {"spread": 0.0, "runs": 1}, False),
+        (8.4, {"spread": 0.36}, True),  # 18 % of noise: as much as 19 % faster
+        (11.7, {"spread": 0.36}, False),
+        (0.1, {"spread": 2.0}, True),  # a tenth, and 100 % of noise
+        (18.0, {"spread": 2.0}, False),
     ),
 )
 def test_what_lies_outside_the_noise_has_moved(
