@@ -172,7 +172,7 @@ def _time_ntu(
         NPY: lambda: _prepare(small, work / "out_npy", ("npy",), threads),
         MEMMAP: lambda: _write_memmaps(arrays, work / "out_npy"),
         START: lambda: _start(source, work),
-        READ: lambda: _read(source.paths, threads),
+        READ: _reading(source.paths, threads),
     }
     if shutil.which("cat") and shutil.which("wc"):
         variants[CAT] = lambda: _cat(source.paths)
@@ -199,7 +199,7 @@ def _time_kinetics(
         KERNELS: TextKernels(source.paths, "kinetics").run,
         PACKED: lambda: _prepare(source, work / "out_kinetics", ("packed",), threads),
         NPY: lambda: _prepare(source, work / "out_kinetics", ("npy",), threads),
-        READ: lambda: _read(source.paths, threads),
+        READ: _reading(source.paths, threads),
     }
     timings = measure(variants, runs, seconds)
     clips = {REFERENCE: len(few), PACKED: len(source.paths), NPY: len(source.paths)}
@@ -241,17 +241,21 @@ def _add(
     )
 
 
-def _read(paths: Sequence[Path], threads: int) -> None:
-    """Reads whole files into a buffer of each thread, one after the other."""
-    buffers = [bytearray(max(path.stat().st_size for path in paths)) for _ in range(threads)]
+def _reading(paths: Sequence[Path], threads: int) -> Work:
+    """Work that reads whole files into a buffer of each thread, one after the other, and does nothing else."""
+    largest = max(path.stat().st_size for path in paths)
+    buffers = [bytearray(largest) for _ in range(threads)]
 
     def read(thread: int) -> None:
         for path in paths[thread::threads]:
             with path.open("rb", buffering=0) as file:
                 file.readinto(buffers[thread])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, range(threads)))
+    def run() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(read, range(threads)))
+
+    return run
 
 
 def _write_memmaps(arrays: Sequence[np.ndarray], folder: Path) -> None:

@@ -239,6 +239,19 @@ def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     assert all(row["limit"]["name"] == "reading the files" for row in rows) and len(part.limit) == 2
 
 
+def test_the_limit_of_reading_holds_nothing_but_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for size, path in enumerate(paths):
+        path.write_bytes(bytes(size))
+    work = bench_prep._reading(paths, 2)
+    called = []
+    monkeypatch.setattr(Path, "stat", lambda self, **_: called.append("stat"))
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: (called.append(self.name), opened(self, *a, **k))[1])
+    work()
+    assert sorted(called) == ["a", "b", "c"]
+
+
 def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:
     paths = ntu_files(tmp_path, None, clips=6, frames=12, seed=3, megabytes=0)
     prepare_original(paths, tmp_path)
