@@ -46,7 +46,7 @@ def compare(old: str | Path, new: str | Path) -> dict[str, Any]:
         "only_old": [_named(key) for key in olds if key not in news],
         "only_new": [_named(key) for key in news if key not in olds],
         "checks_changed": _changed_checks(_checks(before), _checks(after)),
-        "machine_differs": list(dict.fromkeys(_machine_differs(before, after))),
+        "machine_differs": list(_machine_differs(before, after)),
         "sizes_differ": list(_sizes_differ(before, after)),
         "busy": [*_busy("OLD", before), *_busy("NEW", after)],
     }
@@ -113,12 +113,18 @@ def _changed_checks(old: dict[tuple[str, str, int], Any], new: dict[tuple[str, s
 
 
 def _machine_differs(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    for name in before.keys() & after.keys():
+    """What differs; a line that does not hold for all parts ends with those that it holds for."""
+    both = [name for name in before if name in after]
+    found: dict[str, list[str]] = {}
+    for name in both:
         old, new = (
             {key: machine.get(key) for key in _MACHINE} | machine["versions"]
             for machine in (before[name]["machine"], after[name]["machine"])
         )
-        yield from _differences(old, new)
+        for line in _differences(old, new):
+            found.setdefault(line, []).append(name)
+    for line, names in found.items():
+        yield line if names == both else f"{line} ({', '.join(names)})"
 
 
 def _sizes_differ(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

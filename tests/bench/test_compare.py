@@ -101,6 +101,19 @@ def test_other_machines_versions_and_sizes_are_named(tmp_path: Path) -> None:
     assert found["busy"] == ["NEW, infer: load 9 on 2 cores when it began"]
 
 
+def test_parts_of_other_machines_are_named_in_their_order(tmp_path: Path) -> None:
+    names = ["prep", "train", "infer", "gpu train", "gpu infer", "gpu feed"]
+    old, new = ({name: parts()["infer"] for name in names} for _ in range(2))
+    for name in names:
+        new[name]["machine"] |= {"system": "another", "gpu": "H100" if name in names[1:3] else f"that of {name}"}
+    for name in names:
+        old[name]["machine"] |= {"system": "one", "gpu": None}
+    told = compared(tmp_path, old, new)["machine_differs"]
+    assert told[0] == "gpu: none, now that of prep (prep)" and told[1] == "system: one, now another"
+    assert told[2] == "gpu: none, now H100 (train, infer)"
+    assert told[3:] == [f"gpu: none, now that of {name} ({name})" for name in names[3:]]
+
+
 def test_results_of_an_older_version_are_compared(tmp_path: Path) -> None:
     old = parts()
     (tmp_path / "old").mkdir()
