@@ -234,7 +234,10 @@ def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     variants = {rate.name.split(" ", 1)[1] for rate in part.rates}
     assert variants >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
     rows = summary({"prep": part.as_dict()})
-    assert [row["what"] for row in rows] == ["Raw NTU text to clips on disk", "Kinetics JSON to clips on disk"]
+    assert [row["what"] for row in rows] == ["Raw NTU text to clips on disk", "Kinetics JSON to clips"]
+    assert [row["baseline"]["name"] for row in rows] == [
+        "original's way, .npy files, one process", "NumPy reference, one process, nothing written",
+    ]  # fmt: skip
     assert all(row["ours"]["name"] in ("packed store", ".npy files") for row in rows)
     assert all(row["limit"]["name"] == "reading the files" for row in rows) and len(part.limit) == 2
 
