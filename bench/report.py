@@ -1,10 +1,11 @@
 """results.json, report.md and a plot for each part, all of them whole or none."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agcn.plots import draw_rates
+from agcn.plots import RatePanel, draw_rates
 from native_prep.io.atomic import OutputSet
 
 RESULTS = "results.json"
@@ -69,7 +70,7 @@ def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> 
         for name, part in parts.items():
             if plots and part["rates"]:
                 written.append(out / f"{name}.png")
-                draw_rates(outputs.temporary(written[-1]), TITLES.get(name, name), part["rates"], part["groups"])
+                draw_rates(outputs.temporary(written[-1]), TITLES.get(name, name), panels(part))
     return [str(path) for path in written]
 
 
@@ -85,12 +86,9 @@ def as_markdown(parts: dict[str, Any]) -> str:
         if part["error"]:
             lines += ["", f"Broke off: {part['error']}"]
         lines += _check_table(part["checks"])
-        titles = {group["title"]: group["baseline"] for group in part["groups"]}
-        for title in dict.fromkeys(rate["group"] for rate in part["rates"]):
-            rates = [rate for rate in part["rates"] if rate["group"] == title]
-            plain = next((rate["label"] for rate in rates if rate["name"] == titles.get(title)), "")
+        for title, _, rates, baseline in panels(part):
             lines += ["", f"### {title}"] if title else []
-            lines += ["", f"Baseline: {plain}."] if plain else []
+            lines += ["", f"Baseline: {baseline['label']}."] if baseline else []
             lines += _rate_table(rates)
         if part["limit"]:
             lines += ["", "Limits: " + "; ".join(f"{what} {value:.4g}" for what, value in part["limit"].items()) + "."]
@@ -98,6 +96,18 @@ def as_markdown(parts: dict[str, Any]) -> str:
         lines += [f"- {note}" for note in part.get("notes", ())]
         lines += [f"- Not run: {what}: {why}" for what, why in part["left_out"].items()]
     return "\n".join(lines) + "\n"
+
+
+def panels(part: Mapping[str, Any]) -> list[RatePanel]:
+    """The rates that belong side by side: those of one group and unit, in order, with their baseline or None."""
+    baselines = {group["title"]: group["baseline"] for group in part["groups"]}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for rate in part["rates"]:
+        found.setdefault((rate["group"], rate["unit"]), []).append(rate)
+    return [
+        (title, unit, rates, next((rate for rate in rates if rate["name"] == baselines.get(title)), None))
+        for (title, unit), rates in found.items()
+    ]
 
 
 def summary(parts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,8 +172,6 @@ def _check_table(checks: list[dict[str, Any]]) -> list[str]:
 
 
 def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
-    if not rates:
-        return []
     rows = []
     for rate in rates:
         ratio = "" if rate["ratio"] is None else f"{rate['ratio']:.2f}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.pages.curves import Curve
 from bench.pages.outcome import Outcome
+from bench.report import panels
 from native_prep.io.progress import percent
 
 # Okabe and Ito's palette, whose colours people with colour blindness can tell apart.
@@ -262,10 +263,7 @@ def _rounded(value: float) -> float | None:
 def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
     """Bars of what `bench` has measured in a part, one chart a group and unit, with a line at the baseline's rate."""
     made = []
-    baselines = {group["title"]: group["baseline"] for group in part["groups"]}
-    for title, unit in dict.fromkeys((rate["group"], rate["unit"]) for rate in part["rates"]):
-        rates = [rate for rate in part["rates"] if (rate["group"], rate["unit"]) == (title, unit)]
-        base = next((rate for rate in rates if rate["name"] == baselines.get(title)), None)
+    for title, unit, rates, base in panels(part):
         shown = rates[::-1]
         data = [
             {

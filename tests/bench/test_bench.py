@@ -18,7 +18,7 @@ from bench.prep import measure as bench_prep
 from bench.prep.original import prepare_original
 from bench.prep.recordings import megabytes, ntu_files
 from bench.random_models import made_clips, random_model, relative
-from bench.report import as_markdown, read_results, summary, write_report
+from bench.report import as_markdown, panels, read_results, summary, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
 from native_prep.datasets.names import is_training, parse_name
@@ -110,6 +110,17 @@ def test_the_summary_names_the_fastest_of_each_kind() -> None:
 
     assert best() == ["b", "half"] and best(half=2.5) == ["b", "slow half"]
     assert best(b=6.0) == ["b"]  # half precision that is no faster is not told of
+
+
+def test_panels_are_the_rates_of_one_group_and_unit() -> None:
+    part = small_part()
+    for group, unit in (("", "GB/s"), ("", "clips/s"), ("", "GB/s")):
+        part.rates.append(Rate("plain", 1.0, unit, 1.0, 1, 0.0, group=group, label="plain"))
+    found = panels(part.as_dict())
+    assert [(title, unit, len(rates)) for title, unit, rates, _ in found] == [
+        ("Steps at once", "clips/s", 2), ("", "GB/s", 2), ("", "clips/s", 1),
+    ]  # fmt: skip
+    assert found[0][3] is found[0][2][0] and found[1][3] is found[2][3] is None
 
 
 def test_results_of_an_older_version_stay_in_the_report(tmp_path: Path) -> None:
