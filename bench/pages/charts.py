@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from agcn.plots import logarithmic
 from bench.pages.curves import Curve
 from bench.pages.outcome import Outcome
 from bench.report import panels
@@ -280,10 +281,16 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
                 "hovertemplate": "%{y}: %{x} " + unit + "<extra></extra>",
             }
         ]
-        layout: dict[str, Any] = {
-            "xaxis": {"title": {"text": unit}, "range": [0, 1.5 * max(rate["rate"] for rate in rates)]},
-            "yaxis": {"automargin": True},
-        }
+        least, most = (found(rate["rate"] for rate in rates) for found in (min, max))
+        axis: dict[str, Any] = {"title": {"text": unit}, "range": [0, 1.5 * most]}
+        if logarithmic(rates):  # whose range is in powers of ten, with a third more for the text of the longest bar
+            low, high = np.log10(least / 2), np.log10(most)
+            axis = {
+                "title": {"text": f"{unit}, logarithmic"},
+                "type": "log",
+                "range": [_rounded(low), _rounded(high + (high - low) / 3)],
+            }
+        layout: dict[str, Any] = {"xaxis": axis, "yaxis": {"automargin": True}}
         best = max(rates, key=lambda rate: rate["rate"])
         text = f"{best['label']} is fastest, {best['rate']:.4g} {unit}."
         if base is not None:

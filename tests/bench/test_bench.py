@@ -9,10 +9,12 @@ import pytest
 import torch
 from exported import three_blocks
 
+from agcn.plots import logarithmic
 from bench import run as bench_run
 from bench import train as bench_train
 from bench.infer import run_infer
 from bench.machine import MatrixProduct, describe
+from bench.pages.charts import rate_charts
 from bench.part import Check, Limit, Part, Rate
 from bench.prep import measure as bench_prep
 from bench.prep.original import prepare_original
@@ -121,6 +123,21 @@ def test_panels_are_the_rates_of_one_group_and_unit() -> None:
         ("Steps at once", "clips/s", 2), ("", "GB/s", 2), ("", "clips/s", 1),
     ]  # fmt: skip
     assert found[0][3] is found[0][2][0] and found[1][3] is found[2][3] is None
+
+
+@pytest.mark.parametrize(("fast", "wide"), ((29.0, False), (31.0, True), (1e4, True)))
+def test_the_page_and_the_plots_have_the_same_scale(fast: float, wide: bool) -> None:
+    part = Part("prep", {})
+    part.rates += [Rate(name, rate, "clips/s", 1.0, 3, 0.0) for name, rate in (("plain", 1.0), ("fast", fast))]
+    part.add_group("", "clips/s", "plain")
+    found = part.as_dict()
+    ((_, _, rates, _),) = panels(found)
+    (chart,) = rate_charts(found)
+    layout = chart["spec"]["layout"]
+    axis, (line,) = layout["xaxis"], layout["shapes"]
+    assert logarithmic(rates) == wide == (axis.get("type") == "log") == ("logarithmic" in axis["title"]["text"])
+    low, high = (10**power for power in axis["range"]) if wide else axis["range"]
+    assert low < 1.0 and high > 1.4 * fast and line["x0"] == line["x1"] == 1.0
 
 
 def test_results_of_an_older_version_stay_in_the_report(tmp_path: Path) -> None:
