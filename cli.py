@@ -413,8 +413,9 @@ def _pack_weights(**options: Any) -> dict[str, Any]:
 def bench(what: str, folders: tuple[str, ...], out: str | None, **given: Any) -> dict[str, Any]:
     """Check parity, then measure speed. Fast variants must give the baseline's answers before any is timed.
 
-    `bench compare OLD NEW` says what moved between two folders of results: where new / old lies outside 1 +- the larger
-    of 5 % and the noise of both runs, a run's noise being its spread over the square root of its rounds (20 % of one).
+    `bench compare OLD NEW` says what moved between two folders of results: what is faster, or slower, by a factor above
+    1 + the larger of 5 % and the noise of both runs. A run's noise is its spread over the square root of its rounds, or
+    20 % of a single round.
     """
     own = {name: given.pop(name) for name in ("ntu_data", "kinetics_data")}
     gpu = {name: value for name, value in given.items() if value}

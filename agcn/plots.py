@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _NAMED = 60
 # Told apart by readers who see few colours (Okabe and Ito's set), and by their brightness in print.
 _GREY, _BLUE, _ORANGE = "#999999", "#0072B2", "#D55E00"
-# Rates further apart than this are drawn on a logarithmic scale: the slowest would be no bar at all.
+# Rates further apart than this are drawn on a logarithmic scale.
 _WIDE = 30
+# Title, unit, rates, and that of them which is the baseline.
+RatePanel = tuple[str, str, list[dict[str, Any]], dict[str, Any] | None]
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> None:
@@ -45,36 +47,36 @@ def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> N
     figure.savefig(path, format="png", dpi=120)
 
 
-def draw_rates(path: Path, title: str, rates: Sequence[dict[str, Any]], groups: Sequence[dict[str, Any]] = ()) -> None:
-    """Bars of `rates` as a PNG: a panel a group, with a line at its baseline's rate.
+def logarithmic(rates: Sequence[dict[str, Any]]) -> bool:
+    """Whether bars of `rates` need a logarithmic scale: on a linear one the slowest would be no bar at all."""
+    values = [rate["rate"] for rate in rates]
+    return max(values) > _WIDE * min(values)
+
+
+def draw_rates(path: Path, title: str, panels: Sequence[RatePanel]) -> None:
+    """Bars of rates as a PNG, one above the other, with a line at the rate of each panel's baseline.
 
     Args:
-        rates: each with name, label, group, rate, unit, and ratio or None.
-        groups: each with title and baseline, the name of a rate or "". Rates of no group are parted by their unit.
+        panels: at least one; their rates have a label, rate, and ratio or None.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for rate in rates:
-        panels.setdefault((rate["group"], rate["unit"]), []).append(rate)
     # A bar alone says no more than its number in the report.
-    panels = {key: shown for key, shown in panels.items() if len(shown) > 1} or panels
-    baselines = {group["title"]: group["baseline"] for group in groups}
-    heights = [1.3 + 0.36 * len(shown) for shown in panels.values()]
+    panels = [panel for panel in panels if len(panel[2]) > 1] or panels
+    heights = [1.3 + 0.36 * len(rates) for _, _, rates, _ in panels]
     figure = Figure(figsize=(8, 0.5 + sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=13, fontweight="bold")
     axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for axis, ((group, unit), shown) in zip(axes, panels.items(), strict=True):
-        axis.set_title(group, loc="left", fontsize=11)
-        _draw_panel(axis, unit, shown[::-1], baselines.get(group, ""))
+    for axis, (name, unit, rates, baseline) in zip(axes, panels, strict=True):
+        axis.set_title(name, loc="left", fontsize=11)
+        _draw_panel(axis, unit, rates[::-1], baseline)
     figure.savefig(path, format="png", dpi=120)
 
 
-def _draw_panel(axis: Any, unit: str, shown: Sequence[dict[str, Any]], baseline: str) -> None:
+def _draw_panel(axis: Any, unit: str, shown: Sequence[dict[str, Any]], plain: dict[str, Any] | None) -> None:
     values = [rate["rate"] for rate in shown]
-    plain = next((rate for rate in shown if rate["name"] == baseline), None)
     colors = [_GREY if rate is plain else _BLUE for rate in shown]
     bars = axis.barh([rate["label"] for rate in shown], values, color=colors, height=0.7)
     labels = [f"{rate['rate']:,.4g}" + (f"  ({rate['ratio']:.3g} x)" if rate["ratio"] else "") for rate in shown]
@@ -82,7 +84,7 @@ def _draw_panel(axis: Any, unit: str, shown: Sequence[dict[str, Any]], baseline:
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
     axis.bar_label(bars, labels, padding=4, fontsize=9, bbox=box, zorder=5)
     axis.spines[["top", "right"]].set_visible(False)
-    if max(values) > _WIDE * min(values):
+    if logarithmic(shown):
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter("{x:,g}")
         axis.set_xlim(min(values) / 2, max(values) ** 1.35 / min(values) ** 0.35)

@@ -1,7 +1,8 @@
 """`bench compare`: what moved between two folders of results, beyond the noise of both.
 
-A variant moved where new / old lies outside 1 +- the larger of 5 % and the noise of both runs (the root of the sum of
-their squares). The noise of a run is its spread over the square root of its rounds; of a single round it is 20 %.
+A variant moved where it is faster, or slower, by a factor above 1 + the larger of 5 % and the noise of both runs (the
+root of the sum of their squares). The noise of a run is its spread over the square root of its rounds; of a single
+round it is 20 %.
 """
 
 import math
@@ -38,14 +39,14 @@ def compare(old: str | Path, new: str | Path) -> dict[str, Any]:
     before, after = _read(old), _read(new)
     olds, news = _rates(before), _rates(after)
     both = [_change(key, olds[key], news[key]) for key in olds if key in news]
-    moved = [change for change in both if abs(change["ratio"] - 1) > change["noise"]]
+    moved = [change for change in both if max(change["ratio"], 1 / change["ratio"]) - 1 > change["noise"]]
     return {
         "moved": moved,
         "unmoved": len(both) - len(moved),
         "only_old": [_named(key) for key in olds if key not in news],
         "only_new": [_named(key) for key in news if key not in olds],
         "checks_changed": _changed_checks(_checks(before), _checks(after)),
-        "machine_differs": list(dict.fromkeys(_machine_differs(before, after))),
+        "machine_differs": list(_machine_differs(before, after)),
         "sizes_differ": list(_sizes_differ(before, after)),
         "busy": [*_busy("OLD", before), *_busy("NEW", after)],
     }
@@ -112,12 +113,18 @@ def _changed_checks(old: dict[tuple[str, str, int], Any], new: dict[tuple[str, s
 
 
 def _machine_differs(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    for name in before.keys() & after.keys():
+    """What differs; a line that does not hold for all parts ends with those that it holds for."""
+    both = [name for name in before if name in after]
+    found: dict[str, list[str]] = {}
+    for name in both:
         old, new = (
             {key: machine.get(key) for key in _MACHINE} | machine["versions"]
             for machine in (before[name]["machine"], after[name]["machine"])
         )
-        yield from _differences(old, new)
+        for line in _differences(old, new):
+            found.setdefault(line, []).append(name)
+    for line, names in found.items():
+        yield line if names == both else f"{line} ({', '.join(names)})"
 
 
 def _sizes_differ(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

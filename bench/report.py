@@ -1,10 +1,12 @@
 """results.json, report.md and a plot for each part, all of them whole or none."""
 
 import json
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agcn.plots import draw_rates
+from agcn.plots import RatePanel, draw_rates
 from native_prep.io.atomic import OutputSet
 
 RESULTS = "results.json"
@@ -26,31 +28,101 @@ def read_results(out: str | Path) -> dict[str, Any]:
     """The parts that an earlier run left in `out`; none where there is no such file.
 
     Raises:
-        ValueError: the file is there and is not ours.
+        ValueError: the file is there and is not ours, or is damaged.
     """
     path = Path(out) / RESULTS
-    return load_results(path, "give --out another folder") if path.exists() else {}
+    return load_results(path, "give another folder") if path.exists() else {}
 
 
 def load_results(path: Path, advice: str) -> dict[str, Any]:
     """The parts of a `results.json`, also of one that an older version wrote, which knew no groups and no limits.
 
     Raises:
-        ValueError: the file is not ours; `advice` says what to do.
+        ValueError: the file is not ours, or is damaged; `advice` says what to do.
     """
     try:
         parts = json.loads(path.read_text(encoding="utf-8"))["parts"]
-        return {name: _complete(part) for name, part in parts.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return {name: _complete(name, part) for name, part in parts.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: not results of bench: {advice}") from error
 
 
-def _complete(part: dict[str, Any]) -> dict[str, Any]:
-    for key in ("sizes", "checks", "left_out", "error", "passed"):
-        part[key]
-    part["machine"]["versions"].items()
+def _complete(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    """The part with what an older version did not know; refused where what follows could not use it."""
     rates = [{"group": "", "label": rate["name"], **rate} for rate in part["rates"]]
-    return {"notes": [], "groups": [], "limit": {}, **part, "rates": rates}
+    part = {"notes": [], "groups": [], "limit": {}, **part, "rates": rates}
+    part["machine"] = {"load": None, **part["machine"]}
+    if Path(name).name != name or not _fits(part, _PART):  # a plot is named after the part
+        raise ValueError(name)
+    for group in part["groups"]:
+        compared = {*group["best"], group["baseline"]} if group["best"] else {group["baseline"]} - {""}
+        if not compared <= {rate["name"] for rate in rates if rate["group"] == group["title"]}:
+            raise ValueError(group["title"])
+    return part
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether what JSON held is of that kind: a table of kinds, a list of one kind, or what a function says."""
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(key in value and _fits(value[key], one) for key, one in kind.items())
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_fits(one, kind[0]) for one in value)
+    return bool(kind(value))
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _any_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return _any_number(value) and math.isfinite(value)
+
+
+def _above_zero(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+def _or_none(kind: Any) -> Callable[[Any], bool]:
+    return lambda value: value is None or _fits(value, kind)
+
+
+def _table_of(kind: Any) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(_fits(one, kind) for one in value.values())
+
+
+_PART = {
+    "sizes": _table_of(lambda value: True),
+    "checks": [{"name": _text, "what": _text, "error": _any_number, "tolerance": _any_number, "passed": _truth}],
+    "rates": [
+        {
+            "name": _text, "group": _text, "label": _text, "unit": _text, "note": _text, "rate": _above_zero,
+            "seconds": _above_zero, "runs": _above_zero, "spread": _number, "ratio": _or_none(_above_zero),
+        }
+    ],
+    "groups": [
+        {
+            "title": _text, "unit": _text, "baseline": _text,
+            "best": _table_of(_or_none({"name": _text, "rate": _above_zero})),
+        }
+    ],
+    "limit": _table_of(_number),
+    "left_out": _table_of(_text),
+    "notes": [_text],
+    "error": _text,
+    "passed": _truth,
+    "machine": {
+        "processor": _text, "vectors": _text, "python": _text, "date": _text, "gpu": _or_none(_text),
+        "cores": _or_none(_above_zero), "load": _or_none(_number), "versions": _table_of(_text),
+    },
+}  # fmt: skip
 
 
 def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> list[str]:
@@ -69,7 +141,7 @@ def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> 
         for name, part in parts.items():
             if plots and part["rates"]:
                 written.append(out / f"{name}.png")
-                draw_rates(outputs.temporary(written[-1]), TITLES.get(name, name), part["rates"], part["groups"])
+                draw_rates(outputs.temporary(written[-1]), TITLES.get(name, name), panels(part))
     return [str(path) for path in written]
 
 
@@ -85,12 +157,9 @@ def as_markdown(parts: dict[str, Any]) -> str:
         if part["error"]:
             lines += ["", f"Broke off: {part['error']}"]
         lines += _check_table(part["checks"])
-        titles = {group["title"]: group["baseline"] for group in part["groups"]}
-        for title in dict.fromkeys(rate["group"] for rate in part["rates"]):
-            rates = [rate for rate in part["rates"] if rate["group"] == title]
-            plain = next((rate["label"] for rate in rates if rate["name"] == titles.get(title)), "")
+        for title, _, rates, baseline in panels(part):
             lines += ["", f"### {title}"] if title else []
-            lines += ["", f"Baseline: {plain}."] if plain else []
+            lines += ["", f"Baseline: {baseline['label']}."] if baseline else []
             lines += _rate_table(rates)
         if part["limit"]:
             lines += ["", "Limits: " + "; ".join(f"{what} {value:.4g}" for what, value in part["limit"].items()) + "."]
@@ -98,6 +167,18 @@ def as_markdown(parts: dict[str, Any]) -> str:
         lines += [f"- {note}" for note in part.get("notes", ())]
         lines += [f"- Not run: {what}: {why}" for what, why in part["left_out"].items()]
     return "\n".join(lines) + "\n"
+
+
+def panels(part: Mapping[str, Any]) -> list[RatePanel]:
+    """The rates that belong side by side: those of one group and unit, in order, with their baseline or None."""
+    baselines = {group["title"]: group["baseline"] for group in part["groups"]}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for rate in part["rates"]:
+        found.setdefault((rate["group"], rate["unit"]), []).append(rate)
+    return [
+        (title, unit, rates, next((rate for rate in rates if rate["name"] == baselines.get(title)), None))
+        for (title, unit), rates in found.items()
+    ]
 
 
 def summary(parts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,8 +243,6 @@ def _check_table(checks: list[dict[str, Any]]) -> list[str]:
 
 
 def _rate_table(rates: list[dict[str, Any]]) -> list[str]:
-    if not rates:
-        return []
     rows = []
     for rate in rates:
         ratio = "" if rate["ratio"] is None else f"{rate['ratio']:.2f}"

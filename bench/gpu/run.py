@@ -88,13 +88,14 @@ def run_gpu(
     names: list[str] = []
     with tempfile.TemporaryDirectory(prefix="bench_gpu_") as work:
         for row in ROWS:
+            machine = describe()  # before the processes, whose own load is no other work
             running = [
                 _Child(section, work, {**options, "peaks": _peaks(parts)}, stop, minutes / _WHOLE)
                 for section in row
                 if not only or section.name in only
             ]
             for child in running:
-                parts[child.key] = child.finish() | {"machine": describe()}
+                parts[child.key] = child.finish() | {"machine": machine}
                 names.append(child.key)
             if running:
                 outputs = write_report(out, parts, plots=False)

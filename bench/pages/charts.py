@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from agcn.plots import logarithmic
 from bench.pages.curves import Curve
 from bench.pages.outcome import BINS, Outcome
+from bench.report import panels
 from native_prep.io.progress import percent
 
 # Near Okabe and Ito's palette, whose colours people with colour blindness can tell apart; readable on white and black.
@@ -261,10 +263,7 @@ def _rounded(value: float) -> float | None:
 def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
     """Bars of what `bench` has measured in a part, one chart a group and unit, with a line at the baseline's rate."""
     made = []
-    baselines = {group["title"]: group["baseline"] for group in part["groups"]}
-    for title, unit in dict.fromkeys((rate["group"], rate["unit"]) for rate in part["rates"]):
-        rates = [rate for rate in part["rates"] if (rate["group"], rate["unit"]) == (title, unit)]
-        base = next((rate for rate in rates if rate["name"] == baselines.get(title)), None)
+    for title, unit, rates, base in panels(part):
         shown = rates[::-1]
         data = [
             {
@@ -281,10 +280,16 @@ def rate_charts(part: Mapping[str, Any]) -> list[Chart]:
                 "hovertemplate": "%{y}: %{x} " + unit + "<extra></extra>",
             }
         ]
-        layout: dict[str, Any] = {
-            "xaxis": {"title": {"text": unit}, "range": [0, 1.5 * max(rate["rate"] for rate in rates)]},
-            "yaxis": {"automargin": True, "type": "category"},
-        }
+        least, most = (found(rate["rate"] for rate in rates) for found in (min, max))
+        axis: dict[str, Any] = {"title": {"text": unit}, "range": [0, 1.5 * most]}
+        if logarithmic(rates):  # whose range is in powers of ten, with a third more for the text of the longest bar
+            low, high = np.log10(least / 2), np.log10(most)
+            axis = {
+                "title": {"text": f"{unit}, logarithmic"},
+                "type": "log",
+                "range": [_rounded(low), _rounded(high + (high - low) / 3)],
+            }
+        layout: dict[str, Any] = {"xaxis": axis, "yaxis": {"automargin": True, "type": "category"}}
         best = max(rates, key=lambda rate: rate["rate"])
         text = f"{best['label']} is fastest, {best['rate']:.4g} {unit}."
         if base is not None:

@@ -1,7 +1,7 @@
 """Raw files to clips: the baselines first, since the kernels must give their numbers; then all side by side.
 
-NTU's baseline is the original's data_gen (`original`), Kinetics' the NumPy reference. Files are warm: they were
-read just before.
+NTU's baseline is the original's data_gen (`original`), which writes `.npy` files; Kinetics' is the NumPy reference,
+which writes nothing. Both are one process. Files are warm: they were read just before.
 """
 
 import os
@@ -46,7 +46,15 @@ _NOTES = {
     READ: "as many threads, text not looked at",
     START: "a new process, compiled code on disk",
 }
-_LABELS = {KERNELS: "kernels alone", PACKED: "packed store", NPY: ".npy files", CAT: "cat into wc -l"}
+_LABELS = {
+    ORIGINAL: "original's way, .npy files, one process",
+    REFERENCE: "NumPy reference, one process, nothing written",
+    KERNELS: "kernels alone, one thread",
+    PACKED: "packed store",
+    NPY: ".npy files",
+    MEMMAP: "NumPy memmaps, from memory",
+    CAT: "cat into wc -l",
+}
 _CLI = Path(__file__).resolve().parent.parent.parent / "cli.py"
 
 
@@ -172,7 +180,7 @@ def _time_ntu(
         NPY: lambda: _prepare(small, work / "out_npy", ("npy",), threads),
         MEMMAP: lambda: _write_memmaps(arrays, work / "out_npy"),
         START: lambda: _start(source, work),
-        READ: lambda: _read(source.paths, threads),
+        READ: _reading(source.paths, threads),
     }
     if shutil.which("cat") and shutil.which("wc"):
         variants[CAT] = lambda: _cat(source.paths)
@@ -183,10 +191,10 @@ def _time_ntu(
     whole = megabytes(source.paths)
     text = {KERNELS: megabytes(evenly(source.paths, 200)), PACKED: whole, CAT: whole, READ: whole}
     plain = CAT if CAT in timings else READ
-    _add(part, "ntu60", timings, text, "MB/s of text", plain, "NTU text, read and prepared")
+    _add(part, "ntu60", timings, text, "MB/s of text", plain, "NTU text, read or prepared")
     size = sum(array.nbytes for array in arrays) / 1e6
     arrays_written = {NPY: size, MEMMAP: size}
-    _add(part, "ntu60", timings, arrays_written, "MB/s of arrays", MEMMAP, "NTU text to arrays on disk")
+    _add(part, "ntu60", timings, arrays_written, "MB/s of arrays", MEMMAP, "NTU arrays to disk")
     _add(part, "ntu60", timings, {START: 10}, "clips/s", "", "Ten NTU clips by a new process")
 
 
@@ -199,14 +207,14 @@ def _time_kinetics(
         KERNELS: TextKernels(source.paths, "kinetics").run,
         PACKED: lambda: _prepare(source, work / "out_kinetics", ("packed",), threads),
         NPY: lambda: _prepare(source, work / "out_kinetics", ("npy",), threads),
-        READ: lambda: _read(source.paths, threads),
+        READ: _reading(source.paths, threads),
     }
     timings = measure(variants, runs, seconds)
     clips = {REFERENCE: len(few), PACKED: len(source.paths), NPY: len(source.paths)}
     contenders = _limited(part, "Kinetics", timings[READ], source.paths)
-    _add(part, "kinetics", timings, clips, "clips/s", REFERENCE, "Kinetics JSON to clips on disk", contenders)
+    _add(part, "kinetics", timings, clips, "clips/s", REFERENCE, "Kinetics JSON to clips", contenders)
     text = {name: megabytes(few if name == REFERENCE else source.paths) for name in variants}
-    _add(part, "kinetics", timings, text, "MB/s of text", REFERENCE, "Kinetics JSON, read and prepared")
+    _add(part, "kinetics", timings, text, "MB/s of text", REFERENCE, "Kinetics JSON, read or prepared")
 
 
 def _limited(part: Part, dataset: str, read: Timing, paths: Sequence[Path]) -> Contenders:
@@ -241,17 +249,21 @@ def _add(
     )
 
 
-def _read(paths: Sequence[Path], threads: int) -> None:
-    """Reads whole files into a buffer of each thread, one after the other."""
-    buffers = [bytearray(max(path.stat().st_size for path in paths)) for _ in range(threads)]
+def _reading(paths: Sequence[Path], threads: int) -> Work:
+    """Work that reads whole files into a buffer of each thread, one after the other, and does nothing else."""
+    largest = max(path.stat().st_size for path in paths)
+    buffers = [bytearray(largest) for _ in range(threads)]
 
     def read(thread: int) -> None:
         for path in paths[thread::threads]:
             with path.open("rb", buffering=0) as file:
                 file.readinto(buffers[thread])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, range(threads)))
+    def run() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(read, range(threads)))
+
+    return run
 
 
 def _write_memmaps(arrays: Sequence[np.ndarray], folder: Path) -> None:

@@ -62,20 +62,16 @@ def test_rates_say_their_unit_and_baseline(tmp_path: Path, monkeypatch: pytest.M
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: (figures.append(self), save(self, *a, **k))[1])
 
-    def rate(group: str, name: str, number: float, unit: str = "clips/s") -> dict[str, object]:
-        return {
-            "group": group,
-            "name": f"{name} of {group}",
-            "label": name,
-            "rate": number,
-            "unit": unit,
-            "ratio": number,
-        }
+    def rate(name: str, number: float) -> dict[str, object]:
+        return {"label": name, "rate": number, "ratio": number}
 
-    rates = [rate("A batch", "plain", 1.0), rate("A batch", "fast", 4.0), rate("One clip", "plain", 1.0)]
-    rates += [rate("One clip", "fast", 750.0), rate("Alone", "start", 2.0)]
-    groups = [{"title": title, "baseline": f"plain of {title}"} for title in ("A batch", "One clip")]
-    draw_rates(tmp_path / "rates.png", "Inference", rates, groups)
+    plain, fast = rate("plain", 1.0), rate("fast", 4.0)
+    panels = [
+        ("A batch", "clips/s", [plain, fast], plain),
+        ("One clip", "clips/s", [plain, rate("fast", 750.0)], plain),
+        ("Alone", "clips/s", [rate("start", 2.0)], None),
+    ]
+    draw_rates(tmp_path / "rates.png", "Inference", panels)
     batch, one = figures[0].axes
     assert [axis.get_title(loc="left") for axis in (batch, one)] == ["A batch", "One clip"]
     assert "clips/s" in batch.get_xlabel() and "logarithmic" in one.get_xlabel() and one.get_xscale() == "log"
@@ -83,9 +79,7 @@ def test_rates_say_their_unit_and_baseline(tmp_path: Path, monkeypatch: pytest.M
         (line,) = axis.get_lines()
         assert set(line.get_xdata()) == {1.0} and line.get_label() == "baseline: plain, 1 clips/s"
     assert [text.get_text() for text in batch.texts] == ["4  (4 x)", "1  (1 x)"]
-    draw_rates(
-        tmp_path / "old.png", "of no group", [rate("", "a", 1.0), rate("", "b", 2.0), rate("", "c", 3.0, "GB/s")]
-    )
+    draw_rates(tmp_path / "old.png", "of no group", [("", "clips/s", [plain, fast], None), ("", "GB/s", [fast], None)])
     assert not figures[1].axes[0].get_lines()
     with Image.open(tmp_path / "rates.png") as image:
         assert len(np.unique(np.asarray(image.convert("L")))) > 10

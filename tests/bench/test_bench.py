@@ -9,16 +9,18 @@ import pytest
 import torch
 from exported import three_blocks
 
+from agcn.plots import logarithmic
 from bench import run as bench_run
 from bench import train as bench_train
 from bench.infer import run_infer
 from bench.machine import MatrixProduct, describe
+from bench.pages.charts import rate_charts
 from bench.part import Check, Limit, Part, Rate
 from bench.prep import measure as bench_prep
 from bench.prep.original import prepare_original
 from bench.prep.recordings import megabytes, ntu_files
 from bench.random_models import made_clips, random_model, relative
-from bench.report import as_markdown, read_results, summary, write_report
+from bench.report import as_markdown, panels, read_results, summary, write_report
 from bench.timer import Timing, measure
 from bench.train import run_train
 from native_prep.datasets.names import is_training, parse_name
@@ -110,6 +112,32 @@ def test_the_summary_names_the_fastest_of_each_kind() -> None:
 
     assert best() == ["b", "half"] and best(half=2.5) == ["b", "slow half"]
     assert best(b=6.0) == ["b"]  # half precision that is no faster is not told of
+
+
+def test_panels_are_the_rates_of_one_group_and_unit() -> None:
+    part = small_part()
+    for group, unit in (("", "GB/s"), ("", "clips/s"), ("", "GB/s")):
+        part.rates.append(Rate("plain", 1.0, unit, 1.0, 1, 0.0, group=group, label="plain"))
+    found = panels(part.as_dict())
+    assert [(title, unit, len(rates)) for title, unit, rates, _ in found] == [
+        ("Steps at once", "clips/s", 2), ("", "GB/s", 2), ("", "clips/s", 1),
+    ]  # fmt: skip
+    assert found[0][3] is found[0][2][0] and found[1][3] is found[2][3] is None
+
+
+@pytest.mark.parametrize(("fast", "wide"), ((29.0, False), (31.0, True), (1e4, True)))
+def test_the_page_and_the_plots_have_the_same_scale(fast: float, wide: bool) -> None:
+    part = Part("prep", {})
+    part.rates += [Rate(name, rate, "clips/s", 1.0, 3, 0.0) for name, rate in (("plain", 1.0), ("fast", fast))]
+    part.add_group("", "clips/s", "plain")
+    found = part.as_dict()
+    ((_, _, rates, _),) = panels(found)
+    (chart,) = rate_charts(found)
+    layout = chart["spec"]["layout"]
+    axis, (line,) = layout["xaxis"], layout["shapes"]
+    assert logarithmic(rates) == wide == (axis.get("type") == "log") == ("logarithmic" in axis["title"]["text"])
+    low, high = (10**power for power in axis["range"]) if wide else axis["range"]
+    assert low < 1.0 and high > 1.4 * fast and line["x0"] == line["x1"] == 1.0
 
 
 def test_results_of_an_older_version_stay_in_the_report(tmp_path: Path) -> None:
@@ -234,9 +262,25 @@ def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     variants = {rate.name.split(" ", 1)[1] for rate in part.rates}
     assert variants >= {bench_prep.ORIGINAL, bench_prep.KERNELS, bench_prep.PACKED, bench_prep.NPY, bench_prep.START}
     rows = summary({"prep": part.as_dict()})
-    assert [row["what"] for row in rows] == ["Raw NTU text to clips on disk", "Kinetics JSON to clips on disk"]
+    assert [row["what"] for row in rows] == ["Raw NTU text to clips on disk", "Kinetics JSON to clips"]
+    assert [row["baseline"]["name"] for row in rows] == [
+        "original's way, .npy files, one process", "NumPy reference, one process, nothing written",
+    ]  # fmt: skip
     assert all(row["ours"]["name"] in ("packed store", ".npy files") for row in rows)
     assert all(row["limit"]["name"] == "reading the files" for row in rows) and len(part.limit) == 2
+
+
+def test_the_limit_of_reading_holds_nothing_but_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for size, path in enumerate(paths):
+        path.write_bytes(bytes(size))
+    work = bench_prep._reading(paths, 2)
+    called = []
+    monkeypatch.setattr(Path, "stat", lambda self, **_: called.append("stat"))
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: (called.append(self.name), opened(self, *a, **k))[1])
+    work()
+    assert sorted(called) == ["a", "b", "c"]
 
 
 def test_the_originals_way_gives_the_references_numbers(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from bench.gpu import process
 from bench.gpu import run as gpu
 from bench.gpu.context import BF16
 from bench.gpu.run import Section, run_gpu
+from bench.machine import describe
+from bench.part import Part
+from bench.report import read_results
 from bench.terminal import show
 
 
@@ -62,6 +65,25 @@ def test_a_part_that_hangs_is_stopped_and_keeps_what_it_found(tmp_path: Path, mo
     found = run_gpu(tmp_path / "out", device="cpu")
     assert found["failed"] == ["gpu machine: stopped after 15 s"]
     assert "begun" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_machine_is_described_before_a_part_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    class Child(gpu._Child):
+        def __init__(self, section: Section, *_: object) -> None:
+            self.key, self.interrupted = section.name, False
+            begun.append(section.name)
+
+        def finish(self) -> dict[str, object]:
+            return Part(self.key, {}).as_dict()
+
+    monkeypatch.setattr(gpu, "ROWS", ((Section("a", 9), Section("b", 9)), (Section("c", 9),)))
+    monkeypatch.setattr(gpu, "_Child", Child)
+    monkeypatch.setattr(gpu, "describe", lambda: describe() | {"load": len(begun)})
+    run_gpu(tmp_path, device="cpu")
+    loads = {name: part["machine"]["load"] for name, part in read_results(tmp_path).items()}
+    assert loads == {"a": 0, "b": 0, "c": 2}
 
 
 @pytest.mark.parametrize("only, minutes, message", ((("trian",), 9, "no part 'trian'"), ((), 0, "--minutes 0")))

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from terminals import on_terminal
 
+from bench import run as bench_run
 from bench.compare import compare
 from bench.machine import describe
+from bench.pages.report import _bench_parts
 from bench.part import Check, Part, Rate
 from bench.report import write_report
 
@@ -50,6 +52,10 @@ def test_nothing_moves_between_a_folder_and_itself(tmp_path: Path) -> None:
         (12.5, {"spread": 0.4}, True),
         (12.5, {"spread": 0.4, "runs": 1}, True),  # of one round the spread says nothing: 20 %
         (11.9, {"spread": 0.0, "runs": 1}, False),
+        (8.4, {"spread": 0.36}, True),  # 18 % of noise: as much as 19 % faster
+        (11.7, {"spread": 0.36}, False),
+        (0.1, {"spread": 2.0}, True),  # a tenth, and 100 % of noise
+        (18.0, {"spread": 2.0}, False),
     ),
 )
 def test_what_lies_outside_the_noise_has_moved(
@@ -97,6 +103,19 @@ def test_other_machines_versions_and_sizes_are_named(tmp_path: Path) -> None:
     assert found["busy"] == ["NEW, infer: load 9 on 2 cores when it began"]
 
 
+def test_parts_of_other_machines_are_named_in_their_order(tmp_path: Path) -> None:
+    names = ["prep", "train", "infer", "gpu train", "gpu infer", "gpu feed"]
+    old, new = ({name: parts()["infer"] for name in names} for _ in range(2))
+    for name in names:
+        new[name]["machine"] |= {"system": "another", "gpu": "H100" if name in names[1:3] else f"that of {name}"}
+    for name in names:
+        old[name]["machine"] |= {"system": "one", "gpu": None}
+    told = compared(tmp_path, old, new)["machine_differs"]
+    assert told[0] == "gpu: none, now that of prep (prep)" and told[1] == "system: one, now another"
+    assert told[2] == "gpu: none, now H100 (train, infer)"
+    assert told[3:] == [f"gpu: none, now that of {name} ({name})" for name in names[3:]]
+
+
 def test_results_of_an_older_version_are_compared(tmp_path: Path) -> None:
     old = parts()
     (tmp_path / "old").mkdir()
@@ -118,6 +137,70 @@ def test_what_bench_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
         compare(tmp_path, tmp_path)
     with pytest.raises(ValueError, match=r"none: no such file"):
         compare(tmp_path / "none", tmp_path)
+
+
+def _set(part: dict[str, Any], path: str, value: Any) -> None:
+    *folders, last = (int(key) if key.isdecimal() else key for key in path.split("/"))
+    for key in folders:
+        part = part[key]
+    part[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    (
+        ("groups/0/best", {"not there": None}),
+        ("groups/0/baseline", "not there"),
+        ("groups/0/best", {"fast": {"name": "the product", "rate": 0.0}}),
+        ("groups", {"title": "A batch"}),
+        ("rates", {"plain": 2.0}),
+        ("rates", "none"),
+        ("rates/1", 3.0),
+        ("rates/1/rate", float("nan")),
+        ("rates/1/rate", float("inf")),
+        ("rates/1/rate", 10**400),
+        ("rates/1/rate", 0.0),
+        ("rates/1/rate", None),
+        ("rates/1/seconds", 0),
+        ("rates/1/unit", ["clips/s"]),
+        ("rates/1/label", 3),
+        ("rates/1/spread", "4 %"),
+        ("rates/1/runs", None),
+        ("rates/0/ratio", "1"),
+        ("checks", {}),
+        ("checks/0/passed", "yes"),
+        ("sizes", []),
+        ("machine/versions", ["torch"]),
+        ("machine/load", "much"),
+        ("machine", {"versions": {}}),
+        ("left_out", ["engine"]),
+        ("notes", 3),
+        ("limit", {"the product": float("nan")}),
+        ("error", None),
+    ),
+)
+def test_damaged_results_are_one_line(tmp_path: Path, path: str, value: Any) -> None:
+    damaged = parts()
+    _set(damaged["infer"], path, value)
+    (tmp_path / "results.json").write_text(json.dumps({"parts": damaged}))
+    with pytest.raises(ValueError, match="not results of bench: give a folder that bench wrote"):
+        compare(tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="not results of bench: give another folder"):
+        bench_run.run("prep", tmp_path)
+    with pytest.raises(ValueError, match="not results of bench: give"):
+        _bench_parts(tmp_path)
+
+
+def test_what_bench_may_write_is_no_damage(tmp_path: Path) -> None:
+    found = parts()
+    found["infer"]["checks"][0] |= {"error": float("nan"), "passed": False}  # no answer at all
+    found["infer"]["rates"][1]["ratio"] = None
+    found["infer"]["machine"] |= {"gpu": None, "cores": None, "load": None}
+    found["train"] = Part("train", {"batch": 2}, error="out of memory").as_dict() | {"machine": describe()}
+    assert compared(tmp_path, found, found)["unmoved"] == 2
+    (tmp_path / "old" / "results.json").write_text(json.dumps({"parts": {"../infer": found["infer"]}}))
+    with pytest.raises(ValueError, match="not results of bench"):
+        compare(tmp_path / "old", tmp_path / "new")
 
 
 def run(*args: object) -> subprocess.CompletedProcess[str]:
