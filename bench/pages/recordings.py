@@ -30,6 +30,7 @@ from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
 from native_prep.poses.people import read_people
 from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import Layout, find_layout, layout_from_dict
+from native_prep.skeletons.padding import real_frames
 from native_prep.skeletons.streams import STREAMS, bones
 from native_prep.store.format import STORE, read_store
 from native_prep.store.reader import FOLDER, StreamArray
@@ -300,18 +301,3 @@ def _places(path: str, names: list[str], wanted: Sequence[str]) -> list[int]:
             advice = f"did you mean {close[0]!r}?" if close else f"its clips are {first_names(names)}"
             raise ValueError(f"{path}: has no clip {name!r}: {advice}")
     return [known[name] for name in dict.fromkeys(wanted)]
-
-
-def real_frames(clip: np.ndarray) -> int:
-    """How many frames of a prepared clip (C, T, V, M) were recorded: the others repeat them, or are zeros.
-
-    One at least. Of a clip of which nobody moves it is the shortest stretch that repeats.
-    """
-    filled = np.flatnonzero(clip.any(axis=(0, 2, 3)))
-    if not len(filled):
-        return 1
-    frames = int(filled[-1]) + 1
-    for length in np.flatnonzero((clip == clip[:, :1]).all(axis=(0, 2, 3)))[1:].tolist():
-        if length < frames and np.array_equal(clip[:, length:frames], clip[:, : frames - length]):
-            return int(length)
-    return frames

@@ -23,13 +23,13 @@ from bench.pages.curves import read_curves
 from bench.pages.graphs import graphs_for_page
 from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
 from bench.pages.page import render
-from bench.pages.recordings import real_frames
 from bench.pages.runs import Experiment, Run, find_experiments, reason
 from bench.report import RESULTS, TITLES, machine_line, read_results, summary
 from export.inputs import input_batches, recordings_of
 from export.manifest import FILE_NAME, read_manifest
 from native_prep.io.atomic import atomic_file
 from native_prep.io.progress import Progress, percent
+from native_prep.skeletons.padding import real_frames
 
 WORK, BENCH = "work_dir", "bench_out"
 PAIRS = 6

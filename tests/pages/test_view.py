@@ -15,13 +15,15 @@ from PIL import Image
 from agcn.checkpoint import save_weights
 from agcn.model.layer_graphs import LayerGraphs
 from bench.pages.predictions import taken_from
-from bench.pages.recordings import _in_order_of, open_prepared, open_raw, prepared_data, real_frames
+from bench.pages.recordings import _in_order_of, open_prepared, open_raw, prepared_data
 from bench.pages.view import view
+from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
-from native_prep.datasets.catalog import class_names
+from native_prep.datasets.catalog import class_names, get_dataset
 from native_prep.io.pickles import save_pickle
 from native_prep.pipeline.prepare import prepare
 from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
+from native_prep.skeletons.padding import real_frames
 from native_prep.synth.make import joint_batch, synth
 
 ACTIONS = class_names("ntu60")
@@ -144,6 +146,15 @@ def test_real_frames() -> None:
     assert real_frames(np.concatenate([clip, clip, clip[:, :5]], axis=1)) == 10
     assert real_frames(np.concatenate([clip, np.zeros_like(clip)], axis=1)) == 10
     assert real_frames(np.zeros_like(clip)) == 1 and real_frames(np.repeat(clip[:, :1], 9, axis=1)) == 1
+
+
+@pytest.mark.parametrize("lengths", ((10, 7), (7, 10), (10, 0), (40, 7), (10, 10)))
+def test_each_body_repeats_with_its_own_period(lengths: tuple[int, int]) -> None:
+    """The second is centred on the first, so that its frames repeat after 70 only."""
+    people = np.random.default_rng(0).normal(2.0, 0.5, (2, 40, 25, 3))
+    for body, length in zip(people, lengths, strict=True):
+        body[length:] = 0.0
+    assert real_frames(prepare_frames(people, get_dataset("ntu60"), 40)) == max(lengths)
 
 
 def test_what_others_take_from_a_joint() -> None:
