@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from agcn.model.layer_graphs import LayerGraphs, layer_graphs
+from agcn.model.layer_graphs import LayerGraphs, all_layer_graphs
 from agcn.model.network import Model
 from bench.pages.recordings import Recording
 from export.inputs import feeder_from, to_input
 from export.manifest import Manifest
-from export.raw_clips import ClipForm, RawClips
+from export.raw_clips import ClipForm, RawClips, one_thread
 from export.runtime.base import Engine, softmax
 from export.runtime.predict import best_classes
 from native_prep.skeletons.layouts import NTU
@@ -114,8 +114,10 @@ def joint_weights(model: Model, clip: np.ndarray) -> list[list[float]]:
         ValueError: the model's graph is not learned.
     """
     found = []
-    for layer in range(1, len(model.blocks) + 1):
-        taken = taken_from(layer_graphs(model, clip, layer), model.variant)
+    with one_thread():  # of a clip of 300 frames: 0.13 s; with two threads 0.07 s on two free cores, 1.5 s on busy ones
+        graphs = all_layer_graphs(model, clip)
+    for one in graphs.values():
+        taken = taken_from(one, model.variant)
         found.append(np.round((taken - taken.min()) / (np.ptp(taken) or 1.0), 3).tolist())
     return found
 
