@@ -24,7 +24,7 @@ class LayerGraphs(NamedTuple):
 
 
 def layer_graphs(model: Model, clip: np.ndarray, layer: int = 1) -> LayerGraphs:
-    """The graphs that a layer of a trained model uses for a clip; layer is from 1 to 10, the rest as `all_layer_graphs`.
+    """The graphs that one layer, 1 to 10, of a trained model uses for a clip; the rest as `all_layer_graphs`.
 
     Source: Shi et al., Two-Stream Adaptive Graph Convolutional Networks, CVPR 2019, equation 3 and figures 4, 8 and 9.
     """
