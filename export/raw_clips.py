@@ -22,7 +22,7 @@ from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.checks import MARGIN, metre_fault, picture_fault
 from native_prep.poses.custom import custom_clip, layout_before, raw_custom_clip, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
-from native_prep.poses.people import read_people
+from native_prep.poses.people import dataset_of_file, read_people
 from native_prep.poses.to_clip import NO_UNIT, Poses, PoseSettings, convert, keep_bodies
 from native_prep.poses.tracking import bodies_of_highest_motion, people_of
 from native_prep.skeletons.layouts import Layout, conversion_table, layout_from_dict
@@ -34,7 +34,7 @@ _NTU = DATASETS["ntu60"]
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """The block in which PyTorch uses one thread: a single clip is done before others have begun.
 
     On two busy cores a 3x3 product of 640 points took 36 ms with two threads, below 1 ms with one.
@@ -119,6 +119,7 @@ class RawClips:
         image_size: width and height in pixels of pose files that do not say; None for the training data's.
 
     Attributes:
+        form: the manifest, or what stands for one.
         layout: the skeleton of the recordings.
         frames: T of a prepared clip; None: as many as were recorded.
 
@@ -137,7 +138,7 @@ class RawClips:
                 f"{folder}: is for the skeleton {manifest.layout!r}, whose raw files are not known: "
                 "prepare its joints and use export.runtime.open"
             )
-        self._manifest, self._folder = manifest, folder
+        self.form, self._folder = manifest, folder
         self._custom = manifest.custom | ({"image_size": list(image_size)} if image_size and manifest.custom else {})
         self._image_size = image_size
         self._converted: set[str] = set()
@@ -174,8 +175,8 @@ class RawClips:
         if self._is_of_poses(path):
             return self.prepare(self._as_recorded(path).points.astype(np.float64), path)
         self._check_suffix(path)
-        if self._manifest.with_prep:
-            clip = read_raw_clip(path, self._dataset.name, self._manifest.frames)
+        if self.form.with_prep:
+            clip = read_raw_clip(path, self._dataset.name, self.form.frames)
         else:
             clip = read_clip(path, self._dataset.name, self.frames, self._filled)
         if not clip.any():
@@ -184,15 +185,15 @@ class RawClips:
 
     def _of_poses(self, poses: Poses, what: str) -> np.ndarray:
         """One's own poses as the engine's input."""
-        if self._manifest.with_prep:
-            return self._checked(raw_custom_clip(poses, self._custom, self._manifest.frames, what)[None], what)
+        if self.form.with_prep:
+            return self._checked(raw_custom_clip(poses, self._custom, self.form.frames, what)[None], what)
         return self._fitted(custom_clip(poses, self._custom, self.frames, what), what, self._args)
 
     def _read_poses(self, path: str) -> Poses:
         """A pose file in the engine's joints; says once for each layout that it makes them of others."""
         if path.lower().endswith(_NTU.suffix) and self.layout.name == _NTU.layout.name:
             return _tracked(read_people(path, _NTU), self._custom["max_bodies"])
-        poses, own = read_as(path, self.layout, layout_before(self._manifest.custom))
+        poses, own = read_as(path, self.layout, layout_before(self.form.custom))
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)
             print(f"{path}: its {own.name} joints become {self.layout.name}'s", file=sys.stderr)
@@ -211,7 +212,7 @@ class RawClips:
         if self._dataset.suffix != ".json":
             return True
         try:
-            return b'"skeleton' not in Path(path).read_bytes() and kind_of_clip(Path(path)) is not None
+            return not dataset_of_file(path) and kind_of_clip(Path(path)) is not None
         except ValueError:
             return False  # the data set's own reader says what is wrong
 
@@ -255,15 +256,15 @@ class RawClips:
         """
         if fault := self.fault(points):
             raise ValueError(f"{what}: {fault}")
-        with _one_thread():
+        with one_thread():
             if self._dataset is None:
                 poses = Poses(points.astype(np.float32))
-                if self._manifest.with_prep:
-                    clip = raw_custom_clip(poses, self._manifest.custom, self._manifest.frames, what, from_stream=True)
+                if self.form.with_prep:
+                    clip = raw_custom_clip(poses, self.form.custom, self.form.frames, what, from_stream=True)
                     return self._checked(clip[None], what)
-                clip = custom_clip(poses, self._manifest.custom, self.frames, what, from_stream=True)
-            elif self._manifest.with_prep:
-                clip = raw_frames(points, self._dataset, self._manifest.frames)
+                clip = custom_clip(poses, self.form.custom, self.frames, what, from_stream=True)
+            elif self.form.with_prep:
+                clip = raw_frames(points, self._dataset, self.form.frames)
             else:
                 frames = self.frames
                 if self._filled is not None and frames is not None:
@@ -273,7 +274,7 @@ class RawClips:
 
     def fault(self, points: np.ndarray) -> str:
         """What cannot be meant of the places of people (P, T, V, 3) in a stream, and what to do; "" where all can."""
-        settings = settings_from(self._manifest.custom) if self._manifest.custom else PoseSettings()
+        settings = settings_from(self.form.custom) if self.form.custom else PoseSettings()
         if self.layout.coordinates == "image":
             found = picture_fault(points, settings.image_size, from_stream=True)
         else:
@@ -315,7 +316,7 @@ class RawClips:
     @property
     def default_window(self) -> int:
         """How many frames of a stream an answer usually looks at: the clip's, or of NTU what a recording has."""
-        frames = self._args.window_size if self._args.convention else self.frames or self._manifest.frames
+        frames = self._args.window_size if self._args.convention else self.frames or self.form.frames
         return min(frames, NTU_FRAMES) if self.layout.name == "ntu" else frames
 
     def read_people(self, path: str) -> Poses:
@@ -347,7 +348,7 @@ class RawClips:
         return self._checked(to_input(clip, args, self.layout), what)
 
     def _checked(self, clip: np.ndarray, what: str) -> np.ndarray:
-        check_shape(self._manifest.shape, clip.shape[1:], what, self._folder)
+        check_shape(self.form.shape, clip.shape[1:], what, self._folder)
         return clip
 
 

@@ -43,7 +43,7 @@ def clip_for_page(
     layout: Layout,
     fps: float,
     *,
-    text: str = "",
+    action: str = "",
     most_frames: int = MOST_FRAMES,
     **more: Any,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def clip_for_page(
             them, of "bone", "joint_motion" and "bone_motion" vectors.
         layout: the skeleton of all.
         fps: frames a second.
-        text: what is seen, in words; made of name, frames and bodies where it is "".
+        action: the name of its class, "" where that is not known.
         most_frames: longer clips show so many of their frames, evenly drawn.
         more: what else the page wants to know of the clip, plain values.
 
@@ -78,7 +78,8 @@ def clip_for_page(
     return {
         **more,
         "name": name,
-        "text": text or describe_clip(name, frames, people),
+        "action": action,
+        "text": _described(name, action, frames, people, layout),
         "layout": layout.name,
         "world": layout.coordinates == "world",
         "joints": list(layout.joints),
@@ -95,10 +96,12 @@ def clip_for_page(
     }
 
 
-def describe_clip(name: str, frames: int, people: int) -> str:
+def _described(name: str, action: str, frames: int, people: int, layout: Layout) -> str:
     """What is seen of a clip, in a sentence."""
     who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
-    return f"Skeletons of {name}: {frames} frame{'s' * (frames != 1)}, {who}."
+    where = "in a picture" if layout.coordinates == "image" else "in three dimensions"
+    joints = f"{layout.num_joints} joints of {layout.name} {where}"
+    return f"{name}{', ' * bool(action)}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {joints}."
 
 
 def _prepared(key: str, points: np.ndarray, layout: Layout) -> Track:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from agcn.model.layer_graphs import layer_graphs
+from agcn.model.layer_graphs import all_layer_graphs
 from agcn.model.network import Model
 from agcn.plots import seen_from_front
 from bench.pages.charts import TEXT, packed
@@ -31,7 +31,7 @@ def graphs_for_page(model: Model, clip: np.ndarray, stream: str, pose: np.ndarra
     a_layer = 2 * 4 * model.blocks[0].gcn1.A.numel() * 4 / 3  # B and C, in base64
     fit = int(np.clip(most_bytes // a_layer, 2, number))
     layers = sorted({int(layer) for layer in np.linspace(1, number, fit).round()})
-    found = {layer: layer_graphs(model, clip, layer) for layer in layers}
+    found = all_layer_graphs(model, clip, layers)
     flat = seen_from_front(pose[:, None, :, None], model.layout)[:, 0, :, 0]
     last = found[layers[-1]]
     between = np.abs(last.learned + last.data_dependent).sum(axis=0) * ~np.eye(model.num_point, dtype=bool)

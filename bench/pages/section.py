@@ -17,11 +17,12 @@ from bench.pages.clip_data import clip_for_page
 from bench.pages.curves import read_curves
 from bench.pages.graphs import graphs_for_page
 from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
-from bench.pages.recordings import FPS, real_frames
+from bench.pages.recordings import FPS
 from bench.pages.runs import Experiment, Run, reason
 from export.inputs import input_batches, recordings_of
 from export.manifest import FILE_NAME, read_manifest
 from native_prep.io.hashes import sha256
+from native_prep.skeletons.padding import real_frames
 
 PAIRS = 6
 # Of a clip on the page; and what a number takes there, in base64.

@@ -20,10 +20,11 @@ from agcn.streams import best_weights, default_engine_folder
 from bench.pages.clip_data import clip_for_page
 from bench.pages.page import render
 from bench.pages.predictions import joint_weights, padded, predictions_over_time
-from bench.pages.recordings import FPS, Recording, open_prepared, open_raw, prepared_data
-from export.inputs import feeder_from, feeder_settings, to_input
-from export.manifest import FILE_NAME, Manifest
-from export.raw_clips import ClipForm, RawClips, clip_form
+from bench.pages.prepared_data import open_prepared, prepared_data
+from bench.pages.recordings import FPS, Recording, open_raw
+from export.inputs import feeder_from, to_input
+from export.manifest import FILE_NAME
+from export.raw_clips import RawClips, raw_clips_for
 from export.runtime.base import Engine
 from export.runtime.open import open_engine
 from native_prep.io.atomic import OutputSet
@@ -38,13 +39,19 @@ _NAME_DATA = "name them by --dataset or --config, or give a raw clip and --engin
 
 @dataclass
 class _Networks:
-    """What looks at the clips: an engine, and a run's model; None where there is none."""
+    """What looks at the clips; None where there is none.
+
+    Attributes:
+        config: of the run.
+        engine, model: the engine, and the run's model.
+        raw, for_model: what reads clips for the engine, and for the model; for one of them alone they are the same.
+    """
 
     config: Config | None = None
-    form: Manifest | ClipForm | None = None
-    raw: RawClips | None = None
     engine: Engine | None = None
     model: Model | None = None
+    raw: RawClips | None = None
+    for_model: RawClips | None = None
 
 
 def view(
@@ -87,8 +94,6 @@ def view(
     for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
         if file is not None and not file.lower().endswith(suffix):
             raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
-    if frames < 1:
-        raise ValueError(f"--frames {frames}: show at least 1")
     is_export = (Path(path) / FILE_NAME).is_file()
     if is_export and engine is not None:
         raise ValueError(f"{path}: is an engine, as --engine {engine} is: give a clip and one engine")
@@ -136,12 +141,11 @@ def _networks(
             engine = str(default_engine_folder(found.config))
     if engine is not None:
         found.engine = open_engine(engine)
-        found.form = found.engine.manifest
-        found.raw = RawClips(found.form, engine, size)
-    elif found.config is not None:
+        found.raw = RawClips(found.engine.manifest, engine, size)
+    if found.config is not None and (found.model is not None or engine is None):
         model = found.model or build_model(found.config.model, found.config.model_args)
-        found.form = clip_form(found.config, model)
-        found.raw = RawClips(found.form, found.config.config, size)
+        found.for_model = raw_clips_for(found.config, model, size)
+        found.raw = found.raw or found.for_model
     if layout is not None and found.raw is not None:
         raise ValueError("--layout is for clips that no network looks at: leave it, or the network, out")
     return found
@@ -198,7 +202,7 @@ def _recordings(
         raise ValueError(f"--clip is for prepared data and stores: {path} is neither: leave it out")
     if Path(path).is_dir() and not any(Path(path).iterdir()):
         raise ValueError(f"{path}: is empty: give a clip, a folder of prepared data, or an exported folder")
-    return [open_raw(path, networks.raw, networks.form, layout, size)]
+    return [open_raw(path, networks.raw, layout, size)]
 
 
 def _check_layouts(recordings: list[Recording], networks: _Networks, engine: str) -> None:
@@ -231,30 +235,16 @@ def _clip(recording: Recording, networks: _Networks) -> dict[str, Any]:
     predictions = weights = None
     if networks.engine is not None and networks.raw is not None:
         predictions = predictions_over_time(networks.engine, networks.raw, recording)
-    if networks.model is not None and networks.config is not None:
-        weights = joint_weights(networks.model, _model_input(recording, networks.config, networks.model))
-    clip = clip_for_page(
+    if networks.model is not None and networks.for_model is not None:
+        weights = joint_weights(networks.model, _model_input(recording, networks.for_model))
+    return clip_for_page(
         recording.name, recording.tracks, recording.layout, FPS,
         action=recording.action, predictions=predictions, weights=weights,
     )  # fmt: skip
-    return clip | {"text": _sentence(recording, clip)}
 
 
-def _model_input(recording: Recording, config: Config, model: Model) -> np.ndarray:
+def _model_input(recording: Recording, raw: RawClips) -> np.ndarray:
     """A recording as the feeder of a run shows it to its model, (C, T, V, M)."""
-    form = clip_form(config, model)
-    raw = RawClips(form, config.config)
     if recording.path:
         return raw.read(recording.path)[0]
-    clip = padded(recording.prepared, raw, form)
-    return to_input(clip, feeder_from({**feeder_settings(config), "make_stream": config.stream}), recording.layout)[0]
-
-
-def _sentence(recording: Recording, clip: dict[str, Any]) -> str:
-    """What is seen, in words."""
-    frames, people = clip["recorded"], clip["people"]
-    who = {0: "nobody", 1: "one person"}.get(people, f"{people} people")
-    action = f", {recording.action}" if recording.action else ""
-    where = "in a picture" if recording.layout.coordinates == "image" else "in three dimensions"
-    joints = f"{recording.layout.num_joints} joints of {recording.layout.name} {where}"
-    return f"{recording.name}{action}: {frames} frame{'s' * (frames != 1)}, {who}, {joints}."
+    return to_input(padded(recording.prepared, raw), feeder_from(raw.form.feeder_args), recording.layout)[0]

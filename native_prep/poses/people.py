@@ -1,5 +1,6 @@
-"""A raw recording of any length as the people in it: what a window slides over."""
+"""Raw recordings of any length: of which data set, and the people in them, over whom a window slides."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from native_prep.poses.files import load_json
 from native_prep.poses.ntu_tracked import read_ntu_bodies
 from native_prep.poses.to_clip import MOST_FRAMES, Poses, checked_points
 from native_prep.poses.tracking import present, tells_apart
+
+# Clips of Kinetics and NW-UCLA have at most a few megabytes.
+_LARGEST_JSON = 1 << 26
 
 
 def read_people(path: str, dataset: Dataset) -> Poses:
@@ -48,3 +52,37 @@ def _kinetics(path: str, content: Any, dataset: Dataset) -> np.ndarray:
             points[person, place, :, :2] = np.array(one["pose"], np.float32).reshape(-1, 2)
             points[person, place, :, 2] = one["score"]
     return points
+
+
+def dataset_of_file(path: str) -> str:
+    """The data set in whose form a raw file is: ntu60 (also for ntu120), kinetics or nw-ucla; "" for any other clip.
+
+    A `.skeleton` file is told by its name, JSON by its keys.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    file = Path(path)
+    if file.is_dir():
+        return ""
+    if file.name.endswith(".skeleton"):
+        return "ntu60"
+    if file.suffix != ".json" or file.stat().st_size > _LARGEST_JSON:
+        return ""
+    try:
+        content = load_json(path)
+    except BadClip:
+        return ""
+    if not isinstance(content, dict):
+        return ""
+    if _first_is(content.get("skeletons"), list):
+        return "nw-ucla"
+    frames = content.get("data")
+    if not _first_is(frames, dict):
+        return ""
+    return "kinetics" if "label_index" in content or (frames and "skeleton" in frames[0]) else ""
+
+
+def _first_is(values: Any, kind: type) -> bool:
+    """Whether something is a list, and the first in it, if any, of a kind."""
+    return isinstance(values, list) and all(isinstance(one, kind) for one in values[:1])

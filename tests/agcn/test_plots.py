@@ -8,7 +8,7 @@ import torch
 from exported import trained_looking
 from PIL import Image
 
-from agcn.model.layer_graphs import layer_graphs
+from agcn.model.layer_graphs import all_layer_graphs, layer_graphs
 from agcn.plots import draw_clip, draw_graphs, draw_rates
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
 from native_prep.synth.make import joint_batch
@@ -53,6 +53,21 @@ def test_graphs_are_those_that_the_layer_uses(tmp_path: Path, variant: str, laye
     draw_graphs(tmp_path / "graphs.png", graphs, NTU, clip[:, 0, :, 0])
     with Image.open(tmp_path / "graphs.png") as image:
         assert image.height > image.width and len(np.unique(np.asarray(image.convert("L")))) > 50
+
+
+def test_one_pass_gives_the_graphs_of_all_layers() -> None:
+    clip, model = clip_of(NTU), trained_looking("agcn", NTU, 1)
+    runs: list[int] = []
+    for number, block in enumerate(model.blocks, 1):
+        block.register_forward_pre_hook(lambda module, inputs, number=number: runs.append(number))
+    every = all_layer_graphs(model, clip)
+    assert list(every) == list(range(1, 11)) and runs == list(range(1, 10))
+    some = all_layer_graphs(model, clip, (7, 3))
+    assert list(some) == [3, 7]
+    for layer, graphs in some.items():
+        for one, other, alone in zip(graphs, every[layer], layer_graphs(model, clip, layer), strict=True):
+            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(one, alone)
 
 
 def test_rates_say_their_unit_and_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def page_of(folder: Path, clip: dict[str, Any], options: dict[str, Any] | None =
         const host = document.getElementById("host");
         const player = new SkeletonPlayer(host, clip, {json.dumps(options or {})});
         const frames = []; host.addEventListener("frame", event => frames.push(event.detail));
+        const states = []; host.addEventListener("state", event => states.push(event.detail));
         </script></main>"""
     path = folder / "player.html"
     path.write_text(render("base.html", title="A clip").replace("</main>", body), encoding="utf-8")
@@ -60,7 +61,8 @@ def test_numbers_survive_in_sixteen_bits() -> None:
     there = np.isfinite(found)
     wanted = joints.transpose(1, 3, 2, 0)
     np.testing.assert_allclose(found[there], wanted[there], atol=1e-4)
-    assert clip["recorded"] == T and clip["people"] == 2 and clip["text"] == "Skeletons of a: 40 frames, 2 people."
+    assert clip["recorded"] == T and clip["people"] == 2
+    assert clip["text"] == "a: 40 frames, 2 people, 25 joints of ntu in three dimensions."
 
 
 def test_a_clip_stays_small_and_keeps_its_time() -> None:
@@ -127,12 +129,65 @@ def test_it_plays_and_stops(open_page: Callable, tmp_path: Path) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate("player.frame") == stopped
     assert page.evaluate("frames.at(-1)") == stopped and page.evaluate("frames.length") > 2
-    # Four times as fast: 80 frames a second instead of 20.
-    page.get_by_label("Speed").select_option("4")
-    page.evaluate("player.setFrame(0); player.play()")
-    page.wait_for_function("player.frame > 12", timeout=1000)
-    page.evaluate("player.destroy()")
-    assert page.locator("#host *").count() == 0
+    assert page.evaluate("states") == [True, False]
+
+
+@pytest.mark.parametrize(("speed", "frame"), [("1", 5), ("4", 20), ("0.25", 1)])
+def test_speed(open_page: Callable, tmp_path: Path, speed: str, frame: int) -> None:
+    """A quarter of a second at 20 frames a second."""
+    page = open_page(page_of(tmp_path, clip_of()))
+    page.get_by_label("Speed").select_option(speed)
+    seen = page.evaluate(
+        """() => { player.play();
+        for (const time of [1000, 1001, 1251]) { cancelAnimationFrame(player.ticking); player.tick(time); }
+        player.pause();
+        return player.frame; }"""
+    )
+    assert seen == frame
+
+
+@pytest.mark.parametrize("controls", ("full", "small"))
+def test_a_screen_reader_is_told_the_keys(open_page: Callable, tmp_path: Path, controls: str) -> None:
+    page = open_page(page_of(tmp_path, clip_of(), {"controls": controls}))
+    canvas = page.get_by_role("application", name="wave: 40 frames, 2 people")
+    assert canvas.get_attribute("aria-roledescription") == "skeleton player"
+    keys = page.locator(f"#{canvas.get_attribute('aria-describedby')}")
+    assert keys.locator("li").count() == 5 and not keys.is_visible()
+    first = picture(page)
+    canvas.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    assert page.evaluate("player.yaw") > 0.5 and picture(page) != first
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """Of two colours of red, green and blue from 0 to 255, as WCAG 2.2 defines it."""
+    bright = []
+    for color in (one, other):
+        linear = [part / 3294.6 if part <= 10.3 else ((part / 255 + 0.055) / 1.055) ** 2.4 for part in color]
+        bright.append(0.05 + float(np.dot(linear, (0.2126, 0.7152, 0.0722))))
+    return max(bright) / min(bright)
+
+
+@pytest.mark.parametrize("theme", ("light", "dark"))
+def test_colours_stand_out(open_page: Callable, tmp_path: Path, theme: str) -> None:
+    page = open_page(page_of(tmp_path, clip_of()), color_scheme=theme)
+
+    def color(name: str) -> list[float]:
+        text = page.evaluate("name => getComputedStyle(document.documentElement).getPropertyValue(name)", f"--{name}")
+        return [int(text[start : start + 2], 16) for start in (1, 3, 5)]
+
+    bodies = [f"body-{number}" for number in range(1, 7)]
+    others = ["low", "middle", "high", "control-line", *(f"series-{number}" for number in range(1, 6))]
+    farthest = page.evaluate("FARTHEST")
+    for ground in (color("panel"), color("sunken")):
+        for name in (*bodies, *others):
+            assert contrast(color(name), ground) >= 3, name
+        for name in (*bodies, "muted"):
+            far = [farthest * part + (1 - farthest) * below for part, below in zip(color(name), ground, strict=True)]
+            assert contrast(far, ground) >= 3, name
+        assert contrast(color("edge"), ground) >= 2
+    border = page.evaluate("getComputedStyle(document.querySelector('.player select')).borderTopColor")
+    assert [int(part) for part in border[4:-1].split(",")] == color("control-line")
 
 
 def test_frames_by_hand(open_page: Callable, tmp_path: Path) -> None:

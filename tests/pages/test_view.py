@@ -11,17 +11,24 @@ import pytest
 import torch
 from exported import FRAMES, three_blocks, trained_looking
 from PIL import Image
+from pose_files import write_array_folder
 
 from agcn.checkpoint import save_weights
 from agcn.model.layer_graphs import LayerGraphs
 from bench.pages.predictions import taken_from
-from bench.pages.recordings import _in_order_of, open_prepared, open_raw, prepared_data, real_frames
+from bench.pages.prepared_data import open_prepared, prepared_data
+from bench.pages.recordings import in_order_of, open_raw
 from bench.pages.view import view
+from export.raw_clips import RawClips
+from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
-from native_prep.datasets.catalog import class_names
+from native_prep.datasets.catalog import class_names, get_dataset
 from native_prep.io.pickles import save_pickle
 from native_prep.pipeline.prepare import prepare
+from native_prep.poses.custom import prepare_custom
+from native_prep.poses.people import dataset_of_file
 from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
+from native_prep.skeletons.padding import real_frames
 from native_prep.synth.make import joint_batch, synth
 
 ACTIONS = class_names("ntu60")
@@ -63,7 +70,7 @@ def pose_file(path: Path, frames: int = 12, size: float = 1.0) -> Path:
 
 def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
     path = clip_of(raw)
-    found = open_raw(path, None, None, None, None)
+    found = open_raw(path, None, None, None)
     frames = found.people.shape[1]
     np.testing.assert_array_equal(found.prepared, read_clip(path, "ntu60")[:, :frames])
     assert list(found.tracks) == ["raw", "prepared", "bone"]
@@ -71,9 +78,56 @@ def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
     assert [found.tracks[name].up for name in ("raw", "prepared")] == [(1, 1), (2, 1)]  # prep turns it
     for name, layout in (("ucla", NW_UCLA.name), ("kinetics", "kinetics")):
         (one, *_) = sorted(file for file in (raw / name).rglob("*.json") if "label" not in file.name)
-        other = open_raw(str(one), None, None, None, None)
+        other = open_raw(str(one), None, None, None)
         assert other.layout.name == layout and other.prepared.any()
         assert other.tracks["raw"].y_down == (layout == "kinetics")
+
+
+@pytest.mark.parametrize(
+    ("content", "dataset"),
+    [
+        ({"data": [], "label": "wave", "label_index": 3}, "kinetics"),
+        ({"data": [{"frame_index": 1, "skeleton": []}]}, "kinetics"),
+        ({"label": 1, "skeletons": [[[0.0, 1.0, 2.0]]]}, "nw-ucla"),
+        ({"images": [], "annotations": [], "categories": [{"name": "person", "skeleton": [[16, 14]]}]}, ""),
+        ({"meta_info": {"skeleton_links": [[0, 1]]}, "instance_info": [], "note": "skeletons"}, ""),
+        ({"skeletons": {"person": []}, "data": {"skeleton": 1}}, ""),
+        ([{"skeletons": []}], ""),
+    ],
+)
+def test_a_data_set_is_told_by_keys(tmp_path: Path, content: Any, dataset: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert dataset_of_file(str(tmp_path / "a.json")) == dataset
+
+
+@pytest.mark.parametrize(("option", "value"), [("layout", "coco17"), ("image_size", "640x480")])
+def test_options_that_clips_of_data_sets_do_not_need(raw: Path, prepared: Path, option: str, value: str) -> None:
+    for path in (clip_of(raw), str(next((raw / "ucla").rglob("a*.json")))):
+        words = rf"is a clip of (ntu60|nw-ucla), which needs no --{option.replace('_', '-')}: leave it out"
+        with pytest.raises(ValueError, match=words):
+            view(path, **{option: value})
+    if option == "layout":
+        with pytest.raises(ValueError, match="tells its skeleton: leave --layout out"):
+            view(str(prepared / "packed"), layout=value)
+
+
+def test_the_image_size_holds_for_the_weights_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare_custom(write_array_folder(tmp_path / "raw"), "data/custom", layout="coco17", image_size="640x480")
+    save_weights(trained_looking("agcn", COCO17, 1, num_class=2), tmp_path / "joint.pt")
+    made: list[object] = []
+    start = RawClips.__init__
+    monkeypatch.setattr(RawClips, "__init__", lambda self, *given: (made.append(self), start(self, *given))[1])
+    found = []
+    with three_blocks():
+        for times, size in ((1, None), (2, "1280x960")):
+            file = pose_file(tmp_path / f"{times}.npy", size=480.0 * times)
+            view(str(file), config="custom", weights="joint.pt", image_size=size)
+            found += pages(tmp_path / "view.html")
+        assert found[0]["weights"] == found[1]["weights"] and len(made) == 2
+        made.clear()
+        result = view("data/custom", config="custom", weights="joint.pt")
+    assert result["clips"] > 1 and len(made) == 1
 
 
 def test_people_keep_their_colours() -> None:
@@ -81,17 +135,17 @@ def test_people_keep_their_colours() -> None:
     people = joint_batch(NTU, 1, FRAMES, 2, seed=2, one_body_share=0.0)[0].transpose(3, 1, 2, 0).copy()
     people[1] *= 1.4
     swapped = people[::-1].copy()
-    ordered = _in_order_of(swapped, people.transpose(3, 1, 2, 0), NTU)
+    ordered = in_order_of(swapped, people.transpose(3, 1, 2, 0), NTU)
     np.testing.assert_array_equal(ordered, people)
 
 
 def test_poses_of_ones_own(tmp_path: Path) -> None:
     path = str(pose_file(tmp_path / "a.npy", size=640.0))
     with pytest.raises(ValueError, match="does not say which joints it has: give --layout"):
-        open_raw(path, None, None, None, None)
+        open_raw(path, None, None, None)
     with pytest.raises(ValueError, match="are pixels: give its own --image-size"):
-        open_raw(path, None, None, "coco17", None)
-    found = open_raw(path, None, None, "coco17", (640, 640))
+        open_raw(path, None, "coco17", None)
+    found = open_raw(path, None, "coco17", (640, 640))
     assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640)
     assert np.abs(found.prepared[:2]).max() < 0.5
 
@@ -146,6 +200,15 @@ def test_real_frames() -> None:
     assert real_frames(np.zeros_like(clip)) == 1 and real_frames(np.repeat(clip[:, :1], 9, axis=1)) == 1
 
 
+@pytest.mark.parametrize("lengths", ((10, 7), (7, 10), (10, 0), (40, 7), (10, 10)))
+def test_each_body_repeats_with_its_own_period(lengths: tuple[int, int]) -> None:
+    """The second is centred on the first, so that its frames repeat after 70 only."""
+    people = np.random.default_rng(0).normal(2.0, 0.5, (2, 40, 25, 3))
+    for body, length in zip(people, lengths, strict=True):
+        body[length:] = 0.0
+    assert real_frames(prepare_frames(people, get_dataset("ntu60"), 40)) == max(lengths)
+
+
 def test_what_others_take_from_a_joint() -> None:
     fixed, learned, own = np.zeros((3, 2, 3, 3))
     fixed[0, 0] = [9.0, 1.0, 0.0]  # the joint's own share does not count
@@ -189,7 +252,7 @@ def test_pictures_for_papers(raw: Path, tmp_path: Path) -> None:
     assert result["outputs"] == [str(gif), str(png)] and sorted(tmp_path.iterdir()) == [gif, png]
     assert result["clips"] == 1 and result["bytes"] == gif.stat().st_size + png.stat().st_size
     with Image.open(gif) as film, Image.open(png) as image:
-        assert film.n_frames > 5 and image.width > 2 * image.height / 2
+        assert film.n_frames > 5 and image.width > 3 * image.height / 2
     both = view(clip_of(raw), png=str(png), out=str(tmp_path / "a.html"))
     assert both["outputs"] == [str(tmp_path / "a.html"), str(png)]
 
@@ -219,6 +282,7 @@ def test_an_export_shows_its_test_data(seen: Path) -> None:
         # The last window is the whole clip.
         last = [shares[-1] for shares in predictions["probabilities"]]
         assert predictions["window"] == clip["recorded"] and last == pytest.approx(predictions["followed"], abs=1e-3)
+        assert predictions["cut"]
         assert len(clip["weights"]) == 3 and all(max(layer) == 1 and min(layer) == 0 for layer in clip["weights"])
 
 
@@ -230,6 +294,7 @@ def test_a_raw_clip_and_an_engine(raw: Path, exported: Path, tmp_path: Path) -> 
     (clip,) = pages(out)
     (best,) = predict(exported / "engine", [path], top=1)["clips"][0]["top"]
     whole = clip["predictions"]["whole"][0]
+    assert not clip["predictions"]["cut"]
     assert whole["class"] == best["class"] and whole["score"] == pytest.approx(best["score"])
     assert [track["name"] for track in clip["tracks"]] == ["raw", "prepared", "bone"]
 
@@ -320,6 +385,7 @@ def test_predictions_follow_the_frame(seen: Path, open_page: Callable) -> None:
     chart.click(position={"x": box["width"] / 2, "y": 100})
     assert 5 <= page.evaluate("player.frame") <= 9
     assert page.locator("#answer").inner_text().startswith("The whole clip: ")
+    assert "cut out of the prepared clip" in page.locator("#window-text").inner_text()
 
 
 def test_weights_of_another_skeleton(raw: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 // A player of skeletons on a canvas. What it plays is made by bench/pages/clip_data.py.
 //
 //   const player = new SkeletonPlayer(host, clip, { controls: "full", tracks: ["raw", "prepared"] });
-//   player.play(); player.pause(); player.setFrame(12); player.setClip(other); player.destroy();
+//   player.play(); player.pause(); player.setFrame(12); player.setClip(other);
 //   host.addEventListener("frame", event => event.detail);   // the frame that is seen, from 0
+//   host.addEventListener("state", event => event.detail);   // whether it plays, whenever it starts or pauses
 
 const ABSENT = -32768;
 const TURN_STEP = Math.PI / 12;
 const ZOOM_STEP = 1.25;
+const FARTHEST = 0.8; // opacity
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 // What the four arrows do: with pictures in space, and with flat ones.
 const ARROWS = [
@@ -15,6 +17,14 @@ const ARROWS = [
   ["right", "Turn right", "Move right", [1, 0]],
   ["over", "Look from higher", "Move up", [0, 1]],
   ["under", "Look from lower", "Move down", [0, -1]],
+];
+// What the keys do, for those who do not see the buttons.
+const KEYS = [
+  "Space: play or pause.",
+  "Left and right arrow: one frame back or on.",
+  "Up and down arrow, and Shift with left and right arrow: turn; flat pictures move.",
+  "Plus and minus: zoom.",
+  "Home: reset the view.",
 ];
 const ICONS = {
   play: "M7 4l13 8-13 8z",
@@ -89,9 +99,9 @@ class SkeletonPlayer {
   /**
    * @param host an element, which the player fills.
    * @param clip what clip_for_page makes.
-   * @param options controls: "full" or "small"; tracks: the names of those that are shown, side by side (the first
-   *   one where not given); label: what is seen, for those who do not see it (the clip's text where not given);
-   *   autoplay: begins at once, unless the reader prefers reduced motion.
+   * @param options controls: "full", or "small" without buttons to turn and zoom, which the keys do all the same;
+   *   tracks: the names of those that are shown, side by side (the first one where not given); autoplay: begins at
+   *   once, unless the reader prefers reduced motion.
    */
   constructor(host, clip, options = {}) {
     this.host = host;
@@ -103,13 +113,11 @@ class SkeletonPlayer {
     this.values = null;
     this.hidden = new Set();
     this.pointers = new Map();
-    this.ending = new AbortController();
     this.build();
     this.setClip(clip);
     this.resetView();
-    this.sizes = new ResizeObserver(() => this.requestDraw());
-    this.sizes.observe(this.canvas);
-    this.listen(document, "theme", () => this.requestDraw());
+    new ResizeObserver(() => this.requestDraw()).observe(this.canvas);
+    document.addEventListener("theme", () => this.requestDraw());
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     if (this.options.autoplay && !still) this.play();
   }
@@ -122,14 +130,14 @@ class SkeletonPlayer {
     this.playing = true;
     this.clock = null;
     this.ticking = requestAnimationFrame((time) => this.tick(time));
-    this.showState();
+    this.changeState();
   }
 
   pause() {
     if (!this.playing) return;
     this.playing = false;
     cancelAnimationFrame(this.ticking);
-    this.showState();
+    this.changeState();
   }
 
   setFrame(number) {
@@ -156,7 +164,7 @@ class SkeletonPlayer {
     this.shown = names;
     const found = names.map((name) => this.tracks.find((track) => track.name === name)).filter(Boolean);
     this.views = found.length ? found : this.tracks.slice(0, 1);
-    this.canvas.setAttribute("aria-label", this.options.label || this.clip.text);
+    this.canvas.setAttribute("aria-label", this.clip.text);
     const flat = this.isFlat();
     (this.arrows || []).forEach((button, place) => {
       const [icon, turn, move] = ARROWS[place];
@@ -217,15 +225,6 @@ class SkeletonPlayer {
     return this.frames < 2 ? 0 : Math.round((frame * (this.clip.recorded - 1)) / (this.frames - 1));
   }
 
-  destroy() {
-    this.pause();
-    this.ending.abort();
-    this.sizes.disconnect();
-    cancelAnimationFrame(this.drawing);
-    this.host.replaceChildren();
-    this.host.classList.remove("player", "small-player");
-  }
-
   // Time.
 
   tick(time) {
@@ -239,6 +238,11 @@ class SkeletonPlayer {
       this.goTo((this.clock.frame + Math.floor(passed)) % this.frames);
     }
     this.ticking = requestAnimationFrame((next) => this.tick(next));
+  }
+
+  changeState() {
+    this.showState();
+    this.host.dispatchEvent(new CustomEvent("state", { detail: this.playing }));
   }
 
   goTo(frame) {
@@ -256,15 +260,21 @@ class SkeletonPlayer {
     this.host.classList.add("player");
     this.host.classList.toggle("small-player", this.options.controls === "small");
     this.canvas = document.createElement("canvas");
-    this.canvas.setAttribute("role", "img");
+    const keys = element("ul", "");
+    keys.append(...KEYS.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+    keys.id = `player-keys-${document.querySelectorAll(".player").length}`;
+    keys.hidden = true;
+    this.canvas.setAttribute("role", "application");
+    this.canvas.setAttribute("aria-roledescription", "skeleton player");
+    this.canvas.setAttribute("aria-describedby", keys.id);
     this.canvas.tabIndex = 0;
-    this.host.append(this.canvas, this.options.controls === "small" ? this.smallBar() : this.fullBar());
-    this.listen(this.host, "keydown", (event) => this.onKey(event));
-    this.listen(this.canvas, "pointerdown", (event) => this.onPress(event));
-    this.listen(this.canvas, "pointermove", (event) => this.onMove(event));
+    this.host.append(this.canvas, keys, this.options.controls === "small" ? this.smallBar() : this.fullBar());
+    this.host.addEventListener("keydown", (event) => this.onKey(event));
+    this.canvas.addEventListener("pointerdown", (event) => this.onPress(event));
+    this.canvas.addEventListener("pointermove", (event) => this.onMove(event));
     for (const end of ["pointerup", "pointercancel"])
-      this.listen(this.canvas, end, (event) => this.onRelease(event));
-    this.listen(this.canvas, "wheel", (event) => this.onWheel(event), { passive: false });
+      this.canvas.addEventListener(end, (event) => this.onRelease(event));
+    this.canvas.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
   }
 
   smallBar() {
@@ -298,7 +308,7 @@ class SkeletonPlayer {
     const speed = element("label", "field");
     this.speeds = document.createElement("select");
     for (const value of SPEEDS) this.speeds.append(new Option(`${value} x`, String(value), value === 1, value === 1));
-    this.listen(this.speeds, "change", () => this.setSpeed(this.speeds.value));
+    this.speeds.addEventListener("change", () => this.setSpeed(this.speeds.value));
     speed.append("Speed", this.speeds);
     view.append(turns, zooms, element("span", "player-gap"), speed);
     bars.append(time, view);
@@ -309,7 +319,7 @@ class SkeletonPlayer {
     const button = element("button", "button");
     button.type = "button";
     setIcon(button, icon, label);
-    this.listen(button, "click", action);
+    button.addEventListener("click", action);
     return button;
   }
 
@@ -323,7 +333,7 @@ class SkeletonPlayer {
     this.scrub.type = "range";
     this.scrub.min = "0";
     this.scrub.setAttribute("aria-label", "Frame");
-    this.listen(this.scrub, "input", () => this.setFrame(this.scrub.valueAsNumber));
+    this.scrub.addEventListener("input", () => this.setFrame(this.scrub.valueAsNumber));
     return this.scrub;
   }
 
@@ -399,10 +409,6 @@ class SkeletonPlayer {
     if (!event.ctrlKey && !this.host.contains(document.activeElement)) return;
     event.preventDefault();
     this.zoomBy(Math.exp(-Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 100) * 0.002));
-  }
-
-  listen(target, name, action, options = {}) {
-    target.addEventListener(name, action, { ...options, signal: this.ending.signal });
   }
 
   // Drawing.
@@ -521,12 +527,14 @@ class SkeletonPlayer {
         seen = true;
         const value = this.values ? this.values[joint] : null;
         const size = value === null ? thick * 0.95 * dense : thick * (0.7 + 2.1 * value);
-        pieces.push({ depth: point[2] + 0.01, a: point, color: value === null ? color : ramp(this.colors.ramp, value), width: size });
+        const shade = value === null ? color : ramp(this.colors.ramp, value);
+        pieces.push({ depth: point[2] + 0.01, a: point, color: shade, width: size, solid: value !== null });
       });
     }
     pieces.sort((one, other) => one.depth - other.depth);
-    for (const { depth, a, b, color, width } of pieces) {
-      context.globalAlpha = view.flat ? 1 : 0.4 + 0.6 * depth;
+    for (const { depth, a, b, color, width, solid } of pieces) {
+      // What is far is fainter, but keeps 3:1; a colour that stands for a number is not mixed with the background.
+      context.globalAlpha = view.flat || solid ? 1 : FARTHEST + (1 - FARTHEST) * depth;
       if (b) line(context, a, b, color, view.flat ? width : width * (0.7 + 0.5 * depth));
       else {
         context.fillStyle = color;

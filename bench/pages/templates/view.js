@@ -103,11 +103,13 @@ function showAnswers() {
   if (!part("answers")) return;
   part("answers").hidden = !clip.predictions;
   if (!clip.predictions) return;
-  const { whole, classes, followed, window: length } = clip.predictions;
+  const { whole, classes, followed, window: length, cut } = clip.predictions;
   const right = clip.action ? (clip.action === whole[0].class ? ", which is its class" : `; its class is ${clip.action}`) : "";
   part("answer").textContent = `The whole clip: ${whole[0].class}, ${percent(whole[0].score)}${right}.`;
   part("window-text").textContent =
-    `Each answer looks at the last ${length} frames, or at fewer near the start. Click into the chart to go to a frame.`;
+    `Each answer looks at the last ${length} frames, or at fewer near the start. ` +
+    (cut ? "They are cut out of the prepared clip, and not prepared again. " : "") +
+    "Click into the chart to go to a frame.";
   part("rows").replaceChildren(
     ...classes.map((name, place) => {
       const row = document.createElement("tr");
