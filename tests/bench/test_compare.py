@@ -13,7 +13,6 @@ from terminals import on_terminal
 from bench import run as bench_run
 from bench.compare import compare
 from bench.machine import describe
-from bench.pages.report import _bench_parts
 from bench.part import Check, Part, Rate
 from bench.report import write_report
 
@@ -187,8 +186,6 @@ def test_damaged_results_are_one_line(tmp_path: Path, path: str, value: Any) -> 
         compare(tmp_path, tmp_path)
     with pytest.raises(ValueError, match="not results of bench: give another folder"):
         bench_run.run("prep", tmp_path)
-    with pytest.raises(ValueError, match="not results of bench: give"):
-        _bench_parts(tmp_path)
 
 
 def test_what_bench_may_write_is_no_damage(tmp_path: Path) -> None:
