@@ -196,6 +196,8 @@ def _recordings(
             raise ValueError(f"{path}: its test data {args.data_path} are not here: {_NAME_DATA.format(path)}")
         return open_prepared(args.data_path, args.label_path, clips, TEST_CLIPS, spread_out=True)
     place = prepared_data(path)
+    if place is not None and size is not None:
+        raise ValueError(f"--image-size is for pose files: {path} holds prepared clips: leave it out")
     if place is not None:
         return open_prepared(*place, clips, MOST_CLIPS, layout)
     if clips:

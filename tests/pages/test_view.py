@@ -106,9 +106,8 @@ def test_options_that_clips_of_data_sets_do_not_need(raw: Path, prepared: Path, 
         words = rf"is a clip of (ntu60|nw-ucla), which needs no --{option.replace('_', '-')}: leave it out"
         with pytest.raises(ValueError, match=words):
             view(path, **{option: value})
-    if option == "layout":
-        with pytest.raises(ValueError, match="tells its skeleton: leave --layout out"):
-            view(str(prepared / "packed"), layout=value)
+    with pytest.raises(ValueError, match=r"tells its skeleton: leave --layout out|--image-size is for pose files"):
+        view(str(prepared / "packed"), **{option: value})
 
 
 def test_the_image_size_holds_for_the_weights_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
