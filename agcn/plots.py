@@ -1,5 +1,6 @@
 """Pictures: clips, graphs of a layer, which classes are taken for which, bars of rates. The one module that draws."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ def draw_confusion(path: Path, confusion: np.ndarray, names: Sequence[str]) -> N
     if len(names) <= _NAMED:
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
         axis.set_yticks(range(len(names)), names, fontsize=6)
-    figure.savefig(path, format="png", dpi=120)
+    with warnings.catch_warnings():  # of characters that its font lacks; the tables have them
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        figure.savefig(path, format="png", dpi=120)
 
 
 def logarithmic(rates: Sequence[dict[str, Any]]) -> bool:

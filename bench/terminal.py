@@ -345,7 +345,8 @@ def _report(result: Result) -> tuple[list[Row], str]:
         ]
         rows.append((name, ", ".join(found) or "no accuracy, see the notes"))
     rows += [("note" if not place else "", note) for place, note in enumerate(result["notes"])]
-    return [*rows, ("written", f"{result['outputs'][0]}, {size(result['bytes'])}: open it in a browser")], ""
+    page = result["outputs"][0]
+    return [*rows, ("written", f"{page}, {size(result['bytes'])}"), ("open", Path(page).resolve().as_uri())], ""
 
 
 def _plain(result: Result) -> tuple[list[Row], str]:

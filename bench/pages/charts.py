@@ -115,9 +115,9 @@ def fusion_chart(names: Sequence[str], fixed: np.ndarray, broke: np.ndarray, tha
     if len(order):
         best, worst = int(gain.argmax()), int(gain.argmin())
         if gain[best] > 0:
-            text += f" {names[best]} gains most ({int(gain[best]):+d} clips)."
+            text += f" “{names[best]}” gains most ({int(gain[best]):+d} clips)."
         if gain[worst] < 0:
-            text += f" {names[worst]} loses most ({int(gain[worst]):+d})."
+            text += f" “{names[worst]}” loses most ({int(gain[worst]):+d})."
     if len(changed) > _MOST_BARS:
         text += f" The {_MOST_BARS} classes that change most are drawn; the table has all."
     layout = {
@@ -130,7 +130,8 @@ def fusion_chart(names: Sequence[str], fixed: np.ndarray, broke: np.ndarray, tha
 
 def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Chart:
     """Of each class the shares that were taken for each class."""
-    counts = outcome.confusion
+    there = np.flatnonzero(outcome.confusion.any(axis=0) | outcome.confusion.any(axis=1))
+    names, counts = [names[int(label)] for label in there], outcome.confusion[np.ix_(there, there)]
     axis = {"type": "category", "automargin": True, "dtick": 1, "ticks": ""}
     data = [
         {
@@ -154,10 +155,17 @@ def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Char
             "title": {"text": "taken for", "standoff": 12},
             "tickangle": -60,
             "showticklabels": len(names) <= _NAMED_BELOW,
+            "constrain": "domain",
         },
-        "yaxis": {**axis, "autorange": "reversed", "showticklabels": len(names) <= _NAMED},
+        "yaxis": {
+            **axis,
+            "autorange": "reversed",
+            "showticklabels": len(names) <= _NAMED,
+            "scaleanchor": "x",
+            "constrain": "domain",
+        },
     }
-    return chart("Confusion of classes", text, data, layout, min(260 + 14 * len(names), 1000))
+    return chart("Confusion of classes", text, data, layout, min(300 + 20 * len(names), 1000))
 
 
 def curves_chart(curves: Mapping[str, Mapping[str, Mapping[str, Curve]]]) -> Chart:
@@ -243,6 +251,8 @@ def calibration_chart(outcomes: Mapping[str, Outcome]) -> Chart:
         found = outcome.calibration
         sure = float(np.nansum(found.confidence * found.clips) / found.clips.sum())
         tends = "too sure" if sure > outcome.top1 else "not sure enough"
+        if abs(sure - outcome.top1) < 0.01:
+            tends = "about right"
         words.append(f"{TEXT[stream]} {percent(found.error)} ({percent(sure)} sure on average, {tends})")
     text = f"Expected calibration error (ECE, {BINS} bins): " + "; ".join(words) + ". "
     text += "Below the dotted line the model is surer than it is right; larger dots stand for more clips."

@@ -48,8 +48,8 @@ def report(
     """
     if not folders and not Path(WORK).is_dir():
         raise ValueError(f"{WORK}: no such folder: run train first, or name a work folder")
-    if Path(out).is_dir():
-        raise ValueError(f"--out {out}: is a folder: name a file")
+    if Path(out).suffix != ".html" or Path(out).is_dir():
+        raise ValueError(f"--out {out}: give a file whose name ends in .html")
     experiments, notes = find_experiments(folders or (WORK,))
     if len(experiments) > MOST_EXPERIMENTS:
         raise ValueError(f"{len(experiments)} experiments are too many for a page: name at most {MOST_EXPERIMENTS}")

@@ -1,5 +1,6 @@
 """The runs in work folders, gathered by experiment: the streams that were trained alike, and what each has left."""
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 from agcn.config import RUN_CONFIG, load_config
 from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason
 from agcn.settings import Config
+from agcn.streams import default_engine_folder
 from export.fusion import read_scores, read_unique_labels
 from native_prep.skeletons.streams import STREAMS
 
@@ -19,10 +21,17 @@ _DEPTH = 3
 
 @dataclass(frozen=True)
 class Run:
-    """One stream's run: its folder, and the configuration that training left there."""
+    """One stream's run.
+
+    Attributes:
+        folder: its work folder.
+        config: the configuration that training left there, with its files where the run was made.
+        engines: where `export-trt` puts its engines.
+    """
 
     folder: Path
     config: Config
+    engines: Path
 
     @property
     def stream(self) -> str:
@@ -76,13 +85,14 @@ def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> tuple[list[Ex
     notes: list[str] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder: give a work folder that `train` wrote, or run train first")
+            what = "is no folder" if folder.exists() else "no such folder"
+            raise ValueError(f"{folder}: {what}: give a work folder that `train` wrote, or run train first")
         places = sorted(_run_folders(folder, _DEPTH))
         if not places:
             raise ValueError(f"{folder}: no run is in it (no {RUN_CONFIG}): give a work folder that `train` wrote")
         for place in places:
             try:
-                run = Run(place, load_config(place / RUN_CONFIG))
+                run = _run_in(place)
             except (ValueError, OSError) as error:
                 notes.append(reason(error))
                 continue
@@ -97,6 +107,21 @@ def find_experiments(folders: Iterable[str | os.PathLike[str]]) -> tuple[list[Ex
         if names.count(experiment.name) > 1:
             experiment.name = str(parent / kind)
     return experiments, notes
+
+
+def _run_in(folder: Path) -> Run:
+    """The run of a work folder, which may lie below another folder than the current one, as may its data."""
+    config = load_config(folder / RUN_CONFIG)
+    work, place = Path(config.work_dir), folder.resolve()
+    if work.is_absolute() or place.parts[-len(work.parts) :] != work.parts:  # it was moved
+        return Run(folder, config, default_engine_folder(config))
+    home = Path(os.path.relpath(place.parents[len(work.parts) - 1]))
+    args, graph = config.test_feeder_args, str(config.model_args.get("graph", ""))
+    data, labels = (str(home / path) if path else "" for path in (args.data_path, args.label_path))
+    model_args = {**config.model_args, "graph": str(home / graph)} if (home / graph).is_file() else config.model_args
+    feeder = dataclasses.replace(args, data_path=data, label_path=labels)
+    config_there = dataclasses.replace(config, test_feeder_args=feeder, model_args=model_args)
+    return Run(folder, config_there, home / default_engine_folder(config))
 
 
 def reason(error: Exception) -> str:
@@ -145,9 +170,9 @@ def _read_scores(experiment: Experiment, stream: str, run: Run) -> None:
     if not experiment.names:
         return
     if not path.is_file():
-        raise ValueError(f"{path}: no such file: run test first")
-    if reason := stale_reason(path):
-        raise ValueError(f"{path}: {reason}: run test again")
+        raise ValueError(f"{path}: no such file yet: train writes it after its first test, test at any time")
+    if stale := stale_reason(path):
+        raise ValueError(f"{path}: {stale}: run test again")
     rows = read_scores(path)
     if lacking := set(experiment.names) - rows.keys():
         raise ValueError(f"{path}: lacks {len(lacking)} clips of the test split, {min(lacking)} first: run test again")

@@ -10,7 +10,6 @@ from agcn.checkpoint import load_weights
 from agcn.data.clips import Clips, is_there, open_clips
 from agcn.model.network import Model, build_model
 from agcn.settings import Config, FeederArgs
-from agcn.streams import default_engine_folder
 from bench.pages import charts
 from bench.pages.charts import TEXT, Chart
 from bench.pages.clip_data import clip_for_page
@@ -78,7 +77,10 @@ def section_of(experiment: Experiment, most_bytes: int) -> Section:
     """
     run, third = experiment.first, most_bytes // 3
     section = Section(experiment.name, len(experiment.labels), notes=experiment.notes)
-    curves = {stream: found for stream, one in experiment.runs.items() if (found := read_curves(one.folder))}
+    curves = {stream: read_curves(one.folder) for stream, one in experiment.runs.items()}
+    for stream in [stream for stream, found in curves.items() if not any(found.values())]:
+        del curves[stream]
+        section.notes.append(f"the {stream} stream has no curves: TensorBoard's files hold none, or are not there")
     if curves:
         section.charts["curves"] = [charts.curves_chart(curves)]
     try:
@@ -144,7 +146,8 @@ def _add_fusion(section: Section, labels: np.ndarray) -> None:
     if "fused" in outcomes:
         single = max((stream for stream in outcomes if stream != "fused"), key=lambda stream: outcomes[stream].top1)
         fixed, broke = fusion_changes(outcomes[single], outcomes["fused"], labels, len(section.classes))
-        section.charts["fusion"] = [charts.fusion_chart(section.classes, fixed, broke, TEXT[single])]
+        if fixed.any() or broke.any():
+            section.charts["fusion"] = [charts.fusion_chart(section.classes, fixed, broke, TEXT[single])]
     confusion = section.last.confusion
     shares = [one.by_class for one in outcomes.values()]
     for label in np.flatnonzero(confusion.sum(axis=1)):
@@ -218,7 +221,7 @@ def _add_graphs(section: Section, experiment: Experiment, clips: Clips, place: i
 def _model_and_clip(run: Run, name: str) -> tuple[Model, np.ndarray]:
     """A run's best model, and one of its test clips as its feeder shows it to it, (C, T, V, M)."""
     if run.weights is None:
-        raise ValueError(f"{run.folder}: no best.pt: run train first")
+        raise ValueError(f"{run.folder}: no best.pt yet: train writes it after its first test")
     model = build_model(run.config.model, run.config.model_args).eval()
     load_weights(model, run.weights)
     args: FeederArgs = run.config.test_feeder_args
@@ -231,7 +234,7 @@ def _model_and_clip(run: Run, name: str) -> tuple[Model, np.ndarray]:
 
 def _parity(section: Section, experiment: Experiment) -> dict[str, Any] | None:
     """How far the experiment's engines are from eager PyTorch, where it was exported to the usual folder."""
-    folder = default_engine_folder(experiment.first.config)
+    folder = experiment.first.engines
     if not (folder / FILE_NAME).is_file():
         return None
     try:

@@ -17,6 +17,7 @@ function themed(layout) {
     ...layout,
     ...axes,
     ...(narrow && layout.grid ? stacked(layout, axes) : {}),
+    ...(narrow && layout.yaxis?.scaleanchor ? onPhone(layout, axes) : {}),
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: color("--text"), family: "system-ui, sans-serif", size: narrow ? 11 : 12 },
@@ -27,6 +28,12 @@ function themed(layout) {
 /** Two charts side by side become one above the other. */
 function stacked(layout) {
   return { grid: { ...layout.grid, rows: layout.grid.columns, columns: 1, ygap: 0.3 }, height: layout.height * 1.5 };
+}
+
+/** A matrix of classes without the names that would leave no room for it. */
+function onPhone(layout, axes) {
+  const bare = (axis) => ({ ...axis, showticklabels: false });
+  return { xaxis: bare(axes.xaxis), yaxis: bare(axes.yaxis), height: Math.min(layout.height, window.innerWidth + 60) };
 }
 
 const config = { displaylogo: false, responsive: true, displayModeBar: false, scrollZoom: false };
@@ -47,7 +54,8 @@ function matrixOf(array) {
 function shareRows(trace) {
   const counts = matrixOf(trace.z);
   const sums = counts.map((row) => row.reduce((sum, count) => sum + count, 0) || 1);
-  return { ...trace, customdata: counts, z: counts.map((row, place) => row.map((count) => (100 * count) / sums[place])) };
+  const few = counts.length <= 20 ? { text: counts, texttemplate: "%{text}" } : {};
+  return { ...trace, ...few, customdata: counts, z: counts.map((row, place) => row.map((count) => (100 * count) / sums[place])) };
 }
 
 function drawChart(place) {
@@ -166,14 +174,19 @@ function drawHeatMap(place, rows, joints, span) {
   const trace = {
     type: "heatmap", z: rows, x: joints.map(plain), y: joints.map(plain), colorscale: signed ? "RdBu" : "Cividis",
     zmin: signed ? -largest : span.low, zmax: signed ? largest : span.high,
-    colorbar: { thickness: 8, tickfont: { size: 10 } },
-    hovertemplate: "%{x} takes %{z:.3f} from %{y}<extra></extra>",
+    colorbar: { thickness: 8, tickfont: { size: 10 }, tickformat: ".2~g" },
+    hovertemplate: "%{x} takes %{z:.3~g} from %{y}<extra></extra>",
   };
   const hidden = { showticklabels: false, ticks: "", constrain: "domain" };
   const layout = themed({ margin: { l: 8, r: 8, t: 8, b: 8 }, xaxis: hidden, yaxis: { ...hidden, autorange: "reversed", scaleanchor: "x" } });
   delete layout.xaxis2;
   delete layout.yaxis2;
   Plotly.react(place, [trace], layout, config);
+}
+
+/** Two significant digits, without exponents where that is short. */
+function digits(value) {
+  return value >= 1e-4 ? String(Number(value.toPrecision(2))) : value.toExponential(1);
 }
 
 /** Text for plotly, which takes tags in labels for markup. */
@@ -211,7 +224,7 @@ function skeletonSvg(graph, rows, label) {
     if (!seen[joint]) return;
     const dot = svg("circle", { cx: x(joint), cy: y(joint), r: 0.8 + 2.6 * (given[joint] / most), class: "joint" });
     dot.append(svg("title", {}));
-    dot.firstChild.textContent = `${name}: others take ${given[joint].toFixed(3)}`;
+    dot.firstChild.textContent = `${name}: others take ${digits(given[joint])}`;
     picture.append(dot);
   });
   return picture;
@@ -222,7 +235,7 @@ function strongestLink(graph, rows) {
   rows.forEach((row, giver) => row.forEach((value, taker) => {
     if (giver !== taker && Math.abs(value) > best[0]) best = [Math.abs(value), giver, taker];
   }));
-  return best[0] ? `${graph.joints[best[2]]} takes most, ${best[0].toFixed(3)}, from ${graph.joints[best[1]]}` : "no link between joints";
+  return best[0] ? `${graph.joints[best[2]]} takes most, ${digits(best[0])}, from ${graph.joints[best[1]]}` : "no link between joints";
 }
 
 for (const panel of document.querySelectorAll(".graphs")) {
