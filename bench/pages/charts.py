@@ -133,6 +133,7 @@ def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Char
     there = np.flatnonzero(outcome.confusion.any(axis=0) | outcome.confusion.any(axis=1))
     names, counts = [names[int(label)] for label in there], outcome.confusion[np.ix_(there, there)]
     axis = {"type": "category", "automargin": True, "dtick": 1, "ticks": ""}
+    square = {"scaleanchor": "x", "constrain": "domain"} if len(names) <= _NAMED_BELOW else {}
     data = [
         {
             "type": "heatmap",
@@ -157,15 +158,9 @@ def confusion_chart(names: Sequence[str], outcome: Outcome, stream: str) -> Char
             "showticklabels": len(names) <= _NAMED_BELOW,
             "constrain": "domain",
         },
-        "yaxis": {
-            **axis,
-            "autorange": "reversed",
-            "showticklabels": len(names) <= _NAMED,
-            "scaleanchor": "x",
-            "constrain": "domain",
-        },
+        "yaxis": {**axis, "autorange": "reversed", "showticklabels": len(names) <= _NAMED, **square},
     }
-    return chart("Confusion of classes", text, data, layout, min(300 + 20 * len(names), 1000))
+    return chart("Confusion of classes", text, data, layout, min(300 + 14 * len(names), 1000))
 
 
 def curves_chart(curves: Mapping[str, Mapping[str, Mapping[str, Curve]]]) -> Chart:

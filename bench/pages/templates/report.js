@@ -17,7 +17,7 @@ function themed(layout) {
     ...layout,
     ...axes,
     ...(narrow && layout.grid ? stacked(layout, axes) : {}),
-    ...(narrow && layout.yaxis?.scaleanchor ? onPhone(layout, axes) : {}),
+    ...(narrow && layout.yaxis?.autorange === "reversed" ? onPhone(layout, axes) : {}),
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: color("--text"), family: "system-ui, sans-serif", size: narrow ? 11 : 12 },
