@@ -34,6 +34,7 @@ from native_prep.poses.custom import parse_size
 PAGE = "view.html"
 # How many clips of prepared data are shown where none is named, and how many of an engine's test data.
 MOST_CLIPS, TEST_CLIPS = 20, 6
+PNG_FRAMES = 8
 _NAME_DATA = "name them by --dataset or --config, or give a raw clip and --engine {}"
 
 
@@ -67,7 +68,7 @@ def view(
     out: str | None = None,
     gif: str | None = None,
     png: str | None = None,
-    frames: int = 8,
+    frames: int | None = None,
 ) -> dict[str, Any]:
     """Shows clips.
 
@@ -80,7 +81,8 @@ def view(
         weights: a checkpoint instead of the run's.
         layout: the skeleton of files that do not tell it; image_size: WIDTHxHEIGHT of pose files in pixels.
         out: the page; by default `view.html`, or none where a picture is asked for.
-        gif, png: pictures of the first clip, a film of all its frames, or `frames` of them side by side.
+        gif, png: pictures of the first clip, a film of all its frames, or some of them side by side.
+        frames: how many of them; None for `PNG_FRAMES`.
 
     Returns:
         clips: their number; names; outputs: files; bytes: of them all.
@@ -91,9 +93,9 @@ def view(
     """
     if path is None:
         raise ValueError("Missing argument 'PATH': name a raw clip, prepared data or an exported folder, before --clip")
-    for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
-        if file is not None and not file.lower().endswith(suffix):
-            raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
+    _check_outputs(out, gif, png)
+    if frames is not None and png is None:
+        raise ValueError(f"--frames {frames}: is for --png: name the picture, or leave it out")
     is_export = (Path(path) / FILE_NAME).is_file()
     if is_export and engine is not None:
         raise ValueError(f"{path}: is an engine, as --engine {engine} is: give a clip and one engine")
@@ -108,7 +110,7 @@ def view(
                 part = files.temporary(file)
                 picture = part.with_name(f"{part.name}{Path(file).suffix.lower()}")
                 try:
-                    draw_clip(picture, recordings[0].prepared, recordings[0].layout, frames, FPS)
+                    draw_clip(picture, recordings[0].prepared, recordings[0].layout, frames or PNG_FRAMES, FPS)
                     picture.replace(part)
                 finally:
                     picture.unlink(missing_ok=True)
@@ -119,6 +121,15 @@ def view(
     return {
         "clips": len(recordings), "names": [one.name for one in recordings], "outputs": outputs, "bytes": written,
     }  # fmt: skip
+
+
+def _check_outputs(out: str | None, gif: str | None, png: str | None) -> None:
+    """Raises ValueError where a name is that of a folder or of another kind of file, the clip itself, say."""
+    for option, file, suffix in (("--out", out, ".html"), ("--gif", gif, ".gif"), ("--png", png, ".png")):
+        if file and Path(file).is_dir():
+            raise ValueError(f"{option} {file}: is a folder: name a file, as {Path(file) / f'view{suffix}'}")
+        if file is not None and not file.lower().endswith(suffix):
+            raise ValueError(f"{option} {file or repr(file)}: give a name that ends in {suffix}")
 
 
 def _networks(

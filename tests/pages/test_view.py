@@ -256,6 +256,32 @@ def test_pictures_for_papers(raw: Path, tmp_path: Path) -> None:
     assert both["outputs"] == [str(tmp_path / "a.html"), str(png)]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"out": "own.skeleton"}, "--out own.skeleton: give a name that ends in .html"),
+        ({"out": ""}, "--out '': give a name that ends in .html"),
+        ({"out": "x.gif", "gif": "x.gif"}, "--out x.gif: give a name that ends in .html"),
+        ({"png": "x.gif"}, "--png x.gif: give a name that ends in .png"),
+        ({"out": "folder"}, "--out folder: is a folder: name a file, as folder/view.html"),
+        ({"out": "folder.html"}, "--out folder.html: is a folder: name a file, as folder.html/view.html"),
+        ({"frames": 3}, "--frames 3: is for --png: name the picture, or leave it out"),
+        ({"frames": 3, "gif": "x.gif"}, "--frames 3: is for --png: name the picture, or leave it out"),
+    ],
+)
+def test_nothing_is_written_over(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "folder.html"):
+        (tmp_path / folder).mkdir()
+    own = tmp_path / "own.skeleton"
+    own.write_bytes(Path(clip_of(raw)).read_bytes())
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        view("own.skeleton", **options)
+    assert own.read_bytes() == Path(clip_of(raw)).read_bytes() and len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path:
     """A page of an engine's clips: predictions, weights of joints, several clips."""
