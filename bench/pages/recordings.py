@@ -20,6 +20,7 @@ from native_prep.datasets.recordings import EmptyClip
 from native_prep.poses.custom import custom_clip, default_metadata
 from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
 from native_prep.poses.people import dataset_of_file, read_people
+from native_prep.poses.readers.frames import load_json
 from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import Layout, find_layout
 from native_prep.skeletons.streams import bones
@@ -28,6 +29,8 @@ from native_prep.skeletons.streams import bones
 FPS = 30.0
 # The people of a file without a data set that are kept, as prep custom keeps them.
 _BODIES = 2
+# Data sets whose files tell their label, and its key; NW-UCLA's counts from 1.
+_LABELLED = {"kinetics": "label_index", "nw-ucla": "label"}
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
         prepared=clip,
         whole=clip[:, :0],
         people=poses.points,
-        action=_action_of_name(dataset, Path(path).name),
+        action=_action_in(path, own) if own in _LABELLED else _action_of_name(dataset, Path(path).name),
     )
 
 
@@ -123,6 +126,15 @@ def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
         raise EmptyClip(path, "nobody is in it: give another clip")
     skeleton = find_layout(layout or default_layout(kind, [place], place))
     return read_pose_file(path, skeleton, kind), skeleton
+
+
+def _action_in(path: str, dataset: str) -> str:
+    """The class that a JSON file itself tells; "" where it does not."""
+    content = load_json(path)
+    label, name = content.get(_LABELLED[dataset]), content.get("label")
+    if isinstance(label, int):
+        return class_name(classes_of(dataset), label - (dataset == "nw-ucla"))
+    return name if isinstance(name, str) else ""
 
 
 def _action_of_name(dataset: str, name: str) -> str:

@@ -83,6 +83,25 @@ def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
         assert other.tracks["raw"].y_down == (layout == "kinetics")
 
 
+def test_the_class_that_a_file_tells(raw: Path, tmp_path: Path) -> None:
+    """The actions in NW-UCLA's names count to 12, its labels to 10."""
+    content = json.loads(next((raw / "ucla").rglob("a*.json")).read_text())
+    path = tmp_path / "a12_s01_e01_v03.json"
+    path.write_text(json.dumps(content | {"label": 10}))
+    assert open_raw(str(path), None, None, None).action == class_names("nw-ucla")[9] == "carry"
+    content = json.loads(next((raw / "kinetics" / "kinetics_train").glob("*.json")).read_text())
+    path = tmp_path / "k.json"
+    for labels, action in (
+        ({"label": "abseiling", "label_index": 0}, "abseiling"),
+        ({"label": "juggling eggs"}, "juggling eggs"),
+        ({"label_index": 1}, "air drumming"),
+        ({"label_index": -1}, ""),
+        ({}, ""),
+    ):
+        path.write_text(json.dumps({"data": content["data"]} | labels))
+        assert open_raw(str(path), None, None, None).action == action
+
+
 @pytest.mark.parametrize(
     ("content", "dataset"),
     [
