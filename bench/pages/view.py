@@ -252,7 +252,7 @@ def _clip(recording: Recording, networks: _Networks) -> dict[str, Any]:
         weights = joint_weights(networks.model, _model_input(recording, networks.for_model))
     return clip_for_page(
         recording.name, recording.tracks, recording.layout, FPS,
-        action=recording.action, predictions=predictions, weights=weights,
+        action=recording.action, predictions=predictions, weights=weights, notes=recording.notes,
     )  # fmt: skip
 
 

@@ -19,13 +19,13 @@ from bench.pages.predictions import taken_from
 from bench.pages.prepared_data import open_prepared, prepared_data
 from bench.pages.recordings import in_order_of, open_raw
 from bench.pages.view import view
-from export.raw_clips import RawClips
+from export.raw_clips import ClipForm, RawClips
 from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names, get_dataset
 from native_prep.io.pickles import save_pickle
 from native_prep.pipeline.prepare import prepare
-from native_prep.poses.custom import prepare_custom
+from native_prep.poses.custom import default_metadata, prepare_custom
 from native_prep.poses.people import dataset_of_file
 from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
 from native_prep.skeletons.padding import real_frames
@@ -161,11 +161,39 @@ def test_poses_of_ones_own(tmp_path: Path) -> None:
     path = str(pose_file(tmp_path / "a.npy", size=640.0))
     with pytest.raises(ValueError, match="does not say which joints it has: give --layout"):
         open_raw(path, None, None, None)
-    with pytest.raises(ValueError, match="are pixels: give its own --image-size"):
-        open_raw(path, None, "coco17", None)
     found = open_raw(path, None, "coco17", (640, 640))
-    assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640)
+    assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640) and not found.notes
     assert np.abs(found.prepared[:2]).max() < 0.5
+
+
+def test_pixels_of_a_picture_of_unknown_size(tmp_path: Path) -> None:
+    """A viewer needs no size, a network does."""
+    path = pose_file(tmp_path / "a.npy", size=640.0)
+    wanted = np.ceil(np.load(path)[..., :2].max(axis=(0, 1))).astype(int).tolist()
+    found = open_raw(str(path), None, "coco17", None)
+    assert found.tracks["raw"].picture == tuple(wanted) and found.prepared[:2].min() >= -0.5
+    assert found.prepared[0].max() == pytest.approx(0.5, abs=0.01)
+    view(str(path), layout="coco17", out=str(tmp_path / "v.html"))
+    (clip,) = pages(tmp_path / "v.html")
+    assert clip["notes"] == ["The file does not tell the size of its picture: the frame is as large as the poses."]
+    shares = open_raw(str(pose_file(tmp_path / "b.npy")), None, "coco17", None)
+    assert shares.tracks["raw"].picture == (1, 1) and not shares.notes
+    form = ClipForm("custom", "coco17", default_metadata(COCO17, 2, []), {}, (3, 20, 17, 2), 20)
+    with pytest.raises(ValueError, match="are pixels: give --image-size WIDTHxHEIGHT, or give it as"):
+        open_raw(str(path), RawClips(form, "engine"), None, None)
+
+
+def test_colours_of_people_that_prep_sorts(tmp_path: Path) -> None:
+    person = {"pose": np.linspace(0.1, 0.9, 36).tolist(), "score": [0.5] * 18}
+    words = "In each frame prep sorts people by score"
+    for people, notes in ((1, 0), (2, 1)):
+        frames = [{"frame_index": index + 1, "skeleton": [person] * people} for index in range(3)]
+        (tmp_path / "k.json").write_text(json.dumps({"data": frames, "label_index": 1}))
+        found = open_raw(str(tmp_path / "k.json"), None, None, None)
+        assert len(found.notes) == notes and all(note.startswith(words) for note in found.notes)
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (2, 9, 17, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", points)  # each place is one person
+    assert not open_raw(str(tmp_path / "a.npy"), None, "coco17", None).notes
 
 
 @pytest.mark.parametrize("place", ("", "xsub", "xsub/val_data_bone.npy", "packed", "packed/xview/train_data_joint.npy"))

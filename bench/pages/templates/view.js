@@ -38,7 +38,7 @@ function showClip() {
   const start = before[0] ? before : startTracks();
   first.value = start[0];
   second.value = start[1];
-  part("text").textContent = clip.text;
+  part("text").textContent = [clip.text, ...clip.notes].join(" ");
   showBodies();
   showWeightChoice();
   showTracks();
