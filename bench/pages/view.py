@@ -28,7 +28,7 @@ from export.raw_clips import RawClips, raw_clips_for
 from export.runtime.base import Engine
 from export.runtime.open import open_engine
 from native_prep.io.atomic import OutputSet
-from native_prep.io.progress import Progress
+from native_prep.io.progress import Progress, first_names
 from native_prep.poses.custom import parse_size
 
 PAGE = "view.html"
@@ -211,11 +211,25 @@ def _recordings(
         raise ValueError(f"--image-size is for pose files: {path} holds prepared clips: leave it out")
     if place is not None:
         return open_prepared(*place, clips, MOST_CLIPS, layout)
+    _check_folder(Path(path))
     if clips:
         raise ValueError(f"--clip is for prepared data and stores: {path} is neither: leave it out")
-    if Path(path).is_dir() and not any(Path(path).iterdir()):
+    with Progress(1, "view", "clip"):  # says that kernels are being compiled
+        return [open_raw(path, networks.raw, layout, size)]
+
+
+def _check_folder(path: Path) -> None:
+    """Raises ValueError where a folder without prepared data is of another kind than one clip."""
+    if not path.is_dir():
+        return
+    inside = sorted(path.iterdir())
+    if not inside:
         raise ValueError(f"{path}: is empty: give a clip, a folder of prepared data, or an exported folder")
-    return [open_raw(path, networks.raw, layout, size)]
+    engines = [str(one) for one in inside if (one / FILE_NAME).is_file()]
+    if engines:
+        raise ValueError(f"{path}: is a folder of exported folders: give one of them, {first_names(engines)}")
+    if any((one / "config.yaml").is_file() for one in (path, *inside)):
+        raise ValueError(f"{path}: is a work folder: run report {path}, or view a clip with --weights")
 
 
 def _check_layouts(recordings: list[Recording], networks: _Networks, engine: str) -> None:

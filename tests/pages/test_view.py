@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pose_files import write_array_folder
 
 from agcn.checkpoint import save_weights
 from agcn.model.layer_graphs import LayerGraphs
+from bench.pages import view as pages_view
 from bench.pages.predictions import taken_from
 from bench.pages.prepared_data import open_prepared, prepared_data
 from bench.pages.recordings import in_order_of, open_raw
@@ -23,6 +26,7 @@ from export.raw_clips import ClipForm, RawClips
 from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names, get_dataset
+from native_prep.io import progress
 from native_prep.io.pickles import save_pickle
 from native_prep.pipeline.prepare import prepare
 from native_prep.poses.custom import default_metadata, prepare_custom
@@ -221,6 +225,56 @@ def test_clips_by_name(prepared: Path) -> None:
         open_prepared(*path, (f"{name}x",), 1)
     with pytest.raises(ValueError, match=r"has no clip 'q': its clips are S0"):
         open_prepared(*path, ("q",), 1)
+    assert len(open_prepared(*path, (name, name.removesuffix(".skeleton"), name), 1)) == 1
+
+
+@pytest.mark.parametrize("place", ("xsub", "packed/xsub"))
+def test_a_clip_of_the_other_split(prepared: Path, place: str) -> None:
+    train, val = (str(prepared / place / f"{split}_data_joint.npy") for split in ("train", "val"))
+    for here, there, split in ((val, train, "train"), (train, val, "val")):
+        name = open_prepared(*prepared_data(there), (), 1)[0].name
+        for asked in (name, name.removesuffix(".skeleton")):
+            words = re.escape(f"{here}: has no clip {asked!r}, it is in {split}: view {there}")
+            with pytest.raises(ValueError, match=f"^{words}$"):
+                open_prepared(*prepared_data(here), (asked,), 1)
+
+
+def test_a_damaged_other_split_does_not_matter(prepared: Path, tmp_path: Path) -> None:
+    for file in (prepared / "xsub").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes() if file.name.startswith("val") else b"")
+    with pytest.raises(ValueError, match=r"val_data_joint\.npy: has no clip 'q': its clips are S0"):
+        open_prepared(*prepared_data(str(tmp_path)), ("q",), 1)
+
+
+def test_other_folders_of_ours_are_named(tmp_path: Path) -> None:
+    for folder in ("engines/ntu/xview", "work_dir/ntu/agcn_joint"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "engines/ntu/xview/manifest.json").write_text("{}")
+    for file in ("config.yaml", "best.pt"):
+        (tmp_path / "work_dir/ntu/agcn_joint" / file).write_text("")
+    one = re.escape(str(tmp_path / "engines/ntu/xview"))
+    with pytest.raises(ValueError, match=f"engines/ntu: is a folder of exported folders: give one of them, {one}$"):
+        view(str(tmp_path / "engines/ntu"))
+    for place in ("work_dir/ntu", "work_dir/ntu/agcn_joint"):
+        with pytest.raises(ValueError, match=f"{place}: is a work folder: run report .*{place}, or view a clip"):
+            view(str(tmp_path / place))
+
+
+def test_the_first_use_says_that_it_compiles(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = pages_view.open_raw
+
+    def compiles(*given: Any) -> Any:
+        progress.compiling.add("kernel")
+        time.sleep(0.3)
+        progress.compiling.discard("kernel")
+        return opened(*given)
+
+    monkeypatch.setattr(pages_view, "open_raw", compiles)
+    monkeypatch.setattr(pages_view, "Progress", partial(progress.Progress, every=0.05))
+    view(clip_of(raw), out=str(tmp_path / "v.html"))
+    assert "view: compiling, first use only" in capsys.readouterr().err
 
 
 def test_data_without_clips_or_a_known_skeleton(tmp_path: Path) -> None:
@@ -388,7 +442,7 @@ def test_networks_that_do_not_fit(
     with pytest.raises(ValueError, match="is for the skeleton ntu, a has that of nw-ucla"):
         view(str(tmp_path), engine=engine)
     ucla = next((raw / "ucla").rglob("*.json"))
-    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+    with pytest.raises(ValueError, match=r"\.json: is a clip of nw-ucla, the engine is for the skeleton ntu: give"):
         view(str(ucla), engine=engine)
     with pytest.raises(ValueError, match="--layout is for clips that no network looks at"):
         view(str(tmp_path), engine=engine, layout="ntu")
@@ -464,5 +518,5 @@ def test_weights_of_another_skeleton(raw: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_weights(trained_looking("agcn", NTU, 1, num_class=60), tmp_path / "joint.pt")
     ucla = next((raw / "ucla").rglob("*.json"))
-    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+    with pytest.raises(ValueError, match=r"\.json: is a clip of nw-ucla, the engine is for the skeleton ntu: give"):
         view(str(ucla), weights=str(tmp_path / "joint.pt"))
