@@ -483,6 +483,38 @@ def test_clips_and_tracks_are_chosen(seen: Path, open_page: Callable) -> None:
     assert "Bone: each joint less" in page.locator("#tracks-text").inner_text()
 
 
+def test_keys_act_wherever_the_focus_is(seen: Path, open_page: Callable) -> None:
+    page = open_page(seen, "phone", reduced_motion="reduce")  # so that the page could scroll
+    state = "[player.frame, player.playing, window.scrollY]"
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(state) == [1, False, 0]
+    yaw, pitch = page.evaluate("[player.yaw, player.pitch]")
+    for key in ("ArrowDown", "Shift+ArrowRight", "+"):
+        page.keyboard.press(key)
+    assert page.evaluate("player.yaw") > yaw and page.evaluate("player.pitch") < pitch
+    assert page.evaluate("player.zoom") > 1
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    assert page.evaluate("[player.zoom, player.playing, window.scrollY]") == [1, True, 0]
+    page.keyboard.press("Space")
+    assert not page.evaluate("player.playing")
+    page.evaluate("player.setFrame(3)")
+    page.locator("canvas").focus()
+    page.keyboard.press("ArrowRight")  # once
+    assert page.evaluate("player.frame") == 4
+    for name, own in (("theme", "Space"), ("first", "ArrowDown"), ("clip", "Space")):
+        page.locator(f"#{name}").focus()
+        before = page.evaluate("currentTheme()")
+        page.keyboard.press(own)
+        assert page.evaluate("[player.frame, player.playing]") in ([4, False], [0, False])
+        assert (page.evaluate("currentTheme()") != before) is (name == "theme")
+        page.keyboard.press("Escape")
+    page.locator("summary").focus()
+    page.keyboard.press("Space")
+    assert page.get_by_text("Keys act wherever the focus is").is_visible() and not page.evaluate("player.playing")
+
+
 def test_people_and_weights(seen: Path, open_page: Callable) -> None:
     page = open_page(seen, reduced_motion="reduce")
     assert not page.locator("#bodies").is_visible()  # one person
