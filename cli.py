@@ -335,7 +335,13 @@ def predict(**options: Any) -> dict[str, Any]:
 
 @cli.command(cls=MultiValueCommand)
 @click.argument("path", required=False, metavar="CLIP|STORE|EXPORT")
-@click.option("--clip", "clips", multiple=True, metavar="NAME", help="store, export: These; else the first ones.")
+@click.option(
+    "--clip",
+    "clips",
+    multiple=True,
+    metavar="NAME",
+    help="Clips of these names, one or several; else the first ones (of an export: six from everywhere).",
+)
 @click.option("--engine", metavar="DIR", help="Folder that export-trt wrote: adds its predictions over time.")
 @click.option("--dataset", metavar="NAME", help="The runs that the clips are for: their weights and their engine.")
 @_config_option
@@ -345,7 +351,7 @@ def predict(**options: Any) -> dict[str, Any]:
 @click.option("--out", metavar="FILE.html", help="The page.  [default: view.html, or none with --gif or --png]")
 @click.option("--gif", metavar="FILE.gif", help="The first clip, prepared, as a film.")
 @click.option("--png", metavar="FILE.png", help="Some of its frames side by side.")
-@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="png: How many.")
+@click.option("--frames", type=click.IntRange(min=1), help="png: How many.  [default: 8]")
 @reports
 def view(**options: Any) -> dict[str, Any]:
     """Show clips in a page that plays them. From a raw clip, prepared data, a packed store, or an exported folder."""

@@ -18,7 +18,7 @@ from export.manifest import Manifest, check_shape
 from native_prep.cpu.in_memory import prepare_frames, raw_frames
 from native_prep.cpu.one_file import read_clip, read_raw_clip
 from native_prep.datasets.catalog import DATASETS, get_dataset
-from native_prep.datasets.recordings import EmptyClip
+from native_prep.datasets.recordings import BadClip, EmptyClip
 from native_prep.poses.checks import MARGIN, metre_fault, picture_fault
 from native_prep.poses.custom import custom_clip, layout_before, raw_custom_clip, settings_from
 from native_prep.poses.files import kind_of_clip, read_as
@@ -193,7 +193,11 @@ class RawClips:
         """A pose file in the engine's joints; says once for each layout that it makes them of others."""
         if path.lower().endswith(_NTU.suffix) and self.layout.name == _NTU.layout.name:
             return _tracked(read_people(path, _NTU), self._custom["max_bodies"])
-        poses, own = read_as(path, self.layout, layout_before(self.form.custom))
+        try:
+            poses, own = read_as(path, self.layout, layout_before(self.form.custom))
+        except BadClip as error:
+            self._check_dataset(path, error)
+            raise
         if own.name != self.layout.name and own.name not in self._converted:
             self._converted.add(own.name)
             print(f"{path}: its {own.name} joints become {self.layout.name}'s", file=sys.stderr)
@@ -211,10 +215,21 @@ class RawClips:
             return False
         if self._dataset.suffix != ".json":
             return True
+        own = dataset_of_file(path)
+        if own and own != self._dataset.name:
+            self._check_dataset(path)
         try:
-            return not dataset_of_file(path) and kind_of_clip(Path(path)) is not None
+            return not own and kind_of_clip(Path(path)) is not None
         except ValueError:
             return False  # the data set's own reader says what is wrong
+
+    def _check_dataset(self, path: str, error: Exception | None = None) -> None:
+        """Raises ValueError for a clip of a data set that the engine, which could not read it, is not for."""
+        if own := dataset_of_file(path):
+            skeleton = self.layout.name
+            raise ValueError(
+                f"{path}: is a clip of {own}, the engine is for the skeleton {skeleton}: give it a clip of its own"
+            ) from error
 
     def _as_recorded(self, path: str) -> Poses:
         """A pose file for a data set's engine, as the data set's own files have people: in metres, or shares."""

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from bench.pages.clip_data import Track
 from bench.pages.recordings import Recording, as_prepared, class_name, classes_of
 from export.inputs import spread
 from native_prep.datasets.catalog import DATASETS
+from native_prep.datasets.recordings import SPLITS
 from native_prep.io.progress import first_names
 from native_prep.poses.custom import custom_metadata
 from native_prep.skeletons.layouts import Layout, find_layout, layout_from_dict
 from native_prep.skeletons.padding import real_frames
 from native_prep.skeletons.streams import STREAMS, bones
 from native_prep.store.format import STORE, read_store
+from native_prep.store.labels import read_labels
 from native_prep.store.reader import FOLDER, StreamArray
 
 # So many names of clips are compared with one that is not known.
@@ -42,7 +45,11 @@ def prepared_data(path: str) -> tuple[str, str] | None:
         joints = _joints_in(place)
     if joints is None:
         return None
-    return str(joints), str(joints.with_name(joints.name.replace("_data_joint.npy", "_label.pkl")))
+    return str(joints), _labels_of(joints)
+
+
+def _labels_of(joints: Path) -> str:
+    return str(joints.with_name(joints.name.replace("_data_joint.npy", "_label.pkl")))
 
 
 def _joints_in(place: Path) -> Path | None:
@@ -125,12 +132,32 @@ def _skeleton_of(path: str, data: np.ndarray | StreamArray, layout: str | None) 
 
 
 def _places(path: str, names: list[str], wanted: Sequence[str]) -> list[int]:
-    known = {name: place for place, name in reversed(list(enumerate(names)))}
-    for place, name in enumerate(names):
-        known.setdefault(os.path.splitext(name)[0], place)  # noqa: PTH122 (a name, no path)
+    """The places of clips by their names, each once."""
+    known = _by_name(names)
     for name in wanted:
         if name not in known:
+            if (other := _in_other_split(path, name)) is not None:
+                raise ValueError(f"{path}: has no clip {name!r}, it is in {other[0]}: view {other[1]}")
             close = difflib.get_close_matches(name, names[:_LOOKED_THROUGH], n=1, cutoff=0.5)
             advice = f"did you mean {close[0]!r}?" if close else f"its clips are {first_names(names)}"
             raise ValueError(f"{path}: has no clip {name!r}: {advice}")
-    return [known[name] for name in dict.fromkeys(wanted)]
+    return list(dict.fromkeys(known[name] for name in wanted))
+
+
+def _by_name(names: list[str]) -> dict[str, int]:
+    """The places of names, also without their suffix."""
+    known = {name: place for place, name in reversed(list(enumerate(names)))}
+    for place, name in enumerate(names):
+        known.setdefault(os.path.splitext(name)[0], place)  # noqa: PTH122 (a name, no path)
+    return known
+
+
+def _in_other_split(path: str, name: str) -> tuple[str, str] | None:
+    """The other split and its joints, where a clip of this name is in it."""
+    for split in SPLITS:
+        other = Path(path).with_name(f"{split}_data_joint.npy")
+        if str(other) != path and is_there(str(other)):
+            with suppress(ValueError, OSError):  # what is wrong with it was not asked
+                if name in _by_name(read_labels(_labels_of(other))[0]):
+                    return split, str(other)
+    return None

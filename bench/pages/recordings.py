@@ -17,9 +17,11 @@ from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names, get_dataset
 from native_prep.datasets.names import parse_name
 from native_prep.datasets.recordings import EmptyClip
+from native_prep.poses.checks import MARGIN
 from native_prep.poses.custom import custom_clip, default_metadata
 from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
 from native_prep.poses.people import dataset_of_file, read_people
+from native_prep.poses.readers.frames import load_json
 from native_prep.poses.to_clip import Poses
 from native_prep.skeletons.layouts import Layout, find_layout
 from native_prep.skeletons.streams import bones
@@ -28,6 +30,10 @@ from native_prep.skeletons.streams import bones
 FPS = 30.0
 # The people of a file without a data set that are kept, as prep custom keeps them.
 _BODIES = 2
+_NO_SIZE = "The file does not tell the size of its picture: the frame is as large as the poses."
+_SORTED = "In each frame prep sorts people by score: raw and prepared may show the same person in different colours."
+# Data sets whose files tell their label, and its key; NW-UCLA's counts from 1.
+_LABELLED = {"kinetics": "label_index", "nw-ucla": "label"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Recording:
         whole: float32 (3, T, V, M), the clip as prep wrote it; empty of raw files.
         people: float32 (P, T, V, 3), as the file has them; empty of prepared clips.
         action: the name of its class, "" where that is not known.
+        notes: sentences on what is seen.
     """
 
     name: str
@@ -53,6 +60,7 @@ class Recording:
     whole: np.ndarray
     people: np.ndarray
     action: str
+    notes: tuple[str, ...] = ()
 
 
 def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[int, int] | None) -> Recording:
@@ -61,7 +69,8 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
     Args:
         path: anything that `predict` takes.
         raw: what reads it for a network, whose skeleton and data set the clip then has; None: as the file says.
-        layout: the skeleton of files that do not say; size: of pictures whose files give pixels and no size.
+        layout: the skeleton of files that do not say; size: of pictures whose files give pixels and no size; without
+            it and a network, the picture is as large as the poses.
 
     Raises:
         ValueError: nobody is in it, it cannot be read or is of no form that is known, or it is a data set's and tells
@@ -75,6 +84,7 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
         for option, value in (("--layout", layout), ("--image-size", size)):
             if value is not None:
                 raise ValueError(f"{path}: is a clip of {own}, which needs no {option}: leave it out")
+    notes: list[str] = []
     if raw is not None:
         poses, skeleton = raw.read_people(path), raw.layout
         custom = raw.form.custom | ({"image_size": list(size)} if size and raw.form.custom else {})
@@ -82,6 +92,9 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
         poses, skeleton, custom = read_people(path, get_dataset(dataset)), get_dataset(dataset).layout, {}
     else:
         poses, skeleton = _read_poses(path, layout)
+        if skeleton.coordinates == "image" and size is None and poses.size is None:
+            size = _extent(poses.points)
+            notes += [_NO_SIZE] * (size is not None)
         custom = default_metadata(skeleton, _BODIES, []) | {"image_size": list(size) if size else None}
     if not poses.points.any():
         raise EmptyClip(path, "nobody is seen in any of its frames: give another clip")
@@ -94,6 +107,9 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
         clip = prepare_frames(poses.points.astype(np.float64), get_dataset(dataset), frames)
     image = skeleton.coordinates == "image"
     picture = tuple(poses.size or custom.get("image_size") or (1.0, 1.0)) if image else None
+    several = np.count_nonzero(poses.points.any(axis=(1, 2, 3))) > 1
+    if image and several and (not custom or (poses.ids is not None and not custom["track"])):
+        notes.append(_SORTED)
     people = poses.points if image else in_order_of(poses.points, clip, skeleton)
     return Recording(
         name=Path(path).name,
@@ -110,7 +126,8 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
         prepared=clip,
         whole=clip[:, :0],
         people=poses.points,
-        action=_action_of_name(dataset, Path(path).name),
+        action=_action_in(path, own) if own in _LABELLED else _action_of_name(dataset, Path(path).name),
+        notes=tuple(notes),
     )
 
 
@@ -123,6 +140,24 @@ def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
         raise EmptyClip(path, "nobody is in it: give another clip")
     skeleton = find_layout(layout or default_layout(kind, [place], place))
     return read_pose_file(path, skeleton, kind), skeleton
+
+
+def _extent(points: np.ndarray) -> tuple[int, int] | None:
+    """The size of a picture that holds poses in pixels, (P, T, V, 3); None of shares, and of nobody."""
+    places = points[..., :2][points[..., 2] != 0]  # (n, 2)
+    if not len(places) or np.abs(places).max() <= 1 + MARGIN:
+        return None
+    width, height = np.maximum(np.ceil(places.max(axis=0)), 1).astype(int).tolist()
+    return width, height
+
+
+def _action_in(path: str, dataset: str) -> str:
+    """The class that a JSON file itself tells; "" where it does not."""
+    content = load_json(path)
+    label, name = content.get(_LABELLED[dataset]), content.get("label")
+    if isinstance(label, int):
+        return class_name(classes_of(dataset), label - (dataset == "nw-ucla"))
+    return name if isinstance(name, str) else ""
 
 
 def _action_of_name(dataset: str, name: str) -> str:

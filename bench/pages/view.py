@@ -28,12 +28,13 @@ from export.raw_clips import RawClips, raw_clips_for
 from export.runtime.base import Engine
 from export.runtime.open import open_engine
 from native_prep.io.atomic import OutputSet
-from native_prep.io.progress import Progress
+from native_prep.io.progress import Progress, first_names
 from native_prep.poses.custom import parse_size
 
 PAGE = "view.html"
 # How many clips of prepared data are shown where none is named, and how many of an engine's test data.
 MOST_CLIPS, TEST_CLIPS = 20, 6
+PNG_FRAMES = 8
 _NAME_DATA = "name them by --dataset or --config, or give a raw clip and --engine {}"
 
 
@@ -67,7 +68,7 @@ def view(
     out: str | None = None,
     gif: str | None = None,
     png: str | None = None,
-    frames: int = 8,
+    frames: int | None = None,
 ) -> dict[str, Any]:
     """Shows clips.
 
@@ -80,7 +81,8 @@ def view(
         weights: a checkpoint instead of the run's.
         layout: the skeleton of files that do not tell it; image_size: WIDTHxHEIGHT of pose files in pixels.
         out: the page; by default `view.html`, or none where a picture is asked for.
-        gif, png: pictures of the first clip, a film of all its frames, or `frames` of them side by side.
+        gif, png: pictures of the first clip, a film of all its frames, or some of them side by side.
+        frames: how many of them; None for `PNG_FRAMES`.
 
     Returns:
         clips: their number; names; outputs: files; bytes: of them all.
@@ -91,9 +93,9 @@ def view(
     """
     if path is None:
         raise ValueError("Missing argument 'PATH': name a raw clip, prepared data or an exported folder, before --clip")
-    for option, file, suffix in (("--gif", gif, ".gif"), ("--png", png, ".png")):
-        if file is not None and not file.lower().endswith(suffix):
-            raise ValueError(f"{option} {file}: give a name that ends in {suffix}")
+    _check_outputs(out, gif, png)
+    if frames is not None and png is None:
+        raise ValueError(f"--frames {frames}: is for --png: name the picture, or leave it out")
     is_export = (Path(path) / FILE_NAME).is_file()
     if is_export and engine is not None:
         raise ValueError(f"{path}: is an engine, as --engine {engine} is: give a clip and one engine")
@@ -108,7 +110,7 @@ def view(
                 part = files.temporary(file)
                 picture = part.with_name(f"{part.name}{Path(file).suffix.lower()}")
                 try:
-                    draw_clip(picture, recordings[0].prepared, recordings[0].layout, frames, FPS)
+                    draw_clip(picture, recordings[0].prepared, recordings[0].layout, frames or PNG_FRAMES, FPS)
                     picture.replace(part)
                 finally:
                     picture.unlink(missing_ok=True)
@@ -119,6 +121,15 @@ def view(
     return {
         "clips": len(recordings), "names": [one.name for one in recordings], "outputs": outputs, "bytes": written,
     }  # fmt: skip
+
+
+def _check_outputs(out: str | None, gif: str | None, png: str | None) -> None:
+    """Raises ValueError where a name is that of a folder or of another kind of file, the clip itself, say."""
+    for option, file, suffix in (("--out", out, ".html"), ("--gif", gif, ".gif"), ("--png", png, ".png")):
+        if file and Path(file).is_dir():
+            raise ValueError(f"{option} {file}: is a folder: name a file, as {Path(file) / f'view{suffix}'}")
+        if file is not None and not file.lower().endswith(suffix):
+            raise ValueError(f"{option} {file or repr(file)}: give a name that ends in {suffix}")
 
 
 def _networks(
@@ -200,11 +211,25 @@ def _recordings(
         raise ValueError(f"--image-size is for pose files: {path} holds prepared clips: leave it out")
     if place is not None:
         return open_prepared(*place, clips, MOST_CLIPS, layout)
+    _check_folder(Path(path))
     if clips:
         raise ValueError(f"--clip is for prepared data and stores: {path} is neither: leave it out")
-    if Path(path).is_dir() and not any(Path(path).iterdir()):
+    with Progress(1, "view", "clip"):  # says that kernels are being compiled
+        return [open_raw(path, networks.raw, layout, size)]
+
+
+def _check_folder(path: Path) -> None:
+    """Raises ValueError where a folder without prepared data is of another kind than one clip."""
+    if not path.is_dir():
+        return
+    inside = sorted(path.iterdir())
+    if not inside:
         raise ValueError(f"{path}: is empty: give a clip, a folder of prepared data, or an exported folder")
-    return [open_raw(path, networks.raw, layout, size)]
+    engines = [str(one) for one in inside if (one / FILE_NAME).is_file()]
+    if engines:
+        raise ValueError(f"{path}: is a folder of exported folders: give one of them, {first_names(engines)}")
+    if any((one / "config.yaml").is_file() for one in (path, *inside)):
+        raise ValueError(f"{path}: is a work folder: run report {path}, or view a clip with --weights")
 
 
 def _check_layouts(recordings: list[Recording], networks: _Networks, engine: str) -> None:
@@ -241,7 +266,7 @@ def _clip(recording: Recording, networks: _Networks) -> dict[str, Any]:
         weights = joint_weights(networks.model, _model_input(recording, networks.for_model))
     return clip_for_page(
         recording.name, recording.tracks, recording.layout, FPS,
-        action=recording.action, predictions=predictions, weights=weights,
+        action=recording.action, predictions=predictions, weights=weights, notes=recording.notes,
     )  # fmt: skip
 
 

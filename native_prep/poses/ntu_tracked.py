@@ -92,7 +92,10 @@ def read_ntu_bodies(path: str) -> Poses:
         BadClip: the file is damaged; it names the line.
         OSError: it cannot be read.
     """
-    lines = Path(path).read_bytes().split(b"\n")
+    content = Path(path).read_bytes()
+    if not content.strip():
+        raise BadClip(path, status.explain(status.EMPTY))
+    lines = content.split(b"\n")
     frames = _count(lines, 0, path)
     at = 1
     people: list[list[tuple[bytes, np.ndarray]]] = []
@@ -101,7 +104,7 @@ def read_ntu_bodies(path: str) -> Poses:
             here = []
             bodies, at = _count(lines, at, path), at + 1
             for _ in range(bodies):
-                fields = lines[at].split()
+                fields = _fields(lines, at)
                 if len(fields) != BODY_FIELDS:
                     raise BadClip(path, status.explain(status.BODY_FIELDS, len(fields)), at + 1)
                 joints = _count(lines, at + 1, path)
@@ -119,21 +122,25 @@ def read_ntu_bodies(path: str) -> Poses:
 
 
 def _count(lines: list[bytes], at: int, path: str) -> int:
-    text = lines[at].strip()
-    if at == len(lines) - 1 and not text:
-        raise IndexError(at)  # what is behind the last line feed
+    text = b" ".join(_fields(lines, at))
     if not text.isdigit() or len(text) > 9:
         raise BadClip(path, status.explain(status.NOT_A_COUNT), at + 1)
     return int(text)
+
+
+def _fields(lines: list[bytes], at: int) -> list[bytes]:
+    """The words of a line; raises IndexError behind the last one."""
+    fields = lines[at].split()
+    if at == len(lines) - 1 and not fields:
+        raise IndexError(at)  # what is behind the last line feed
+    return fields
 
 
 def _joints(lines: list[bytes], at: int, path: str) -> np.ndarray:
     """X y z of a body's lines, float64 (25, 3)."""
     points = np.empty((NTU.num_joints, 3))
     for joint in range(NTU.num_joints):
-        fields = lines[at + joint].split()
-        if at + joint == len(lines) - 1 and not fields:
-            raise IndexError(at)
+        fields = _fields(lines, at + joint)
         if len(fields) != JOINT_FIELDS:
             raise BadClip(path, status.explain(status.JOINT_FIELDS, len(fields)), at + joint + 1)
         try:

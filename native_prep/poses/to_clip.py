@@ -204,7 +204,7 @@ def keep_bodies(
     elif settings.unit != NO_UNIT:
         fault = metre_fault(poses.points, layout, settings.unit)
     if fault is not None:
-        size = "give its own --image-size, or " if advice and fault.of_size else ""
+        size = "give --image-size WIDTHxHEIGHT, or " if advice and fault.of_size else ""
         raise BadClip(path, f"{what}{fault.wrong}: {size}{advice or fault.advice}")
     kept = choose_bodies(poses, layout, settings)
     if not kept.any() and not settings.keep_empty:

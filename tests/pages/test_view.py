@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,19 @@ from pose_files import write_array_folder
 
 from agcn.checkpoint import save_weights
 from agcn.model.layer_graphs import LayerGraphs
+from bench.pages import view as pages_view
 from bench.pages.predictions import taken_from
 from bench.pages.prepared_data import open_prepared, prepared_data
 from bench.pages.recordings import in_order_of, open_raw
 from bench.pages.view import view
-from export.raw_clips import RawClips
+from export.raw_clips import ClipForm, RawClips
 from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names, get_dataset
+from native_prep.io import progress
 from native_prep.io.pickles import save_pickle
 from native_prep.pipeline.prepare import prepare
-from native_prep.poses.custom import prepare_custom
+from native_prep.poses.custom import default_metadata, prepare_custom
 from native_prep.poses.people import dataset_of_file
 from native_prep.skeletons.layouts import COCO17, NTU, NW_UCLA
 from native_prep.skeletons.padding import real_frames
@@ -81,6 +85,25 @@ def test_a_raw_clip_beside_what_prep_makes_of_it(raw: Path) -> None:
         other = open_raw(str(one), None, None, None)
         assert other.layout.name == layout and other.prepared.any()
         assert other.tracks["raw"].y_down == (layout == "kinetics")
+
+
+def test_the_class_that_a_file_tells(raw: Path, tmp_path: Path) -> None:
+    """The actions in NW-UCLA's names count to 12, its labels to 10."""
+    content = json.loads(next((raw / "ucla").rglob("a*.json")).read_text())
+    path = tmp_path / "a12_s01_e01_v03.json"
+    path.write_text(json.dumps(content | {"label": 10}))
+    assert open_raw(str(path), None, None, None).action == class_names("nw-ucla")[9] == "carry"
+    content = json.loads(next((raw / "kinetics" / "kinetics_train").glob("*.json")).read_text())
+    path = tmp_path / "k.json"
+    for labels, action in (
+        ({"label": "abseiling", "label_index": 0}, "abseiling"),
+        ({"label": "juggling eggs"}, "juggling eggs"),
+        ({"label_index": 1}, "air drumming"),
+        ({"label_index": -1}, ""),
+        ({}, ""),
+    ):
+        path.write_text(json.dumps({"data": content["data"]} | labels))
+        assert open_raw(str(path), None, None, None).action == action
 
 
 @pytest.mark.parametrize(
@@ -142,11 +165,39 @@ def test_poses_of_ones_own(tmp_path: Path) -> None:
     path = str(pose_file(tmp_path / "a.npy", size=640.0))
     with pytest.raises(ValueError, match="does not say which joints it has: give --layout"):
         open_raw(path, None, None, None)
-    with pytest.raises(ValueError, match="are pixels: give its own --image-size"):
-        open_raw(path, None, "coco17", None)
     found = open_raw(path, None, "coco17", (640, 640))
-    assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640)
+    assert found.layout == COCO17 and found.tracks["raw"].picture == (640, 640) and not found.notes
     assert np.abs(found.prepared[:2]).max() < 0.5
+
+
+def test_pixels_of_a_picture_of_unknown_size(tmp_path: Path) -> None:
+    """A viewer needs no size, a network does."""
+    path = pose_file(tmp_path / "a.npy", size=640.0)
+    wanted = np.ceil(np.load(path)[..., :2].max(axis=(0, 1))).astype(int).tolist()
+    found = open_raw(str(path), None, "coco17", None)
+    assert found.tracks["raw"].picture == tuple(wanted) and found.prepared[:2].min() >= -0.5
+    assert found.prepared[0].max() == pytest.approx(0.5, abs=0.01)
+    view(str(path), layout="coco17", out=str(tmp_path / "v.html"))
+    (clip,) = pages(tmp_path / "v.html")
+    assert clip["notes"] == ["The file does not tell the size of its picture: the frame is as large as the poses."]
+    shares = open_raw(str(pose_file(tmp_path / "b.npy")), None, "coco17", None)
+    assert shares.tracks["raw"].picture == (1, 1) and not shares.notes
+    form = ClipForm("custom", "coco17", default_metadata(COCO17, 2, []), {}, (3, 20, 17, 2), 20)
+    with pytest.raises(ValueError, match="are pixels: give --image-size WIDTHxHEIGHT, or give it as"):
+        open_raw(str(path), RawClips(form, "engine"), None, None)
+
+
+def test_colours_of_people_that_prep_sorts(tmp_path: Path) -> None:
+    person = {"pose": np.linspace(0.1, 0.9, 36).tolist(), "score": [0.5] * 18}
+    words = "In each frame prep sorts people by score"
+    for people, notes in ((1, 0), (2, 1)):
+        frames = [{"frame_index": index + 1, "skeleton": [person] * people} for index in range(3)]
+        (tmp_path / "k.json").write_text(json.dumps({"data": frames, "label_index": 1}))
+        found = open_raw(str(tmp_path / "k.json"), None, None, None)
+        assert len(found.notes) == notes and all(note.startswith(words) for note in found.notes)
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (2, 9, 17, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", points)  # each place is one person
+    assert not open_raw(str(tmp_path / "a.npy"), None, "coco17", None).notes
 
 
 @pytest.mark.parametrize("place", ("", "xsub", "xsub/val_data_bone.npy", "packed", "packed/xview/train_data_joint.npy"))
@@ -174,6 +225,56 @@ def test_clips_by_name(prepared: Path) -> None:
         open_prepared(*path, (f"{name}x",), 1)
     with pytest.raises(ValueError, match=r"has no clip 'q': its clips are S0"):
         open_prepared(*path, ("q",), 1)
+    assert len(open_prepared(*path, (name, name.removesuffix(".skeleton"), name), 1)) == 1
+
+
+@pytest.mark.parametrize("place", ("xsub", "packed/xsub"))
+def test_a_clip_of_the_other_split(prepared: Path, place: str) -> None:
+    train, val = (str(prepared / place / f"{split}_data_joint.npy") for split in ("train", "val"))
+    for here, there, split in ((val, train, "train"), (train, val, "val")):
+        name = open_prepared(*prepared_data(there), (), 1)[0].name
+        for asked in (name, name.removesuffix(".skeleton")):
+            words = re.escape(f"{here}: has no clip {asked!r}, it is in {split}: view {there}")
+            with pytest.raises(ValueError, match=f"^{words}$"):
+                open_prepared(*prepared_data(here), (asked,), 1)
+
+
+def test_a_damaged_other_split_does_not_matter(prepared: Path, tmp_path: Path) -> None:
+    for file in (prepared / "xsub").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes() if file.name.startswith("val") else b"")
+    with pytest.raises(ValueError, match=r"val_data_joint\.npy: has no clip 'q': its clips are S0"):
+        open_prepared(*prepared_data(str(tmp_path)), ("q",), 1)
+
+
+def test_other_folders_of_ours_are_named(tmp_path: Path) -> None:
+    for folder in ("engines/ntu/xview", "work_dir/ntu/agcn_joint"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "engines/ntu/xview/manifest.json").write_text("{}")
+    for file in ("config.yaml", "best.pt"):
+        (tmp_path / "work_dir/ntu/agcn_joint" / file).write_text("")
+    one = re.escape(str(tmp_path / "engines/ntu/xview"))
+    with pytest.raises(ValueError, match=f"engines/ntu: is a folder of exported folders: give one of them, {one}$"):
+        view(str(tmp_path / "engines/ntu"))
+    for place in ("work_dir/ntu", "work_dir/ntu/agcn_joint"):
+        with pytest.raises(ValueError, match=f"{place}: is a work folder: run report .*{place}, or view a clip"):
+            view(str(tmp_path / place))
+
+
+def test_the_first_use_says_that_it_compiles(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = pages_view.open_raw
+
+    def compiles(*given: Any) -> Any:
+        progress.compiling.add("kernel")
+        time.sleep(0.3)
+        progress.compiling.discard("kernel")
+        return opened(*given)
+
+    monkeypatch.setattr(pages_view, "open_raw", compiles)
+    monkeypatch.setattr(pages_view, "Progress", partial(progress.Progress, every=0.05))
+    view(clip_of(raw), out=str(tmp_path / "v.html"))
+    assert "view: compiling, first use only" in capsys.readouterr().err
 
 
 def test_data_without_clips_or_a_known_skeleton(tmp_path: Path) -> None:
@@ -256,6 +357,32 @@ def test_pictures_for_papers(raw: Path, tmp_path: Path) -> None:
     assert both["outputs"] == [str(tmp_path / "a.html"), str(png)]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"out": "own.skeleton"}, "--out own.skeleton: give a name that ends in .html"),
+        ({"out": ""}, "--out '': give a name that ends in .html"),
+        ({"out": "x.gif", "gif": "x.gif"}, "--out x.gif: give a name that ends in .html"),
+        ({"png": "x.gif"}, "--png x.gif: give a name that ends in .png"),
+        ({"out": "folder"}, "--out folder: is a folder: name a file, as folder/view.html"),
+        ({"out": "folder.html"}, "--out folder.html: is a folder: name a file, as folder.html/view.html"),
+        ({"frames": 3}, "--frames 3: is for --png: name the picture, or leave it out"),
+        ({"frames": 3, "gif": "x.gif"}, "--frames 3: is for --png: name the picture, or leave it out"),
+    ],
+)
+def test_nothing_is_written_over(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "folder.html"):
+        (tmp_path / folder).mkdir()
+    own = tmp_path / "own.skeleton"
+    own.write_bytes(Path(clip_of(raw)).read_bytes())
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
+        view("own.skeleton", **options)
+    assert own.read_bytes() == Path(clip_of(raw)).read_bytes() and len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory, exported: Path) -> Path:
     """A page of an engine's clips: predictions, weights of joints, several clips."""
@@ -315,7 +442,7 @@ def test_networks_that_do_not_fit(
     with pytest.raises(ValueError, match="is for the skeleton ntu, a has that of nw-ucla"):
         view(str(tmp_path), engine=engine)
     ucla = next((raw / "ucla").rglob("*.json"))
-    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+    with pytest.raises(ValueError, match=r"\.json: is a clip of nw-ucla, the engine is for the skeleton ntu: give"):
         view(str(ucla), engine=engine)
     with pytest.raises(ValueError, match="--layout is for clips that no network looks at"):
         view(str(tmp_path), engine=engine, layout="ntu")
@@ -356,6 +483,38 @@ def test_clips_and_tracks_are_chosen(seen: Path, open_page: Callable) -> None:
     assert "Bone: each joint less" in page.locator("#tracks-text").inner_text()
 
 
+def test_keys_act_wherever_the_focus_is(seen: Path, open_page: Callable) -> None:
+    page = open_page(seen, "phone", reduced_motion="reduce")  # so that the page could scroll
+    state = "[player.frame, player.playing, window.scrollY]"
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(state) == [1, False, 0]
+    yaw, pitch = page.evaluate("[player.yaw, player.pitch]")
+    for key in ("ArrowDown", "Shift+ArrowRight", "+"):
+        page.keyboard.press(key)
+    assert page.evaluate("player.yaw") > yaw and page.evaluate("player.pitch") < pitch
+    assert page.evaluate("player.zoom") > 1
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    assert page.evaluate("[player.zoom, player.playing, window.scrollY]") == [1, True, 0]
+    page.keyboard.press("Space")
+    assert not page.evaluate("player.playing")
+    page.evaluate("player.setFrame(3)")
+    page.locator("canvas").focus()
+    page.keyboard.press("ArrowRight")  # once
+    assert page.evaluate("player.frame") == 4
+    for name, own in (("theme", "Space"), ("first", "ArrowDown"), ("clip", "Space")):
+        page.locator(f"#{name}").focus()
+        before = page.evaluate("currentTheme()")
+        page.keyboard.press(own)
+        assert page.evaluate("[player.frame, player.playing]") in ([4, False], [0, False])
+        assert (page.evaluate("currentTheme()") != before) is (name == "theme")
+        page.keyboard.press("Escape")
+    page.locator("summary").focus()
+    page.keyboard.press("Space")
+    assert page.get_by_text("Keys act wherever the focus is").is_visible() and not page.evaluate("player.playing")
+
+
 def test_people_and_weights(seen: Path, open_page: Callable) -> None:
     page = open_page(seen, reduced_motion="reduce")
     assert not page.locator("#bodies").is_visible()  # one person
@@ -391,5 +550,5 @@ def test_weights_of_another_skeleton(raw: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_weights(trained_looking("agcn", NTU, 1, num_class=60), tmp_path / "joint.pt")
     ucla = next((raw / "ucla").rglob("*.json"))
-    with pytest.raises(ValueError, match=r"whose clips end in \.skeleton|joints cannot become|fits nothing"):
+    with pytest.raises(ValueError, match=r"\.json: is a clip of nw-ucla, the engine is for the skeleton ntu: give"):
         view(str(ucla), weights=str(tmp_path / "joint.pt"))

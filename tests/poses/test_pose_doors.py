@@ -15,7 +15,7 @@ from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import layout_as_dict
 
 TRAINED = "give it as the clips were that the network was trained on"
-OTHER_SIZE = "give its own --image-size, or "
+OTHER_SIZE = "give --image-size WIDTHxHEIGHT, or "
 CASES = {
     **{name: (points, {"image_size": "1920x1080" if settings.image_size else None}, "coco17", words)
        for name, (points, settings, words) in IN_PICTURES.items()},

@@ -180,3 +180,24 @@ def test_damaged_ntu_files_are_named_with_their_line(tmp_path: Path, change, lin
     with pytest.raises(BadClip, match=words) as error:
         read_ntu_bodies(str(path))
     assert error.value.bad.path == str(path) and error.value.bad.line == (line or len(lines) + 1)
+
+
+def test_ntu_files_that_end_early_or_are_none(tmp_path: Path) -> None:
+    lines = "\n".join(ntu_lines([[joints] for joints in person(np.random.default_rng(0), 3)])).encode().split(b"\n")
+    path = tmp_path / NAMES[0]
+    for content in (b"", b"\n", b"  "):
+        path.write_bytes(content)
+        with pytest.raises(BadClip, match=r"A\d\d\d.skeleton: is empty: fetch it again$"):
+            read_ntu_bodies(str(path))
+    for count in range(1, 11):
+        for end in (b"", b"\n", b"\r\n"):
+            path.write_bytes(b"\n".join(lines[:count]) + end)
+            with pytest.raises(BadClip, match="ends after 0 of its 3 frames: the file was cut off"):
+                read_ntu_bodies(str(path))
+        path.write_bytes(b"\n".join([*lines[: count - 1], lines[count - 1][: len(lines[count - 1]) // 2]]))
+        with pytest.raises(BadClip, match=r"A\d\d\d.skeleton"):
+            read_ntu_bodies(str(path))
+    for garbage in (np.random.default_rng(0).bytes(4000), bytes(1000), b"\n".join(lines).decode().encode("utf-16")):
+        path.write_bytes(garbage)
+        with pytest.raises(BadClip, match=r":1: expected a whole number"):
+            read_ntu_bodies(str(path))

@@ -160,7 +160,7 @@ def test_a_video_for_three_dimensions_and_other_mistakes(
     # What cannot be looked at is told before anything is fetched.
     write_poses(tmp_path / "b.json")
     for name, words in (("mmaction-ntu60-xsub-3d", "its coco17 joints cannot become those of ntu"),
-                        ("mmaction-ntu60-xsub-2d", "give its own --image-size")):  # fmt: skip
+                        ("mmaction-ntu60-xsub-2d", "give --image-size WIDTHxHEIGHT")):  # fmt: skip
         assert words in fails("predict", "--pretrained", name, tmp_path / "b.json")
     typed(capsys, "weights", "get", "pyskl-ntu60-xsub-3d", "--from", f"{published.url}/ntu")
     (tmp_path / "a.mp4").write_bytes(b"x" * 100)

@@ -38,7 +38,7 @@ function showClip() {
   const start = before[0] ? before : startTracks();
   first.value = start[0];
   second.value = start[1];
-  part("text").textContent = clip.text;
+  part("text").textContent = [clip.text, ...clip.notes].join(" ");
   showBodies();
   showWeightChoice();
   showTracks();
@@ -206,6 +206,13 @@ function showNow() {
 for (const id of ["first", "second"]) part(id).addEventListener("change", showTracks);
 part("weights").addEventListener("change", showWeights);
 part("player").addEventListener("frame", showNow);
+// Keys act wherever the focus is; fields, buttons and a table that can be scrolled have keys of their own.
+document.addEventListener("keydown", (event) => {
+  const table = event.target.closest(".table-frame");
+  const scrolls = table && table.scrollWidth > table.clientWidth;
+  if (!event.defaultPrevented && !scrolls && !event.target.closest("input, select, textarea, button, summary"))
+    player.onKey(event);
+});
 if (part("clip"))
   part("clip").addEventListener("change", () => {
     const playing = player.playing;
