@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agcn.checkpoint import load_model
-from agcn.config import load_config
+from agcn.config import RUN_CONFIG, load_config
 from agcn.data.clips import is_there
 from agcn.defaults import CONFIGS, default_config
 from agcn.model.network import Model, build_model
@@ -182,7 +182,7 @@ def _run(config: Config, weights: str | None) -> tuple[Config, Model | None]:
         except ValueError as error:
             print(f"joints have no weights: {error}", file=sys.stderr)
             return config, None
-    own = Path(weights).with_name("config.yaml")
+    own = Path(weights).with_name(RUN_CONFIG)
     config = load_config(own) if own.is_file() else config
     found = load_model(weights, config)
     if found.adaptive:
@@ -228,7 +228,7 @@ def _check_folder(path: Path) -> None:
     engines = [str(one) for one in inside if (one / FILE_NAME).is_file()]
     if engines:
         raise ValueError(f"{path}: is a folder of exported folders: give one of them, {first_names(engines)}")
-    if any((one / "config.yaml").is_file() for one in (path, *inside)):
+    if any((one / RUN_CONFIG).is_file() for one in (path, *inside)):
         raise ValueError(f"{path}: is a work folder: run report {path}, or view a clip with --weights")
 
 
