@@ -157,8 +157,8 @@ def as_markdown(parts: dict[str, Any]) -> str:
         if part["error"]:
             lines += ["", f"Broke off: {part['error']}"]
         lines += _check_table(part["checks"])
-        for title, _, rates, baseline in panels(part):
-            lines += ["", f"### {title}"] if title else []
+        for group, _, rates, baseline in panels(part):
+            lines += ["", f"### {group}"] if group else []
             lines += ["", f"Baseline: {baseline['label']}."] if baseline else []
             lines += _rate_table(rates)
         if part["limit"]:

@@ -107,9 +107,14 @@ def fusion_changes(before: Outcome, fused: Outcome, labels: np.ndarray, classes:
     return fixed, broke
 
 
+def mistakes_in(confusion: np.ndarray) -> np.ndarray:
+    """A confusion (K, K) without its diagonal, which is what is right."""
+    return confusion * ~np.eye(len(confusion), dtype=bool)
+
+
 def confused_pairs(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
     """The `count` most frequent mistakes: (class, taken for, clips), most clips first."""
-    mistakes = confusion * ~np.eye(len(confusion), dtype=bool)
+    mistakes = mistakes_in(confusion)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
     pairs = [(*map(int, np.unravel_index(place, confusion.shape)), int(mistakes.flat[place])) for place in order]
     return [(label, taken, clips) for label, taken, clips in pairs if clips]
@@ -120,9 +125,12 @@ def examples_of(scores: np.ndarray, labels: np.ndarray, label: int, taken: int) 
 
     The second is the one of that class that is most surely right; None where no clip of it is.
     """
-    sure = np.exp(log_softmax(scores))[:, taken]
     answers = scores.argmax(axis=1)
-    wrong = np.flatnonzero((labels == label) & (answers == taken))
-    right = np.flatnonzero((labels == taken) & (answers == taken))
-    best = int(right[sure[right].argmax()]) if len(right) else None
-    return int(wrong[sure[wrong].argmax()]), best
+
+    def surest(actual: int) -> int | None:
+        places = np.flatnonzero((labels == actual) & (answers == taken))
+        return int(places[log_softmax(scores[places])[:, taken].argmax()]) if len(places) else None
+
+    wrong = surest(label)
+    assert wrong is not None, "the pair is confused"
+    return wrong, surest(taken)

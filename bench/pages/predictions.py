@@ -9,7 +9,7 @@ import numpy as np
 
 from agcn.model.layer_graphs import LayerGraphs, all_layer_graphs
 from agcn.model.network import Model
-from bench.pages.recordings import Recording
+from bench.pages.recordings import Recording, class_name
 from export.inputs import feeder_from, to_input
 from export.raw_clips import RawClips, one_thread
 from export.runtime.base import Engine, softmax
@@ -56,21 +56,15 @@ def predictions_over_time(engine: Engine, raw: RawClips, recording: Recording) -
             asked = []
     probabilities = np.array(answers or [whole])  # (windows, num_class)
     likely = np.argsort(-(probabilities.mean(axis=0) + whole), kind="stable")[:_CLASSES]
-    names = manifest.class_names or [f"class {label}" for label in range(manifest.num_class)]
     return {
         "window": window,
         "cut": not recording.path,
         "ends": told or [frames - 1],
-        "classes": [names[label] for label in likely],
+        "classes": [class_name(manifest.class_names, int(label)) for label in likely],
         "probabilities": [[round(float(share), 4) for share in probabilities[:, label]] for label in likely],
-        "whole": best_classes(whole, manifest, 1) if manifest.class_names else [_unnamed(whole)],
+        "whole": best_classes(whole, manifest, 1),
         "followed": [round(float(whole[label]), 4) for label in likely],
     }
-
-
-def _unnamed(whole: np.ndarray) -> dict[str, Any]:
-    label = int(whole.argmax())
-    return {"class": f"class {label}", "label": label, "score": float(whole[label])}
 
 
 def _whole(engine: Engine, raw: RawClips, recording: Recording) -> np.ndarray:

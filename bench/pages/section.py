@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from agcn.checkpoint import load_weights
+from agcn.checkpoint import load_model
 from agcn.data.clips import Clips, is_there, open_clips
 from agcn.model.network import Model, build_model
 from agcn.settings import Config, FeederArgs
@@ -15,8 +15,8 @@ from bench.pages.charts import TEXT, Chart
 from bench.pages.clip_data import clip_for_page
 from bench.pages.curves import read_curves
 from bench.pages.graphs import graphs_for_page
-from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, outcome_of
-from bench.pages.recordings import FPS
+from bench.pages.outcome import Outcome, confused_pairs, examples_of, fusion_changes, mistakes_in, outcome_of
+from bench.pages.recordings import FPS, class_name
 from bench.pages.runs import Experiment, Run, reason
 from export.inputs import input_batches, recordings_of
 from export.manifest import FILE_NAME, read_manifest
@@ -77,10 +77,12 @@ def section_of(experiment: Experiment, most_bytes: int) -> Section:
     """
     run, third = experiment.first, most_bytes // 3
     section = Section(experiment.name, len(experiment.labels), notes=experiment.notes)
-    curves = {stream: read_curves(one.folder) for stream, one in experiment.runs.items()}
-    for stream in [stream for stream, found in curves.items() if not any(found.values())]:
-        del curves[stream]
-        section.notes.append(f"the {stream} stream has no curves: TensorBoard's files hold none, or are not there")
+    curves = {}
+    for stream, one in experiment.runs.items():
+        if any((found := read_curves(one.folder)).values()):
+            curves[stream] = found
+        else:
+            section.notes.append(f"the {stream} stream has no curves: TensorBoard's files hold none, or are not there")
     if curves:
         section.charts["curves"] = [charts.curves_chart(curves)]
     try:
@@ -109,7 +111,7 @@ def section_of(experiment: Experiment, most_bytes: int) -> Section:
 
 def _class_names(config: Config, model: Model) -> list[str]:
     _, names, _ = recordings_of(config, model)
-    return [*names, *(f"class {label}" for label in range(len(names), model.num_class))][: model.num_class]
+    return [class_name(names, label) for label in range(model.num_class)]
 
 
 def _joints_of_tests(section: Section, run: Run) -> Clips | None:
@@ -149,10 +151,11 @@ def _add_fusion(section: Section, labels: np.ndarray) -> None:
         if fixed.any() or broke.any():
             section.charts["fusion"] = [charts.fusion_chart(section.classes, fixed, broke, TEXT[single])]
     confusion = section.last.confusion
+    mistakes = mistakes_in(confusion)
     shares = [one.by_class for one in outcomes.values()]
     for label in np.flatnonzero(confusion.sum(axis=1)):
-        mistakes = confusion[label] * (np.arange(len(confusion)) != label)
-        taken = int(mistakes.argmax())
+        taken = int(mistakes[label].argmax())
+        count = int(mistakes[label, taken])
         section.table.append(
             {
                 "name": section.classes[label],
@@ -160,8 +163,8 @@ def _add_fusion(section: Section, labels: np.ndarray) -> None:
                 "shares": [float(share[label]) for share in shares],
                 "fixed": None if fixed is None else int(fixed[label]),
                 "broke": None if broke is None else int(broke[label]),
-                "taken": f"{section.classes[taken]} ({int(mistakes[taken])})" if mistakes[taken] else "",
-                "mistakes": int(mistakes[taken]),
+                "taken": f"{section.classes[taken]} ({count})" if count else "",
+                "mistakes": count,
             }
         )
 
@@ -222,8 +225,7 @@ def _model_and_clip(run: Run, name: str) -> tuple[Model, np.ndarray]:
     """A run's best model, and one of its test clips as its feeder shows it to it, (C, T, V, M)."""
     if run.weights is None:
         raise ValueError(f"{run.folder}: no best.pt yet: train writes it after its first test")
-    model = build_model(run.config.model, run.config.model_args).eval()
-    load_weights(model, run.weights)
+    model = load_model(run.weights, run.config)
     args: FeederArgs = run.config.test_feeder_args
     clips = open_clips(replace(args, use_mmap=True), "test_feeder_args")
     if name not in clips.names:

@@ -103,7 +103,8 @@ def view(
     networks = _networks(path if is_export else engine, dataset, config, weights, size, layout)
     recordings = _recordings(path, is_export, clips, networks, layout, size)
     _check_layouts(recordings, networks, engine or path)
-    outputs = [file for file in (out or (None if gif or png else PAGE), gif, png) if file is not None]
+    page = out or (None if gif or png else PAGE)
+    outputs = [file for file in (page, gif, png) if file is not None]
     with OutputSet() as files:
         for file in (gif, png):
             if file is not None:
@@ -114,9 +115,9 @@ def view(
                     picture.replace(part)
                 finally:
                     picture.unlink(missing_ok=True)
-        if out or not (gif or png):
+        if page is not None:
             html = _page(path, recordings, networks)
-            files.temporary(out or PAGE).write_text(html, encoding="utf-8", errors="replace")
+            files.temporary(page).write_text(html, encoding="utf-8", errors="replace")
     written = sum(Path(file).stat().st_size for file in outputs)
     return {
         "clips": len(recordings), "names": [one.name for one in recordings], "outputs": outputs, "bytes": written,

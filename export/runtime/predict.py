@@ -141,5 +141,5 @@ def likeliest(engine: Engine, clip: np.ndarray, top: int) -> list[dict[str, Any]
 def best_classes(probabilities: np.ndarray, manifest: Manifest, top: int) -> list[dict[str, Any]]:
     """The `top` likeliest classes of (num_class,) probabilities: class, label and score."""
     order = np.argsort(-probabilities, kind="stable")[:top]
-    names = manifest.class_names
+    names = manifest.class_names or [f"class {label}" for label in range(manifest.num_class)]
     return [{"class": names[label], "label": int(label), "score": float(probabilities[label])} for label in order]
