@@ -7,9 +7,10 @@ with one piece after the other. A piece whose process or machine is lost is give
 import os
 import re
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -56,10 +57,14 @@ class Cluster:
         try:
             yield from self._by_actors(job, pieces) if models else self._by_tasks(job, pieces)
         except errors.RayTaskError as error:
+            if isinstance(error.cause, errors.RaySystemError):  # what was sent could not be opened there
+                raise ValueError(
+                    f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
+                ) from None
             raise error.cause from None
         except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError) as error:
             raise ValueError(
-                f"--cluster: {_RETRIES + 1} processes were lost at one piece of work: is there too little memory?"
+                f"--cluster: a piece of work lost its process {_RETRIES + 1} times: is there too little memory?"
             ) from error
 
     def _by_tasks(self, job: Job, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
@@ -80,8 +85,9 @@ class Cluster:
         ray, left, losses = self._ray, deque(range(len(pieces))), Counter[int]()
         needs = {"num_gpus": 1} if self.gpus else {"num_cpus": 1}
         actor, shared = ray.remote(**needs)(_Actor), ray.put((job, Path.cwd()))
-        # What each actor is at: a piece, by its place, or opening the job.
+        # What each actor is at, a piece, by its place, or opening the job; and those that have nothing to do.
         busy: dict[Any, tuple[Any, int | None]] = {}
+        idle: list[Any] = []
 
         def begin() -> None:
             one = actor.remote(shared)
@@ -95,17 +101,18 @@ class Cluster:
             one, place = busy.pop(done)
             try:
                 result = ray.get(done)
+                idle.append(one)
             except ray.exceptions.RayActorError:
-                begin()
                 if place is not None:
                     left.appendleft(place)
                     losses[place] += 1
                     if losses[place] > _RETRIES:
                         raise
-                continue
-            if left:
-                following = left.popleft()
-                busy[one.work.remote(pieces[following])] = one, following
+                begin()
+                place = None
+            while left and idle:
+                free, following = idle.pop(), left.popleft()
+                busy[free.work.remote(pieces[following])] = free, following
             if place is not None:
                 unfinished -= 1
                 yield pieces[place], result
@@ -151,7 +158,7 @@ def cluster(address: str) -> Iterator[Cluster]:
         ValueError: Ray is not installed, or nothing answers at the address.
     """
     ray = _import_ray()
-    quiet = {"logging_level": "error"}
+    quiet = {"logging_level": "error", "log_to_driver": False}
     local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", address)
     try:
         if local:
@@ -165,10 +172,11 @@ def cluster(address: str) -> Iterator[Cluster]:
         raise ValueError(
             f"--cluster {address}: Ray cannot join it ({text}): are all machines' versions the same?"
         ) from error
-    try:
-        yield Cluster(ray)
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray prints there what becomes of processes
+        try:
+            yield Cluster(ray)
+        finally:
+            ray.shutdown()
 
 
 def _import_ray() -> Any:
@@ -182,7 +190,7 @@ def _import_ray() -> Any:
 def _checked(address: str) -> str:
     """An address that something listens at."""
     found = re.fullmatch(r"(?:ray://)?([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", address)
-    if found is None:
+    if found is None or found[1] == "local":
         raise ValueError(f"--cluster {address}: is no address: give local, local:N, auto, HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection((found[1].strip("[]"), int(found[2])), _PATIENCE).close()
