@@ -152,8 +152,8 @@ def _local_device(device: str) -> torch.device:
     chosen = pick_device(device, local)
     if chosen.type == "cuda" and dist.is_torchelastic_launched() and local >= torch.cuda.device_count():
         raise ValueError(
-            f"--nproc-per-node: process {local} of this machine finds {torch.cuda.device_count()} GPUs: start one "
-            "process for each GPU"
+            f"--nproc-per-node: more processes than GPUs ({torch.cuda.device_count()}) on this machine: start one for "
+            "each GPU"
         )
     return chosen
 

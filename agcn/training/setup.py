@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,10 @@ def set_up_run(
         if saved["scaler"] and scaler.is_enabled():  # where the run began there may have been no fp16
             scaler.load_state_dict(saved["scaler"])
         state = TrainState.from_dict(saved["at"])
-    # Not of several processes by default: the sums over them within batch norms break the graph.
-    compiles = context.device.type == "cuda" and context.world_size == 1 if compile is None else compile
+    # Not of several processes by default: the sums over them within batch norms break the graph. Triton writes the
+    # kernels of GPUs; PyTorch for Windows comes without it.
+    pays = context.device.type == "cuda" and context.world_size == 1 and find_spec("triton") is not None
+    compiles = pays if compile is None else compile
     if compiles:
         network = torch.compile(network)
     removed = remove_leftovers(config) if context.is_main_process and not resume else ""

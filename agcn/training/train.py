@@ -66,7 +66,7 @@ def train(
         device: "auto", "cpu" or "cuda".
         amp: mixed precision of `amp_dtype`.
         amp_dtype: "bf16" or "fp16" (with scaled gradients).
-        compile: torch.compile; None means on a GPU only.
+        compile: torch.compile; None means on a GPU only, where Triton is installed.
         resume: continue the run in the work folder from the step where it stopped.
         overwrite: what an earlier run left in the work folder goes; without it, such a folder is refused.
         profile: records some steps into WORK_DIR/profile.json, with PyTorch's profiler.

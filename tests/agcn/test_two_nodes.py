@@ -155,6 +155,19 @@ def test_processes_agree_on_the_device(monkeypatch: pytest.MonkeyPatch, theirs: 
         pass
 
 
+def test_processes_do_not_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = torch.distributed.HashStore()
+    store.set("device/0/1", "cuda")
+    monkeypatch.setattr(distributed, "_joinings", count())
+    for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "x"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("torch.distributed.rendezvous", lambda url, timeout: iter([(store, 0, 2)]))
+    with pytest.raises(ValueError, match=r"more processes than GPUs \(1\) on this machine: start one for each"):
+        distributed_context("auto").__enter__()
+
+
 def test_machines_with_other_clips_are_refused(config: Config) -> None:
     with pytest.raises(ValueError, match=r"train_data_joint.npy: process 1 has other clips there than process 0: copy"):
         set_up_run(config, Told(0, None, ["", ""], None), None, False, False)
