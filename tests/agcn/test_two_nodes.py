@@ -66,7 +66,7 @@ def two_agents(folder: Path, *args: str, kill_at: int = -1) -> list[tuple[int, s
         )
     try:
         # A pipe ends with the last process that has it, so that nothing is left running either.
-        said = [agent.communicate(timeout=60) for agent in agents]
+        said = [agent.communicate(timeout=120) for agent in agents]
     finally:
         for agent in agents:
             agent.kill()
