@@ -96,26 +96,30 @@ class Cluster:
         for _ in range(min(len(pieces), self.gpus or int(ray.cluster_resources().get("CPU", 1)))):
             begin()
         unfinished = len(pieces)
-        while unfinished:  # an actor that found no place by then is not waited for
-            (done, *_), _ = ray.wait(list(busy))
-            one, place = busy.pop(done)
-            try:
-                result = ray.get(done)
-                idle.append(one)
-            except ray.exceptions.RayActorError:
+        try:
+            while unfinished:  # an actor that found no place by then is not waited for
+                (done, *_), _ = ray.wait(list(busy))
+                one, place = busy.pop(done)
+                try:
+                    result = ray.get(done)
+                    idle.append(one)
+                except ray.exceptions.RayActorError:
+                    if place is not None:
+                        left.appendleft(place)
+                        losses[place] += 1
+                        if losses[place] > _RETRIES:
+                            raise
+                    begin()
+                    place = None
+                while left and idle:
+                    free, following = idle.pop(), left.popleft()
+                    busy[free.work.remote(pieces[following])] = free, following
                 if place is not None:
-                    left.appendleft(place)
-                    losses[place] += 1
-                    if losses[place] > _RETRIES:
-                        raise
-                begin()
-                place = None
-            while left and idle:
-                free, following = idle.pop(), left.popleft()
-                busy[free.work.remote(pieces[following])] = free, following
-            if place is not None:
-                unfinished -= 1
-                yield pieces[place], result
+                    unfinished -= 1
+                    yield pieces[place], result
+        finally:
+            for one in [*idle, *(one for one, _ in busy.values())]:
+                ray.kill(one)  # an error that is kept keeps them too
 
 
 class _Actor:

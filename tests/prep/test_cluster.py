@@ -50,7 +50,7 @@ def test_a_lost_process(machines: Cluster, tmp_path: Path, models: bool, monkeyp
     assert (tmp_path / "died").exists()
     monkeypatch.setattr("native_prep.pipeline.cluster._RETRIES", 0)
     with pytest.raises(ValueError, match="--cluster: a piece of work lost its process 1 times"):
-        list(machines.run(Square(tmp_path, dies_always_at=4), [4], models))
+        list(machines.run(Square(tmp_path, dies_always_at=4), range(9), models))
 
 
 def test_what_a_piece_raises(machines: Cluster, tmp_path: Path) -> None:
