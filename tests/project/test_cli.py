@@ -211,6 +211,15 @@ def test_a_gate_that_is_not_met_exits_with_one(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == {"command": "gate", "passed": False, "parity": 0.5}
 
 
+def test_numbers_that_are_not_finite_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {"loss": float("nan"), "streams": {"bone": {"losses": [1.5, float("inf")]}}, "top1": 0.5}
+    click.Command("test", callback=cli.reports(lambda: result)).main([], prog_name="test", standalone_mode=False)
+    out, err = capsys.readouterr()
+    found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found == {"command": "test", "loss": None, "streams": {"bone": {"losses": [1.5, None]}}, "top1": 0.5}
+    assert err == "loss is nan, streams.bone.losses.1 is inf: JSON has finite numbers only: null stands there\n"
+
+
 def test_only_the_first_process_reports(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     click.Command("any", callback=cli.reports(lambda: {"clips": 1})).main([], prog_name="gate", standalone_mode=False)
