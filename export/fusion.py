@@ -146,8 +146,11 @@ def parse_streams(texts: Iterable[str]) -> tuple[dict[str, str], dict[str, float
 def parse_stream(text: str) -> tuple[str, str, float | None]:
     """(name, path, weight) from `NAME=PKL` or `NAME=PKL:WEIGHT`; the weight is None where none is given.
 
+    A colon may be part of the path: of a file that is there, or as in `C:/a.pkl` and `12:30/a.pkl`.
+
     Raises:
-        ValueError: no name, no path, or one of the two streams that have options of their own.
+        ValueError: no name, no path, a weight that is no number, or one of the two streams that have options of their
+            own.
     """
     name, equals, path = text.partition("=")
     if not (name and equals and path):
@@ -155,9 +158,16 @@ def parse_stream(text: str) -> tuple[str, str, float | None]:
     if name in ("joint", "bone"):
         raise ValueError(f"--scores {text}: {name} has an option of its own: use --{name}-scores")
     head, colon, tail = path.rpartition(":")
+    if not (colon and head) or Path(path).is_file():
+        return name, path, None
     try:
-        return (name, head, float(tail)) if colon and head else (name, path, None)
+        return name, head, float(tail)
     except ValueError:
+        # Behind the name of a file comes its weight; behind `C` or `runs/12`, the rest of the path.
+        if Path(head).is_file() or (Path(head).suffix and not {"/", "\\"} & set(tail)):
+            raise ValueError(
+                f"--scores {text}: weight {tail!r} is not a number: give NAME=PKL:WEIGHT, as {name}={head}:0.5"
+            ) from None
         return name, path, None
 
 

@@ -163,6 +163,23 @@ def test_stream_option() -> None:
             parse_stream(wrong)
 
 
+def test_colons_in_paths_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (r"C:\a.pkl", "C:a.pkl", "12:30/a.pkl", "12:30.pkl", "v1.0:b/a.pkl"):
+        assert parse_stream(f"motion={path}") == ("motion", path, None)
+        assert parse_stream(f"motion={path}:0.5") == ("motion", path, 0.5)
+        with pytest.raises(ValueError, match=r"weight 'y' is not a number: give NAME=PKL:WEIGHT, as motion=.*:0\.5$"):
+            parse_stream(f"motion={path}:y")
+    with pytest.raises(ValueError, match=r"--scores x=a\.pkl:: weight '' is not a number"):
+        parse_stream("x=a.pkl:")
+    for there in ("a.pkl:y", "a.pkl:1"):
+        Path(there).touch()
+        assert parse_stream(f"motion={there}") == ("motion", there, None)
+    Path("scores").touch()
+    with pytest.raises(ValueError, match="weight '0,5' is not a number"):
+        parse_stream("motion=scores:0,5")
+
+
 def test_streams_by_name_each_once() -> None:
     assert parse_streams(["joint_motion=a.pkl", "bone_motion=b.pkl:0.5"]) == (
         {"joint_motion": "a.pkl", "bone_motion": "b.pkl"}, {"joint_motion": None, "bone_motion": 0.5},
