@@ -313,6 +313,7 @@ def export_trt(**options: Any) -> dict[str, Any]:
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--allow-stale", is_flag=True, help="Takes scores of other weights than their run's best.pt too.")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
 @reports
 def fuse_eval(**options: Any) -> dict[str, Any]:
     """Measure the fused accuracy. From score files, from the usual folders, or by running an engine."""

@@ -36,7 +36,7 @@ PROMISED = {
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
-        "--engine", "--config", "--runtime", "--allow-stale",
+        "--engine", "--config", "--runtime", "--allow-stale", "--set",
     },
     "predict": {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
@@ -152,6 +152,11 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["predict", "--dataset", "ntu/xview", "a.skeleton"], "run export-trt --dataset ntu/xview first"),
         (["fuse-eval", "--dataset", "ntu"], "--dataset ntu: is not known"),
         (["fuse-eval", "--dataset", "kinetics", "--label", "x"], "give scores and --label, or --dataset"),
+        (
+            ["fuse-eval", "--label", "x", "--set", "work_dir=y"],
+            "--set work_dir=y: is for a configuration, score files have none: leave it out",
+        ),
+        (["fuse-eval", "--set", "work_dir=x/{stream}"], "joint/epoch1_test_score.pkl: no such file: run train"),
         (["fuse-eval", "--engine", "x"], "x: no manifest.json in it"),
         (["predict", "a.skeleton"], "engines/ntu/xsub: no engine is there: run export-trt first"),
         (["predict", "--dataset", "ntu/xview", "--engine", "x", "a.skeleton"], "give one of them"),

@@ -14,6 +14,7 @@ from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.evaluate import open_test_clips
 from agcn.model.network import build_model
 from agcn.settings import FeederArgs
+from export.commands import run_fuse_eval
 from export.fusion import fuse_arrays
 from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
@@ -230,5 +231,7 @@ def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_engine_for_another_configuration(exported: Path, overrides: list[str], message: str) -> None:
+    none: dict = dict.fromkeys(("joint_scores", "bone_scores", "label"))
+    engine, config = (str(exported / name) for name in ("engine", "config.yaml"))
     with pytest.raises(ValueError, match=message):
-        fuse_engine(exported / "engine", load_config(exported / "config.yaml", "joint", overrides))
+        run_fuse_eval(None, engine, config, None, False, more=(), overrides=overrides, **none)
