@@ -15,7 +15,7 @@ from agcn.data.clips import Clips, hash_clips, open_clips
 from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.data.pyskl import View
 from agcn.device import autocast, pick_device
-from agcn.metrics import top5, top_k, write_outcome
+from agcn.metrics import mean_class_accuracy, top5, top_k, write_outcome
 from agcn.model.network import Model, build_model
 from agcn.score_files import BEST_FILE, SCORE_FILE, best_checkpoint, read_note, stale_reason, write_scores
 from agcn.settings import Config
@@ -91,7 +91,8 @@ def test(
         overwrite: scores of other clips in a run's folder may go.
 
     Returns:
-        top1, top5 (None for five classes or fewer), clips, loss, scores (the file), weights, stream, device, warnings.
+        top1, top5 (None for five classes or fewer), mean_class_accuracy (see `metrics`), clips, loss, scores (the
+        file), weights, stream, device, warnings.
 
     Raises:
         ValueError: no weights given, weights and data that do not fit the model, scores of other clips in the way.
@@ -123,6 +124,7 @@ def test(
     return {
         "top1": top_k(scores, clips.labels, 1),
         "top5": top5(scores, clips.labels),
+        "mean_class_accuracy": mean_class_accuracy(scores, clips.labels),
         "clips": len(clips),
         "loss": mean_loss(scores, clips.labels),
         "scores": str(path),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agcn.defaults import CONFIGS, command, prep_command
-from agcn.metrics import top5, top_k
+from agcn.metrics import mean_class_accuracy, top5, top_k
 from agcn.score_files import SCORE_FILE, stale_reason
 from native_prep.io.pickles import load_pickle
 from native_prep.store.labels import read_labels
@@ -45,8 +45,8 @@ def fuse_scores(
         allow_stale: take scores that are not those of their run's best checkpoint, and say so on stderr.
 
     Returns:
-        clips, joint_top1, bone_top1, top1, top5 (fractions of 1; None for five classes or fewer), alpha; further
-        streams add `streams`, a search adds `alpha_search`.
+        clips, joint_top1, bone_top1, top1, top5 (None for five classes or fewer), mean_class_accuracy (of the fused
+        scores), alpha; accuracies are fractions of 1. Further streams add `streams`, a search adds `alpha_search`.
 
     Raises:
         ValueError: not score files, names or class counts that differ, labels beyond the classes, a weight that is
@@ -88,7 +88,8 @@ def fuse_arrays(
             "note": "alpha was chosen on these very labels: its top1 is optimistic, confirm it on other clips",
         }
     fused = fuse(alpha)
-    result |= {"top1": top_k(fused, labels, 1), "top5": top5(fused, labels), "alpha": alpha}
+    result |= {"top1": top_k(fused, labels, 1), "top5": top5(fused, labels)}
+    result |= {"mean_class_accuracy": mean_class_accuracy(fused, labels), "alpha": alpha}
     extra = [name for name in scores if name not in ("joint", "bone")]
     if extra:
         result["streams"] = {

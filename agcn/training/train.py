@@ -21,7 +21,7 @@ from agcn.data.clips import hash_clips
 from agcn.data.loader import Batch, micro_batches
 from agcn.device import AMP_DTYPES, autocast
 from agcn.evaluate import class_names_of, mean_loss, score_clips, score_note
-from agcn.metrics import OUTCOME_FILES, top5, top_k, write_outcome
+from agcn.metrics import OUTCOME_FILES, mean_class_accuracy, top5, top_k, write_outcome
 from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason, write_scores
 from agcn.settings import Config
 from agcn.training.distributed import distributed_context
@@ -221,7 +221,9 @@ def evaluate(run: Run) -> tuple[bool, str]:
     loss = mean_loss(scores, clips.labels)
     state.top1, state.top5 = top_k(scores, clips.labels, 1), top5(scores, clips.labels)
     shown = {f"top{k}": top_k(scores, clips.labels, k) for k in config.show_topk if k < scores.shape[1]}
-    run.log.curve("val", state.step, loss=loss, acc=state.top1, **({} if state.top5 is None else {"top5": state.top5}))
+    shown["mean class"] = mean_class_accuracy(scores, clips.labels)
+    curves = {} if state.top5 is None else {"top5": state.top5}
+    run.log.curve("val", state.step, loss=loss, acc=state.top1, mean_class=shown["mean class"], **curves)
     is_best = state.best_top1 is None or state.top1 > state.best_top1
     if state.top1 == state.best_top1 and state.best_loss is not None:
         is_best = loss < state.best_loss

@@ -30,6 +30,13 @@ def test_outcome(tmp_path: Path) -> None:
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_mean_class_accuracy_counts_each_class_that_occurs_once() -> None:
+    scores, labels = np.eye(4, dtype=np.float32)[[0, 0, 0, 1, 3]], np.array([0, 0, 1, 1, 2])
+    assert outcome.mean_class_accuracy(scores, labels) == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert top_k(scores, labels, 1) == 3 / 5
+    assert outcome.mean_class_accuracy(scores[:0], labels[:0]) == 0.0
+
+
 def test_windows_are_averaged(config: Config) -> None:
     drawn = replace(config, test_feeder_args=replace(config.test_feeder_args, sample="uniform", window_size=8))
     model = build_model("agcn", MODEL).train()
