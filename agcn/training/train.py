@@ -26,6 +26,7 @@ from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason, write_scores
 from agcn.settings import Config
 from agcn.training.distributed import distributed_context
 from agcn.training.interrupt import StopRequest
+from agcn.training.loss import cross_entropy, mean_part_weight
 from agcn.training.memory import explain_out_of_memory
 from agcn.training.meter import Meter
 from agcn.training.optimizer import frozen_parameters, learning_rate
@@ -180,6 +181,8 @@ def train_step(run: Run, parts: Sequence[Batch], frozen: Sequence[nn.Parameter])
     """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
     run.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
+    weights = run.class_weights
+    part_weight = None if weights is None else mean_part_weight(weights, [part.labels for part in parts], run.context)
     for part in parts:
         if run.compiles and part.rows is not None:
             part.rows.mark()
@@ -187,7 +190,7 @@ def train_step(run: Run, parts: Sequence[Batch], frozen: Sequence[nn.Parameter])
         with nullcontext() if part is parts[-1] else run.context.no_sync(run.network):
             with autocast(run.context.device, run.amp_dtype):
                 logits = run.network(part.clips, part.rows)  # (B, num_class)
-            loss = nn.functional.cross_entropy(logits.float(), part.labels, label_smoothing=run.config.label_smoothing)
+            loss = cross_entropy(logits.float(), part.labels, run.config.label_smoothing, weights, part_weight)
             run.scaler.scale(loss / len(parts)).backward()
         losses.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == part.labels).sum())

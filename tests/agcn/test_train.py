@@ -24,7 +24,9 @@ from agcn.training.train import train
 from native_prep.io.pickles import load_pickle
 
 
-def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["none", (0.1, 1.0, 5.0)])
+def test_a_batch_in_parts(config: Config, weights: str | tuple[float, ...]) -> None:
+    config = replace(config, class_weight=weights)
     # No batch norm tells the parts apart here, so they add up to the whole.
     whole, parted = (
         set_up_run(replace(config, accumulate=parts), DistributedContext(torch.device("cpu")), None, False, False)
