@@ -252,6 +252,12 @@ def hash_config(config: Config, amp_dtype: str | None = None) -> str:
     return hash_value(settings)
 
 
+def seen_stream(args: FeederArgs, stream: str) -> str:
+    """The stream that a feeder shows: the one it makes, or that its data are called, or else the run's `stream`."""
+    named = _STREAM_TOKEN.search(Path(args.data_path).name)
+    return args.make_stream or (named[1] if named else stream)
+
+
 def config_mismatches(
     config: Config, weights: str | os.PathLike[str], stream: str, may_differ: frozenset[str] = frozenset()
 ) -> list[str]:
