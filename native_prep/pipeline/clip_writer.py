@@ -157,6 +157,8 @@ def clip_writer(
                 outputs.temporary(name).write_text(text, encoding="utf-8")
             if writer.bad is not None:
                 outputs.write_bad_files(writer.bad)
+            if "packed" in formats:
+                outputs.warn_of_foreign_files(store)
         writer.paths += outputs.paths
         if "packed" not in formats:
             raise DiscardFolder
