@@ -2,11 +2,12 @@
 """The command line: options become calls, results one JSON line. Heavy imports are inside the commands."""
 
 import json
+import math
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce, wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -68,7 +69,7 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
             name = _typed_name(context)
             as_json = as_json or bool(context.parent and context.parent.params.get("as_json"))
             if as_json or not sys.stdout.isatty():
-                print(json.dumps({"command": name, **result}, default=str), flush=True)
+                print(_json_line({"command": name, **result}), flush=True)
             else:
                 from bench.terminal import show
 
@@ -78,6 +79,26 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
             raise SystemExit(1)
 
     return command
+
+
+def _json_line(result: dict[str, Any]) -> str:
+    """`result` as JSON; null for numbers that are not finite, for which JSON has no word, and a line on stderr."""
+    replaced = []
+
+    def checked(value: Any, key: str) -> Any:
+        if isinstance(value, Mapping):
+            return {name: checked(one, f"{key}.{name}") for name, one in value.items()}
+        if isinstance(value, list | tuple):
+            return [checked(one, f"{key}.{place}") for place, one in enumerate(value)]
+        if isinstance(value, float) and not math.isfinite(value):
+            replaced.append(f"{key[1:]} is {value}")
+            return None
+        return value
+
+    line = json.dumps(checked(result, ""), default=str, allow_nan=False)
+    if replaced:
+        print(f"{', '.join(replaced)}: JSON has finite numbers only: null stands there", file=sys.stderr)
+    return line
 
 
 def _typed_name(context: click.Context) -> str:
@@ -297,6 +318,7 @@ def export_trt(**options: Any) -> dict[str, Any]:
 @click.option("--alpha", type=float, default=None, help="Weight of every stream but joint.  [default: 1.0]")
 @click.option("--allow-stale", is_flag=True, help="Takes scores of other weights than their run's best.pt too.")
 @click.option("--search-alpha", is_flag=True, help="Tries weights and reports the best on these very labels.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replaces a key of the config.")
 @reports
 def fuse_eval(**options: Any) -> dict[str, Any]:
     """Measure the fused accuracy. From score files, from the usual folders, or by running an engine."""

@@ -4,6 +4,7 @@ Also a hash of what decides about scores, and where two configurations differ in
 """
 
 import dataclasses
+import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agcn.defaults import SHIPPED
-from agcn.model.network import model_arguments
+from agcn.model.network import model_arguments, model_keys
 from agcn.settings import Config, FeederArgs
 from agcn.validate import coerce, nearest
 from native_prep.io.hashes import hash_value
@@ -206,9 +207,20 @@ def _known(kind: type, raw: Mapping[str, Any], prefix: str, where: _Where) -> di
     for key, value in raw.items():
         if key not in fields:
             name = prefix + str(key)
-            raise ValueError(f"{where(name)}: unknown key {name!r}: {nearest(str(key), list(fields))}")
+            raise ValueError(f"{where(name)}: unknown key {name!r}: {_nearest_key(str(key), list(fields))}")
         values[key] = coerce(value, fields[key], f"{where(prefix + key)}: {prefix}{key}")
     return values
+
+
+def _nearest_key(key: str, fields: Sequence[str]) -> str:
+    """Advice for a key that is none of `fields`: the nearest of them, or one elsewhere that is nearer and very near."""
+    elsewhere: dict[str, str] = {}
+    for group, names in (("model_args", model_keys()), ("train_feeder_args", FeederArgs.__dataclass_fields__)):
+        for name in names:
+            if name not in fields:
+                elsewhere |= {name: f"{group}.{name}", f"{group}.{name}": f"{group}.{name}"}
+    close = difflib.get_close_matches(key, [*fields, *elsewhere], n=1, cutoff=0.75)
+    return f"did you mean {elsewhere[close[0]]!r}?" if close and close[0] in elsewhere else nearest(key, fields)
 
 
 def _build(kind: type[Settings], values: dict[str, Any], prefix: str, where: _Where) -> Settings:
@@ -238,6 +250,12 @@ def hash_config(config: Config, amp_dtype: str | None = None) -> str:
     if config.test_windows > 1:
         settings["seed"] = config.seed
     return hash_value(settings)
+
+
+def seen_stream(args: FeederArgs, stream: str) -> str:
+    """The stream that a feeder shows: the one it makes, or that its data are called, or else the run's `stream`."""
+    named = _STREAM_TOKEN.search(Path(args.data_path).name)
+    return args.make_stream or (named[1] if named else stream)
 
 
 def config_mismatches(

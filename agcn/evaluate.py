@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ import torch
 from torch import nn
 
 from agcn.checkpoint import load_weights
-from agcn.config import config_mismatches, hash_config
-from agcn.data.clips import Clips, hash_clips, open_clips
+from agcn.config import RUN_CONFIG, config_mismatches, hash_config, load_config, seen_stream
+from agcn.data.clips import Clips, hash_clips, open_array, open_clips
 from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.data.pyskl import View
 from agcn.device import autocast, pick_device
-from agcn.metrics import top5, top_k, write_outcome
+from agcn.metrics import mean_class_accuracy, top5, top_k, write_outcome
 from agcn.model.network import Model, build_model
 from agcn.score_files import BEST_FILE, SCORE_FILE, best_checkpoint, read_note, stale_reason, write_scores
-from agcn.settings import Config
+from agcn.settings import Config, FeederArgs
 from native_prep.datasets.catalog import DATASETS, class_names
 from native_prep.io.atomic import OutputSet
 from native_prep.io.hashes import sha256
@@ -91,7 +92,8 @@ def test(
         overwrite: scores of other clips in a run's folder may go.
 
     Returns:
-        top1, top5 (None for five classes or fewer), clips, loss, scores (the file), weights, stream, device, warnings.
+        top1, top5 (None for five classes or fewer), mean_class_accuracy (see `metrics`), clips, loss, scores (the
+        file), weights, stream, device, warnings.
 
     Raises:
         ValueError: no weights given, weights and data that do not fit the model, scores of other clips in the way.
@@ -110,6 +112,9 @@ def test(
     if not overwrite:
         _check_scores_in_the_way(path, clips, data_hash)
     warnings = config_mismatches(config, chosen, config.stream)
+    for key, text in training_mismatches(config, chosen, clips.shape[2]).items():
+        if not any(f"test_feeder_args.{key}=" in told for told in warnings):
+            warnings.append(text)
     loader = BatchLoader(clips, config.test_feeder_args, model.layout, place, config.seed, config.share_absent)
     scores = score_clips(model.to(place), loader, config.test_batch_size, views=config.test_windows)
     with OutputSet() as outputs:
@@ -123,6 +128,7 @@ def test(
     return {
         "top1": top_k(scores, clips.labels, 1),
         "top5": top5(scores, clips.labels),
+        "mean_class_accuracy": mean_class_accuracy(scores, clips.labels),
         "clips": len(clips),
         "loss": mean_loss(scores, clips.labels),
         "scores": str(path),
@@ -131,6 +137,58 @@ def test(
         "device": str(place),
         "warnings": warnings,
     }
+
+
+# What a feeder changes in the same way in training and in a test; the rest is random, and no test has it.
+_FIXED_KEYS = ("normalization", "reorder", "align", "fit", "convention")
+
+
+def training_mismatches(config: Config, weights: str | Path, frames: int) -> dict[str, str]:
+    """What a checkpoint's training has shown it otherwise than a test does, where its configuration lies beside it.
+
+    Args:
+        config: of the test.
+        weights: the checkpoint.
+        frames: T of the test's data.
+
+    Returns:
+        The feeder's key -> a warning.
+    """
+    file = Path(weights).with_name(RUN_CONFIG)
+    try:
+        run = load_config(file)
+    except (ValueError, OSError):  # there is none, or `config_mismatches` tells what is wrong with it
+        return {}
+    trained, tested = run.train_feeder_args, config.test_feeder_args
+    pairs: dict[str, tuple[Any, ...]] = {key: (getattr(trained, key), getattr(tested, key)) for key in _FIXED_KEYS}
+    # A crop is a random part of what linear shows.
+    pairs["sample"] = tuple("linear" if one.sample == "crop" else one.sample for one in (trained, tested))
+    pairs["make_stream"] = seen_stream(trained, run.stream), seen_stream(tested, config.stream)
+    if pairs["make_stream"] == ("joint", "joint"):  # differences are the same wherever the joints are
+        pairs["centre"] = trained.centre, tested.centre
+    told = {
+        key: f"{weights}: was trained with train_feeder_args.{key}={ours!r}, here test_feeder_args.{key} is {theirs!r}"
+        for key, (ours, theirs) in pairs.items()
+        if ours != theirs
+    }
+    before, now = _seen_frames(trained), _seen_frames(tested, frames)
+    if before and now and before != now:
+        told["window_size"] = (
+            f"{weights}: was trained on {before} frames (train_feeder_args.window_size={trained.window_size}), here "
+            f"clips have {now} (test_feeder_args.window_size={tested.window_size})"
+        )
+    return {key: f"{text}: check its accuracy" for key, text in told.items()}
+
+
+def _seen_frames(args: FeederArgs, frames: int = 0) -> int:
+    """T of what a feeder shows, of data of `frames` or its own; 0 where that is not known: a random part, no data."""
+    if args.sample:
+        return args.window_size
+    if args.random_choose:
+        return 0
+    with suppress(ValueError, OSError):
+        return max(args.window_size, frames or open_array(dataclasses.replace(args, use_mmap=True)).shape[2])
+    return 0
 
 
 def score_note(

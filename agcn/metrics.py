@@ -28,6 +28,21 @@ def top5(scores: np.ndarray, labels: np.ndarray) -> float | None:
     return top_k(scores, labels, 5) if scores.shape[1] > 5 else None
 
 
+def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over the classes that occur of the share of their clips that are right (balanced accuracy).
+
+    Each class counts the same, however many clips it has; 0 without clips, as `top_k`.
+
+    Args:
+        scores: (N, K).
+        labels: (N,).
+    """
+    confusion = confusion_of(scores, labels)
+    counts = confusion.sum(axis=1)
+    there = counts > 0
+    return float((confusion.diagonal()[there] / counts[there]).mean()) if there.any() else 0.0
+
+
 OUTCOME_FILES = ("per_class.csv", "confusion.csv", "confusion.png")
 
 

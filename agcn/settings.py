@@ -13,6 +13,7 @@ FEEDERS = ("feeders.feeder.Feeder", "feeder.feeder")
 SAMPLINGS = ("", "linear", "crop", "uniform")
 FITS = ("", "clip", "axes")
 SCHEDULES = ("step", "cosine")
+CLASS_WEIGHTS = ("none", "balanced")
 PYSKL = "pyskl"
 # Instead of a stream, what engines of four streams make theirs of: joints, each frame followed by the next.
 JOINT_PAIRS = "joint_pairs"
@@ -158,6 +159,9 @@ class Config:
     Attributes:
         schedule: "step" divides the rate by 10 at each of `step`; "cosine" lets it fall to 0 over num_epoch, changing
             with every step (Loshchilov and Hutter, SGDR, 2017; PYSKL's recipes). Both after `warm_up_epoch`.
+        class_weight: how much clips of each class count in the training loss, a weighted mean: "none" for the same;
+            "balanced" for N / (K * clips of the class) of the N training clips and K classes (scikit-learn); or K
+            numbers above 0.
         label_smoothing: share of the target that is spread over all classes (Szegedy et al., Inception, 2016).
         ema: decay of a moving average of the weights, 0 for none; what is tested and saved then is the average
             (Polyak and Juditsky, 1992). Early on it averages over fewer steps.
@@ -209,6 +213,7 @@ class Config:
     only_train_epoch: int = 0
     warm_up_epoch: int = 0
     schedule: str = "step"
+    class_weight: tuple[float, ...] | str = "none"
     label_smoothing: float = 0.0
     ema: float = 0.0
     test_windows: int = 1
@@ -232,6 +237,14 @@ class Config:
                 raise ValueError(f"{key} {getattr(self, key)!r} is not known: {nearest(getattr(self, key), known)}")
         if self.classes:
             self._check_classes()
+        if isinstance(self.class_weight, str):
+            if self.class_weight not in CLASS_WEIGHTS:
+                raise ValueError(
+                    f"class_weight {self.class_weight!r} is not known: {nearest(self.class_weight, CLASS_WEIGHTS)}, "
+                    "or a number for each class"
+                )
+        elif not all(0 < weight < float("inf") for weight in self.class_weight):
+            raise ValueError(f"class_weight is {list(self.class_weight)}: give a finite number above 0 for each class")
         for key in ("train_feeder_args", "test_feeder_args"):
             if getattr(self, key).make_stream == JOINT_PAIRS:
                 raise ValueError(f"{key}.make_stream {JOINT_PAIRS} is for engines: name a stream")

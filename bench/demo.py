@@ -72,8 +72,8 @@ def demo(out: str | Path = "demo_out", *, seed: int = 0, sizes: DemoSizes | None
 
     Returns:
         passed (fused top-1 at least three times chance, parity of the export and of the measurement met), failed,
-        joint_top1, bone_top1, top1, top5, chance, engine_top1, prediction, onnx, engines, report, steps (name ->
-        seconds), out, seconds.
+        joint_top1, bone_top1, top1, top5, mean_class_accuracy, chance, engine_top1, prediction, onnx, engines,
+        report, steps (name -> seconds), out, seconds.
 
     Raises:
         ValueError: the folder holds something.
@@ -102,7 +102,7 @@ def demo(out: str | Path = "demo_out", *, seed: int = 0, sizes: DemoSizes | None
     return {
         "passed": not failed,
         "failed": failed,
-        **{key: fused[key] for key in ("clips", "joint_top1", "bone_top1", "top1", "top5")},
+        **{key: fused[key] for key in ("clips", "joint_top1", "bone_top1", "top1", "top5", "mean_class_accuracy")},
         "chance": chance,
         **found,
         "report": measured["outputs"],

@@ -134,6 +134,7 @@ def _test(result: Result) -> tuple[list[Row], str]:
     for stream, one in _streams(result).items():
         found = f"{percent(one['top1'])} of {one['clips']:,} clips"
         found += f", top-5 {percent(one['top5'])}" if one["top5"] is not None else ""
+        found += f", mean class {percent(one['mean_class_accuracy'])}"
         rows += [(stream, f"{found}, loss {one['loss']:.4f}"), ("", one["scores"])]
         rows += [("warning", text) for text in one["warnings"]]
     return rows, "fuse-eval"
@@ -161,6 +162,7 @@ def _fuse(result: Result) -> tuple[list[Row], str]:
     rows += [(name, percent(one["top1"])) for name, one in result.get("streams", {}).items()]
     fused = f"{percent(result['top1'])} of {result['clips']:,} clips"
     fused += f", top-5 {percent(result['top5'])}" if result["top5"] is not None else ""
+    fused += f", mean class {percent(result['mean_class_accuracy'])}"
     rows.append(("fused", f"{fused} (alpha {result['alpha']:g})"))
     if "alpha_search" in result:
         rows.append(("note", result["alpha_search"]["note"]))

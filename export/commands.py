@@ -86,6 +86,7 @@ def run_fuse_eval(
     label: str | None,
     allow_stale: bool = False,
     runtime: str = "auto",
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The fused accuracy.
 
@@ -96,6 +97,7 @@ def run_fuse_eval(
         alpha, search_alpha: weight of the streams; None for 1.0.
         joint_scores, bone_scores, more, label: score files, more of them as NAME=PKL[:WEIGHT], label file.
         allow_stale: see `fusion.fuse_scores`.
+        overrides: `KEY=VALUE` pairs for the configuration; with a data set, scores and labels are where that says.
 
     Raises:
         ValueError: the options are of several modes, or of none.
@@ -104,10 +106,16 @@ def run_fuse_eval(
     files = (joint_scores, bone_scores, more, label)
     if any(files) and (dataset or engine or config):
         raise ValueError("give scores and --label, or --dataset or --config, or --engine: see --help")
+    if any(files) and overrides:
+        raise ValueError(
+            f"--set {overrides[0]}: is for a configuration, score files have none: leave it out, or give --dataset, "
+            "--config or --engine instead of them"
+        )
     if engine is not None:
         if allow_stale:
             raise ValueError("--allow-stale is for score files: leave it out")
-        return _fuse_engine(engine, default_config(dataset, config), runtime, weighs=alpha is not None or search_alpha)
+        weighs = alpha is not None or search_alpha
+        return _fuse_engine(engine, default_config(dataset, config), overrides, runtime, weighs)
     if runtime != "auto":
         raise ValueError("--runtime goes with --engine: see --help")
     from export.fusion import fuse_dataset, fuse_scores, parse_streams
@@ -115,8 +123,8 @@ def run_fuse_eval(
     how: dict[str, Any] = {"search_alpha": search_alpha, "allow_stale": allow_stale}
     how["alpha"] = 1.0 if alpha is None else alpha
     if not any(files):
-        default_config(dataset, config)
-        return _fuse_runs(config, how) if config else fuse_dataset(dataset or DATASET, **how)
+        name = default_config(dataset, config)
+        return _fuse_runs(name, overrides, how) if config or overrides else fuse_dataset(dataset or DATASET, **how)
     if not (joint_scores and bone_scores and label):
         raise ValueError("--joint-scores, --bone-scores and --label go together: see --help")
     others, weights = parse_streams(more)
@@ -124,12 +132,12 @@ def run_fuse_eval(
     return fuse_scores(streams, label, weights=weights, **how)
 
 
-def _fuse_runs(config: str, how: dict[str, Any]) -> dict[str, Any]:
+def _fuse_runs(config: str, overrides: Sequence[str], how: dict[str, Any]) -> dict[str, Any]:
     """The scores that the runs of a configuration have left, in their work folders."""
     from agcn.streams import BOTH, load_streams
     from export.fusion import fuse_scores
 
-    runs = load_streams(config, BOTH)
+    runs = load_streams(config, BOTH, overrides)
     files = {run.stream: Path(run.work_dir) / SCORE_FILE for run in runs}
     for stream, path in files.items():
         if not path.is_file():
@@ -137,13 +145,13 @@ def _fuse_runs(config: str, how: dict[str, Any]) -> dict[str, Any]:
     return fuse_scores(files, runs[0].test_feeder_args.label_path, **how)
 
 
-def _fuse_engine(engine: str, config: str, runtime: str, weighs: bool) -> dict[str, Any]:
+def _fuse_engine(engine: str, config: str, overrides: Sequence[str], runtime: str, weighs: bool) -> dict[str, Any]:
     if weighs:
         raise ValueError("--alpha and --search-alpha are for scores: the engine carries its own alpha: leave them out")
     from agcn.config import load_config
     from export.runtime.predict import fuse_engine
 
-    return fuse_engine(engine, load_config(config, stream="joint"), runtime)
+    return fuse_engine(engine, load_config(config, stream="joint", overrides=overrides), runtime)
 
 
 def run_predict(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agcn.defaults import CONFIGS, command, prep_command
-from agcn.metrics import top5, top_k
+from agcn.metrics import mean_class_accuracy, top5, top_k
 from agcn.score_files import SCORE_FILE, stale_reason
 from native_prep.io.pickles import load_pickle
 from native_prep.store.labels import read_labels
@@ -45,8 +45,8 @@ def fuse_scores(
         allow_stale: take scores that are not those of their run's best checkpoint, and say so on stderr.
 
     Returns:
-        clips, joint_top1, bone_top1, top1, top5 (fractions of 1; None for five classes or fewer), alpha; further
-        streams add `streams`, a search adds `alpha_search`.
+        clips, joint_top1, bone_top1, top1, top5 (None for five classes or fewer), mean_class_accuracy (of the fused
+        scores), alpha; accuracies are fractions of 1. Further streams add `streams`, a search adds `alpha_search`.
 
     Raises:
         ValueError: not score files, names or class counts that differ, labels beyond the classes, a weight that is
@@ -88,7 +88,8 @@ def fuse_arrays(
             "note": "alpha was chosen on these very labels: its top1 is optimistic, confirm it on other clips",
         }
     fused = fuse(alpha)
-    result |= {"top1": top_k(fused, labels, 1), "top5": top5(fused, labels), "alpha": alpha}
+    result |= {"top1": top_k(fused, labels, 1), "top5": top5(fused, labels)}
+    result |= {"mean_class_accuracy": mean_class_accuracy(fused, labels), "alpha": alpha}
     extra = [name for name in scores if name not in ("joint", "bone")]
     if extra:
         result["streams"] = {
@@ -146,8 +147,11 @@ def parse_streams(texts: Iterable[str]) -> tuple[dict[str, str], dict[str, float
 def parse_stream(text: str) -> tuple[str, str, float | None]:
     """(name, path, weight) from `NAME=PKL` or `NAME=PKL:WEIGHT`; the weight is None where none is given.
 
+    A colon may be part of the path: of a file that is there, or as in `C:/a.pkl` and `12:30/a.pkl`.
+
     Raises:
-        ValueError: no name, no path, or one of the two streams that have options of their own.
+        ValueError: no name, no path, a weight that is no number, or one of the two streams that have options of their
+            own.
     """
     name, equals, path = text.partition("=")
     if not (name and equals and path):
@@ -155,9 +159,16 @@ def parse_stream(text: str) -> tuple[str, str, float | None]:
     if name in ("joint", "bone"):
         raise ValueError(f"--scores {text}: {name} has an option of its own: use --{name}-scores")
     head, colon, tail = path.rpartition(":")
+    if not (colon and head) or Path(path).is_file():
+        return name, path, None
     try:
-        return (name, head, float(tail)) if colon and head else (name, path, None)
+        return name, head, float(tail)
     except ValueError:
+        # Behind the name of a file comes its weight; behind `C` or `runs/12`, the rest of the path.
+        if Path(head).is_file() or (Path(head).suffix and not {"/", "\\"} & set(tail)):
+            raise ValueError(
+                f"--scores {text}: weight {tail!r} is not a number: give NAME=PKL:WEIGHT, as {name}={head}:0.5"
+            ) from None
         return name, path, None
 
 

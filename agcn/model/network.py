@@ -147,6 +147,11 @@ def model_variant(model: str) -> str:
     return MODEL_NAMES[model]
 
 
+def model_keys() -> dict[str, Any]:
+    """What `model_args` may hold: the arguments of `Model` and their types."""
+    return {key: item.annotation for key, item in inspect.signature(Model).parameters.items() if key != "variant"}
+
+
 def model_arguments(model_args: Mapping[str, Any], where: Callable[[str], str] = lambda key: "") -> dict[str, Any]:
     """`model_args` as `Model` wants them.
 
@@ -157,7 +162,7 @@ def model_arguments(model_args: Mapping[str, Any], where: Callable[[str], str] =
     Raises:
         ValueError: a key that `Model` does not take, naming the nearest one; a value of another kind.
     """
-    known = {key: item.annotation for key, item in inspect.signature(Model).parameters.items() if key != "variant"}
+    known = model_keys()
     values = {}
     for key, value in model_args.items():
         name = f"model_args.{key}"

@@ -151,7 +151,7 @@ def read_state(config: Config, amp_dtype: str | None) -> dict[str, Any]:
     theirs = json.loads(state["settings"])
     # An older version does not know every key.
     usual = json.loads(fingerprint(Config(), None))
-    theirs["train_feeder_args"] = usual["train_feeder_args"] | theirs["train_feeder_args"]
+    theirs = usual | theirs | {"train_feeder_args": usual["train_feeder_args"] | theirs["train_feeder_args"]}
     theirs, ours = dict(_dotted(theirs)), dict(_dotted(json.loads(fingerprint(config, amp_dtype))))
     differ = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
     if differ:

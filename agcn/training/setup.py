@@ -20,6 +20,7 @@ from agcn.model.absent_bodies import BodyRows
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from agcn.training.distributed import DistributedContext
+from agcn.training.loss import class_weights
 from agcn.training.memory import keep_freed_memory
 from agcn.training.optimizer import ModelEma, make_optimizer
 from agcn.training.resume import TrainState, read_state
@@ -47,6 +48,7 @@ class Run:
         interrupted: of an epoch that was stopped before its end, its sums and random numbers.
         best_scores: of the best checkpoint that this process has found; data_hash: of the test clips.
         clips_trained, seconds: for the rate.
+        class_weights: of the loss, (num_class,) on the device; None where classes count the same.
     """
 
     config: Config
@@ -71,6 +73,7 @@ class Run:
     data_hash: str = ""
     clips_trained: int = 0
     seconds: float = 0.0
+    class_weights: Tensor | None = None
 
     @property
     def tested_model(self) -> Model:
@@ -98,6 +101,7 @@ def set_up_run(
     saved = context.from_main(lambda: read_state(config, amp_dtype)) if resume else None
     model, train_data, test_data = context.together(lambda: _open_model_and_data(config, context, saved is None))
     _check_same_clips(context, train_data, test_data)
+    weights = context.together(lambda: class_weights(config, train_data.clips, model.num_class))
     steps = len(epoch_batches(config, context, train_data, 0))
     ema = ModelEma(model, config.ema) if config.ema else None
     network: Callable[[Tensor, BodyRows | None], Tensor] = context.wrap(model)
@@ -127,6 +131,7 @@ def set_up_run(
     run = Run(
         config, context, folder, model, network, ema, train_data, test_data, optimizer, scaler, state, steps,
         amp_dtype, used, compiles, log, is_kept=saved is not None, interrupted=(saved or {}).get("within"),
+        class_weights=None if weights is None else weights.to(context.device),
     )  # fmt: skip
     if context.is_main_process:
         with atomic_file(folder / RUN_CONFIG) as part:
@@ -195,6 +200,8 @@ def _announce(run: Run, resume: bool, removed: str) -> None:
         f"{run.steps_per_epoch} steps an epoch, epochs {run.state.epoch + 1} to {config.num_epoch}, "
         f"{run.amp_dtype or 'fp32'} on {context.device}, {processes}"
     )
+    if run.class_weights is not None:
+        log.line(f"class weights from {run.class_weights.min():.3g} to {run.class_weights.max():.3g}")
     if run.amp_asked and run.amp_dtype is None:
         log.line(f"--amp: this device has no {run.amp_asked} instructions and would only emulate them: using fp32")
     if len(config.device) > 1 and context.world_size == 1:

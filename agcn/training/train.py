@@ -21,11 +21,12 @@ from agcn.data.clips import hash_clips
 from agcn.data.loader import Batch, micro_batches
 from agcn.device import AMP_DTYPES, autocast
 from agcn.evaluate import class_names_of, mean_loss, score_clips, score_note
-from agcn.metrics import OUTCOME_FILES, top5, top_k, write_outcome
+from agcn.metrics import OUTCOME_FILES, mean_class_accuracy, top5, top_k, write_outcome
 from agcn.score_files import BEST_FILE, SCORE_FILE, stale_reason, write_scores
 from agcn.settings import Config
 from agcn.training.distributed import distributed_context
 from agcn.training.interrupt import StopRequest
+from agcn.training.loss import cross_entropy, mean_part_weight
 from agcn.training.memory import explain_out_of_memory
 from agcn.training.meter import Meter
 from agcn.training.optimizer import frozen_parameters, learning_rate
@@ -181,6 +182,8 @@ def train_step(run: Run, parts: Sequence[Batch], frozen: Sequence[nn.Parameter])
     """One step on a batch in parts; returns the loss and the number of clips that were right, on the device."""
     run.optimizer.zero_grad(set_to_none=True)
     losses, right = [], []
+    weights = run.class_weights
+    part_weight = None if weights is None else mean_part_weight(weights, [part.labels for part in parts], run.context)
     for part in parts:
         if run.compiles and part.rows is not None:
             part.rows.mark()
@@ -188,7 +191,7 @@ def train_step(run: Run, parts: Sequence[Batch], frozen: Sequence[nn.Parameter])
         with nullcontext() if part is parts[-1] else run.context.no_sync(run.network):
             with autocast(run.context.device, run.amp_dtype):
                 logits = run.network(part.clips, part.rows)  # (B, num_class)
-            loss = nn.functional.cross_entropy(logits.float(), part.labels, label_smoothing=run.config.label_smoothing)
+            loss = cross_entropy(logits.float(), part.labels, run.config.label_smoothing, weights, part_weight)
             run.scaler.scale(loss / len(parts)).backward()
         losses.append(loss.detach())
         right.append((logits.detach().argmax(dim=1) == part.labels).sum())
@@ -222,7 +225,9 @@ def evaluate(run: Run) -> tuple[bool, str]:
     loss = mean_loss(scores, clips.labels)
     state.top1, state.top5 = top_k(scores, clips.labels, 1), top5(scores, clips.labels)
     shown = {f"top{k}": top_k(scores, clips.labels, k) for k in config.show_topk if k < scores.shape[1]}
-    run.log.curve("val", state.step, loss=loss, acc=state.top1, **({} if state.top5 is None else {"top5": state.top5}))
+    shown["mean class"] = mean_class_accuracy(scores, clips.labels)
+    curves = {} if state.top5 is None else {"top5": state.top5}
+    run.log.curve("val", state.step, loss=loss, acc=state.top1, mean_class=shown["mean class"], **curves)
     is_best = state.best_top1 is None or state.top1 > state.best_top1
     if state.top1 == state.best_top1 and state.best_loss is not None:
         is_best = loss < state.best_loss

@@ -10,7 +10,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def read_curves(folder: Path) -> dict[str, dict[str, Curve]]:
-    """The curves of a run: "train" and "val" -> loss, acc, lr, top5 -> (steps, values).
+    """The curves of a run: "train" and "val" -> loss, acc, lr, top5, mean_class -> (steps, values).
 
     Args:
         folder: the work folder; {} where TensorBoard's files are not in it.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agcn.metrics import confusion_of, top5, top_k
+from agcn.metrics import confusion_of, mean_class_accuracy, top5, top_k
 
 BINS = 10
 
@@ -59,13 +59,11 @@ class Outcome:
 def outcome_of(scores: np.ndarray, labels: np.ndarray) -> Outcome:
     """The outcome of logits (N, K) for labels (N,)."""
     confusion = confusion_of(scores, labels)
-    counts = confusion.sum(axis=1)
-    there = counts > 0
     logs = log_softmax(scores)
     return Outcome(
         top1=top_k(scores, labels, 1),
         top5=top5(scores, labels),
-        mean_class=float((confusion.diagonal()[there] / counts[there]).mean()),
+        mean_class=mean_class_accuracy(scores, labels),
         loss=float(-logs[np.arange(len(labels)), labels].mean()),
         confusion=confusion,
         right=scores.argmax(axis=1) == labels,

@@ -88,7 +88,7 @@ def fuse_engine(folder: str | os.PathLike[str], config: Config, runtime: str = "
     Clips are seen in as many views as `test` sees them in (test_windows).
 
     Returns:
-        clips, joint_top1, bone_top1, top1, top5, alpha, runtime.
+        clips, joint_top1, bone_top1, top1, top5, mean_class_accuracy, alpha, runtime.
 
     Raises:
         ValueError: an engine for another shape, class count or feeding than the configuration's, no test data.

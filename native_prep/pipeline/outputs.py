@@ -18,11 +18,14 @@ from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
 from native_prep.pipeline.threads import in_order
 from native_prep.skeletons.streams import STREAMS
-from native_prep.store.reader import Store
+from native_prep.store.format import STORE
+from native_prep.store.reader import FOLDER, Store
 
 FORMATS = ("npy", "packed")
 # What `prep custom` notes of the skeleton beside its arrays.
 CUSTOM = "custom.json"
+# What a packed store notes of `Outputs.settings`, in its folder.
+SETTINGS = ".settings"
 # Where one prepared clip goes: the files of its streams, in order, and its row in them.
 Place = tuple[list[RowFile], int]
 
@@ -59,6 +62,7 @@ class Outputs:
         self._stack = ExitStack()
         self._names: list[list[str]] = [[] for _ in parts]
         self._labels: list[list[int]] = [[] for _ in parts]
+        self._store_comes = False
         self.paths: list[Path] = []
 
     def __enter__(self) -> "Outputs":
@@ -69,6 +73,8 @@ class Outputs:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is None and self._parts and not self._store_comes:
+            self._warn_of_store()
         self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def temporary(self, name: str) -> Path:
@@ -105,8 +111,8 @@ class Outputs:
 
     def _drop_foreign_files(self, final: Path, part: str, labels: tuple[list[str], list[int]]) -> None:
         """Streams that an earlier run left go where they are of other clips, or made with other settings."""
-        noted = final.with_name(f".{final.name.removesuffix('_label.pkl')}_settings")
-        before = noted.read_text(encoding="utf-8") if noted.is_file() else ""
+        noted = _settings_file(final)
+        before = _text_of(noted)
         if self._settings:
             self._set.temporary(noted).write_text(self._settings, encoding="utf-8")
         elif noted.is_file():
@@ -125,14 +131,40 @@ class Outputs:
                 self._set.to_remove.append(other)
 
     def warn_of_foreign_files(self, store: Store) -> None:
-        """Says which label files of an earlier run name other clips than a store that is written beside them."""
-        for part in set(store.head.parts) - set(self._parts):
+        """Says which arrays of an earlier run are of other clips, or made otherwise, than a store beside them.
+
+        The settings are noted in the store, so that arrays that come later can be compared with it.
+        """
+        self._store_comes = True
+        if self._settings:
+            (store.folder / SETTINGS).write_text(self._settings, encoding="utf-8")
+        others = []
+        for part in sorted(set(store.head.parts) - set(self._parts)):
             path = self._folder / f"{part}_label.pkl"
             names, labels = store.names_and_labels(part)
             if path.is_file() and not _same_labels(path, (names, labels.tolist())):
                 print(
                     f"{path}: names other clips than the packed store; where it is, it is read first", file=sys.stderr
                 )
+            elif path.is_file() and _text_of(_settings_file(path)) != self._settings:
+                others.append(part)
+        if others:
+            print(
+                f"{self._folder}: the arrays of {', '.join(others)} were made with other settings than the packed "
+                "store; where they are, they are read first",
+                file=sys.stderr,
+            )
+
+    def _warn_of_store(self) -> None:
+        """Says that arrays which are written beside a packed store of an earlier run were made otherwise than it."""
+        store, noted = self._folder / FOLDER, self._folder / FOLDER / SETTINGS
+        # Stores of one's own data that an older version wrote say nothing of their settings.
+        is_known = noted.is_file() or not (self._folder / CUSTOM).is_file()
+        if (store / STORE).is_file() and is_known and _text_of(noted) != self._settings:
+            print(
+                f"{store}: was made with other settings than these arrays, which are read first where both are",
+                file=sys.stderr,
+            )
 
     def remove(self, name: str) -> None:
         """Lets a file that an earlier run left go when these come."""
@@ -147,6 +179,15 @@ class Outputs:
             rows = csv.writer(file)
             rows.writerow(("file", "line", "reason"))
             rows.writerows((one.path, one.line or "", one.reason) for one in bad)
+
+
+def _settings_file(label: Path) -> Path:
+    """Where the settings of a part are noted, of which `label` is the label file."""
+    return label.with_name(f".{label.name.removesuffix('_label.pkl')}_settings")
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _shape_of(path: Path) -> tuple[int, ...]:

@@ -182,6 +182,10 @@ def test_written_and_read_back(original: Path, tmp_path: Path) -> None:
     ("override", "text"),
     [
         ("num_epoc=3", "--set num_epoc=3: unknown key 'num_epoc': did you mean 'num_epoch'"),
+        ("num_clas=3", "--set num_clas=3: unknown key 'num_clas': did you mean 'model_args.num_class'"),
+        ("window_siz=3", "unknown key 'window_siz': did you mean 'train_feeder_args.window_size'"),
+        ("train_feeder_args.num_persons=3", "did you mean 'model_args.num_person'"),
+        ("qqq=3", "unknown key 'qqq': use one of work_dir"),
         ("train_feeder_args.windowsize=3", "unknown key 'train_feeder_args.windowsize': did you mean 'window_size'"),
         ("model_args.num_person=two", "--set model_args.num_person=two: model_args.num_person is 'two': give a whole"),
         ("model_args.num_persons=2", "unknown key 'model_args.num_persons': did you mean 'num_person'"),

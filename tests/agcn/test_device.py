@@ -92,13 +92,13 @@ import torch
 from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import build_model
 from agcn.training.distributed import distributed_context
-from agcn.training.setup import set_up_run
+from agcn.training.loss import cross_entropy, mean_part_weight
 from agcn.training.train import train
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 folder, model_args = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 with distributed_context("cpu") as world:
-    result = train(pickle.loads((folder / "both.pkl").read_bytes()), device="cpu")
+    result, weighted = (train(one, device="cpu") for one in pickle.loads((folder / "both.pkl").read_bytes()))
     torch.manual_seed(0)
     model = build_model("aagcn", model_args).double()
     alone = copy.deepcopy(model)
@@ -110,16 +110,18 @@ with distributed_context("cpu") as world:
     ours, theirs = model.state_dict(), alone.state_dict()
     apart = [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
     apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
-    # Two bodies, of which the processes lack different numbers.
+    # Two bodies, of which the processes lack different numbers; classes of different weights and shares.
     model = build_model("agcn", {**model_args, "num_person": 2}).double()
     alone = copy.deepcopy(model)
     x = torch.randn(6, 3, 16, 4, 2).double()
     absent = torch.tensor([1, 0, 1, 0, 0, 1]).bool()
     x[absent, ..., 1] = 0
     rows = deduplicate_absent_bodies(torch.stack([torch.ones(6).bool(), ~absent], 1)[share].numpy())
-    torch.nn.functional.cross_entropy(alone(x), y).backward()
+    y, heavy = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0.2, 1.0, 6.0]).double()
+    torch.nn.functional.cross_entropy(alone(x), y, heavy).backward()
     network = world.wrap(model)
-    torch.nn.functional.cross_entropy(network(x[share], rows), y[share]).backward()
+    part_weight = mean_part_weight(heavy, [y[share]], world)
+    cross_entropy(network(x[share], rows), y[share], 0.0, heavy, part_weight).backward()
     ours, theirs = model.state_dict(), alone.state_dict()
     apart += [(ours[name] - theirs[name]).abs().max().item() for name in theirs]
     apart += [(a.grad - b.grad).abs().max().item() for a, b in zip(model.parameters(), alone.parameters())]
@@ -131,15 +133,18 @@ with distributed_context("cpu") as world:
     early = len(sent)
     network(x[share], rows).sum().backward()
 (folder / f"rank{os.environ['RANK']}.json").write_text(
-    json.dumps({**result, "apart": max(apart), "early": early, "late": len(sent)})
+    json.dumps({**result, "weighted": weighted, "apart": max(apart), "early": early, "late": len(sent)})
 )
 """
 
 
 def test_two_processes_are_one(config: Config, tmp_path: Path) -> None:
     alone_config = replace(config, num_epoch=1, batch_size=16, model_args=MODEL)
-    alone = train(alone_config, device="cpu")
-    (tmp_path / "both.pkl").write_bytes(pickle.dumps(replace(alone_config, work_dir=str(tmp_path / "both"))))
+    heavier = replace(alone_config, class_weight=(0.2, 1.0, 6.0))
+    heavier = replace(heavier, work_dir=str(tmp_path / "heavier"))
+    alone, weighted = (train(one, device="cpu") for one in (alone_config, heavier))
+    both = [replace(one, work_dir=str(tmp_path / name)) for one, name in ((alone_config, "a"), (heavier, "b"))]
+    (tmp_path / "both.pkl").write_bytes(pickle.dumps(both))
     (tmp_path / "two.py").write_text(TWO)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -153,6 +158,8 @@ def test_two_processes_are_one(config: Config, tmp_path: Path) -> None:
     assert max(together["apart"], second["apart"]) < 1e-9
     assert together["early"] == 0 < together["late"]
     assert together["loss"] == second["loss"] == pytest.approx(alone["loss"], rel=1e-6)
-    theirs = weights(together["checkpoint"])
-    for name, value in weights(alone["checkpoint"]).items():
-        torch.testing.assert_close(theirs[name], value, rtol=1e-4, atol=1e-5)
+    assert together["weighted"]["loss"] == pytest.approx(weighted["loss"], rel=1e-6) != together["loss"]
+    for ours, one in ((together, alone), (together["weighted"], weighted)):
+        theirs = weights(ours["checkpoint"])
+        for name, value in weights(one["checkpoint"]).items():
+            torch.testing.assert_close(theirs[name], value, rtol=1e-4, atol=1e-5)

@@ -40,7 +40,7 @@ def test_cosine_schedule() -> None:
 
 
 def test_averaged_weights(config: Config, tmp_path: Path) -> None:
-    averaged = replace(config, ema=0.5, label_smoothing=0.1, schedule="cosine", test_windows=2)
+    averaged = replace(config, class_weight="balanced", ema=0.5, label_smoothing=0.1, schedule="cosine", test_windows=2)
     straight = train(averaged, device="cpu")
     parted = replace(averaged, work_dir=str(tmp_path / "parted"))
     # The cosine knows the length of the run, so it is stopped, not shortened.

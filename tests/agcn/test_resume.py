@@ -102,8 +102,10 @@ def test_resume_knows_older_settings(config: Config) -> None:
     path = Path(config.work_dir, "resume.pt")
     state = torch.load(path, weights_only=True)
     settings = json.loads(state["settings"])
-    del settings["train_feeder_args"]["random_warp"]
+    del settings["train_feeder_args"]["random_warp"], settings["class_weight"]
     torch.save({**state, "settings": json.dumps(settings)}, path)
+    with pytest.raises(ValueError, match="trained with class_weight 'none', not 'balanced'"):
+        train(replace(config, class_weight="balanced"), device="cpu", resume=True)
     with pytest.raises(ValueError, match="trained with train_feeder_args"):
         train(replace(config, train_feeder_args=replace(config.train_feeder_args, centre=True)), resume=True)
     assert train(replace(config, num_epoch=2), device="cpu", resume=True)["epochs"] == 2

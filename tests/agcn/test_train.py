@@ -24,7 +24,9 @@ from agcn.training.train import train
 from native_prep.io.pickles import load_pickle
 
 
-def test_a_batch_in_parts(config: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["none", (0.1, 1.0, 5.0)])
+def test_a_batch_in_parts(config: Config, weights: str | tuple[float, ...]) -> None:
+    config = replace(config, class_weight=weights)
     # No batch norm tells the parts apart here, so they add up to the whole.
     whole, parted = (
         set_up_run(replace(config, accumulate=parts), DistributedContext(torch.device("cpu")), None, False, False)
@@ -114,7 +116,7 @@ def test_a_whole_run(config: Config) -> None:
     assert set(weights(work / "tiny-1-8.pt")) == set(build_model("agcn", MODEL).state_dict())
     assert replace(load_config(work / "config.yaml"), config="") == replace(config, config="")
     said = (work / "log.txt").read_text()
-    epoch = r"epoch {}/2: loss [\d.]+, accuracy [\d.]+ %, test loss [\d.]+, top1 [\d.]+ %"
+    epoch = r"epoch {}/2: loss [\d.]+, accuracy [\d.]+ %, test loss [\d.]+, top1 [\d.]+ %, mean class [\d.]+ %"
     assert re.search(epoch.format(1) + r", [\d.]+ s left$", said, re.MULTILINE)
     assert re.search(epoch.format(2) + "$", said, re.MULTILINE)
     assert any((work / "tensorboard" / "val").iterdir())
@@ -126,6 +128,8 @@ def test_a_whole_run(config: Config) -> None:
     assert list(scores) == list(labels) and all(s.dtype == np.float32 and s.shape == (3,) for s in scores.values())
     assert tested["top1"] == pytest.approx(np.mean(right)) == result["top1"]
     assert tested["clips"] == 7 and tested["top5"] is None and np.isfinite(tested["loss"])
+    recalls = [np.mean([hit for hit, own in zip(right, labels.values(), strict=True) if own == one]) for one in (1, 2)]
+    assert tested["mean_class_accuracy"] == pytest.approx(np.mean(recalls)) != tested["top1"]
     assert len((work / "per_class.csv").read_text().splitlines()) == 4
 
 

@@ -45,7 +45,7 @@ def test_order_and_errors() -> None:
     assert list(in_processes(_negate, iter([9, 8, 7, 6, 4, 3]), 2)) == [-9, -8, -7, -6, -4, -3]
     results = in_processes(_negate, range(9), 2)
     assert [next(results) for _ in range(5)] == [0, -1, -2, -3, -4]
-    with pytest.raises(ValueError, match="^five$"):
+    with pytest.raises(ValueError, match=r"^five$"):
         next(results)
 
 

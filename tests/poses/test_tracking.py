@@ -160,6 +160,41 @@ def test_prep_ntu_tracked_writes_the_usual_files(tmp_path: Path) -> None:
     assert not (tmp_path / "out/custom.json").exists()
 
 
+ARRAYS = "out: the arrays of xview/train, xview/val were made with other settings than the packed store; where they are"
+STORE = "out/packed: was made with other settings than these arrays, which are read first"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        ("npy tracked", "packed", ARRAYS),
+        ("npy", "packed tracked", ARRAYS),
+        ("packed tracked", "npy", STORE),
+        ("packed", "npy tracked", STORE),
+        ("packed tracked", "npy tracked", ""),
+        ("npy tracked", "packed tracked", ""),
+        ("packed", "npy packed tracked", ""),
+        ("npy tracked", "npy packed", ""),
+    ],
+)
+def test_arrays_and_stores_of_other_settings_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], first: str, then: str, message: str
+) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for seed, name in enumerate(NAMES[:3]):
+        (raw / name).write_bytes(skeleton(two_bodies(14, seed)))
+    told = ""
+    for words in (first.split(), then.split()):
+        assert told == ""
+        capsys.readouterr()
+        formats, track = tuple(word for word in words if word != "tracked"), "tracked" in words
+        options: dict = {"benchmarks": ("xview",), "streams": ("joint",), "max_frames": 30, "formats": formats}
+        prep("ntu60", data_path=raw, out_folder=tmp_path / "out", track=track, **options)
+        told = "".join(line for line in capsys.readouterr().err.splitlines() if "settings" in line)
+    assert told.startswith(f"{tmp_path}/{message}") if message else told == ""
+
+
 @pytest.mark.parametrize(
     ("change", "line", "words"),
     [

@@ -36,7 +36,7 @@ PROMISED = {
     },
     "fuse-eval": {
         "--joint-scores", "--bone-scores", "--scores", "--label", "--alpha", "--search-alpha", "--dataset",
-        "--engine", "--config", "--runtime", "--allow-stale",
+        "--engine", "--config", "--runtime", "--allow-stale", "--set",
     },
     "predict": {
         "--dataset", "--engine", "--runtime", "--top", "--stream", "--follow", "--timeline", "--idle", "--window",
@@ -152,6 +152,11 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["predict", "--dataset", "ntu/xview", "a.skeleton"], "run export-trt --dataset ntu/xview first"),
         (["fuse-eval", "--dataset", "ntu"], "--dataset ntu: is not known"),
         (["fuse-eval", "--dataset", "kinetics", "--label", "x"], "give scores and --label, or --dataset"),
+        (
+            ["fuse-eval", "--label", "x", "--set", "work_dir=y"],
+            "--set work_dir=y: is for a configuration, score files have none: leave it out",
+        ),
+        (["fuse-eval", "--set", "work_dir=x/{stream}"], "joint/epoch1_test_score.pkl: no such file: run train"),
         (["fuse-eval", "--engine", "x"], "x: no manifest.json in it"),
         (["predict", "a.skeleton"], "engines/ntu/xsub: no engine is there: run export-trt first"),
         (["predict", "--dataset", "ntu/xview", "--engine", "x", "a.skeleton"], "give one of them"),
@@ -209,6 +214,15 @@ def test_a_gate_that_is_not_met_exits_with_one(capsys: pytest.CaptureFixture[str
         command.main([], prog_name="gate", standalone_mode=False)
     assert stop.value.code == 1
     assert json.loads(capsys.readouterr().out) == {"command": "gate", "passed": False, "parity": 0.5}
+
+
+def test_numbers_that_are_not_finite_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    result = {"loss": float("nan"), "streams": {"bone": {"losses": [1.5, float("inf")]}}, "top1": 0.5}
+    click.Command("test", callback=cli.reports(lambda: result)).main([], prog_name="test", standalone_mode=False)
+    out, err = capsys.readouterr()
+    found = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert found == {"command": "test", "loss": None, "streams": {"bone": {"losses": [1.5, None]}}, "top1": 0.5}
+    assert err == "loss is nan, streams.bone.losses.1 is inf: JSON has finite numbers only: null stands there\n"
 
 
 def test_only_the_first_process_reports(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,10 @@ SCORES: dict = dict.fromkeys(("joint_scores", "bone_scores", "label"))
 LIVE: dict = dict.fromkeys(("follow", "idle", "timeline", "window", "stride", "fps", "gone", "part", "out"))
 
 
-def fuse(dataset: str | None = None, engine: str | None = None, config: str | None = None) -> dict:
-    return fuse_eval(dataset, engine, config, None, False, more=(), **SCORES)
+def fuse(
+    dataset: str | None = None, engine: str | None = None, config: str | None = None, overrides: tuple[str, ...] = ()
+) -> dict:
+    return fuse_eval(dataset, engine, config, None, False, more=(), overrides=overrides, **SCORES)
 
 
 @pytest.fixture
@@ -65,6 +67,8 @@ def test_commands_without_options(data: Path, monkeypatch: pytest.MonkeyPatch) -
         train_streams(None, None, (), SMALL, work_dir=moved, device="cpu")
         again = score_streams(None, None, (), SMALL, work_dir=moved, device="cpu")["streams"]
         assert again["bone"]["weights"] == "moved/bone/best.pt"
+        there = fuse(overrides=("work_dir=moved/{stream}",))
+        assert there["joint_top1"] == again["joint"]["top1"] and there["bone_top1"] == again["bone"]["top1"]
         made = export(None, None, SMALL)
     assert made["onnx"] == "engines/ntu/xsub/two_stream.onnx" and made["passed"]
     clip = next(Path("data/nturgbd_raw/nturgb+d_skeletons").glob("*.skeleton"))

@@ -43,8 +43,9 @@ def test_published_scores(shared: Path) -> None:
         {stream: folder / f"nw-ucla_{stream}.pkl" for stream in ("joint", "bone")}, folder / "nw-ucla_label.pkl"
     )
     assert result["clips"] == 463
-    assert [round(100 * result[key], 2) for key in ("joint_top1", "bone_top1", "top1")] == [82.51, 84.02, 87.26]
-    assert list(result) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
+    keys = ("joint_top1", "bone_top1", "top1", "mean_class_accuracy")
+    assert [round(100 * result[key], 2) for key in keys] == [82.51, 84.02, 87.26, 87.12]
+    assert list(result) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "mean_class_accuracy", "alpha"]
 
 
 def test_equals_a_plain_loop(files: dict[str, Path]) -> None:
@@ -161,6 +162,23 @@ def test_stream_option() -> None:
     for wrong in ("a.pkl", "=a.pkl", "motion=", "joint=a.pkl"):
         with pytest.raises(ValueError, match="--scores"):
             parse_stream(wrong)
+
+
+def test_colons_in_paths_and_wrong_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (r"C:\a.pkl", "C:a.pkl", "12:30/a.pkl", "12:30.pkl", "v1.0:b/a.pkl"):
+        assert parse_stream(f"motion={path}") == ("motion", path, None)
+        assert parse_stream(f"motion={path}:0.5") == ("motion", path, 0.5)
+        with pytest.raises(ValueError, match=r"weight 'y' is not a number: give NAME=PKL:WEIGHT, as motion=.*:0\.5$"):
+            parse_stream(f"motion={path}:y")
+    with pytest.raises(ValueError, match=r"--scores x=a\.pkl:: weight '' is not a number"):
+        parse_stream("x=a.pkl:")
+    for there in ("a.pkl:y", "a.pkl:1"):
+        Path(there).touch()
+        assert parse_stream(f"motion={there}") == ("motion", there, None)
+    Path("scores").touch()
+    with pytest.raises(ValueError, match="weight '0,5' is not a number"):
+        parse_stream("motion=scores:0,5")
 
 
 def test_streams_by_name_each_once() -> None:

@@ -14,6 +14,7 @@ from agcn.data.loader import BatchLoader, batches_in_order
 from agcn.evaluate import open_test_clips
 from agcn.model.network import build_model
 from agcn.settings import FeederArgs
+from export.commands import run_fuse_eval
 from export.fusion import fuse_arrays
 from export.inputs import feeder_settings, to_input
 from export.manifest import Manifest, read_manifest
@@ -187,7 +188,7 @@ def test_accuracy_is_that_of_the_models(exported: Path) -> None:
     joint, bone, _ = eager_answers(exported, joints)
     expected = fuse_arrays({"joint": joint, "bone": bone}, np.arange(12) % CLASSES, 0.5)
     assert result == {**expected, "runtime": "onnxruntime on cpu"}
-    assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "alpha"]
+    assert list(expected) == ["clips", "joint_top1", "bone_top1", "top1", "top5", "mean_class_accuracy", "alpha"]
 
 
 def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,5 +231,7 @@ def test_clips_are_drawn_as_when_testing(exported: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_engine_for_another_configuration(exported: Path, overrides: list[str], message: str) -> None:
+    none: dict = dict.fromkeys(("joint_scores", "bone_scores", "label"))
+    engine, config = (str(exported / name) for name in ("engine", "config.yaml"))
     with pytest.raises(ValueError, match=message):
-        fuse_engine(exported / "engine", load_config(exported / "config.yaml", "joint", overrides))
+        run_fuse_eval(None, engine, config, None, False, more=(), overrides=overrides, **none)
