@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMISED = {
     "prep": {
         "--data-path", "--out-folder", "--ignored-sample-path", "--benchmark", "--stream", "--format", "--max-frames",
-        "--device", "--workers", "--on-bad-file", "--shard", "--packed-dtype", "--layout", "--source", "--label",
+        "--device", "--workers", "--on-bad-file", "--cluster", "--packed-dtype", "--layout", "--source", "--label",
         "--class-list", "--convert", "--split", "--image-size", "--align", "--unit", "--keep-empty",
         "--max-bodies", "--min-quality", "--track", "--pose-model", "--fps",
     },
@@ -132,8 +132,8 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
     ("args", "words"),
     [
         (["prep", "--strem", "joint"], "No such option"),
-        (["prep", "--format", "packed", "--shard", "3/2"], "--shard 3/2: not a share: give 1/4"),
-        (["prep", "--shard", "1/2"], "add --format packed"),
+        (["prep", "--packed-dtype", "float16"], "add --format packed"),
+        (["prep", "nw-ucla", "--data-path", ".", "--cluster", "here"], "no nw-ucla file"),
         (["prep", "ntu61"], "'ntu61' is not one of"),
         (["nothing"], "No such command 'nothing'"),
         (["train"], "data/ntu/xsub/train_data_joint.npy: no such file: run prep first"),
