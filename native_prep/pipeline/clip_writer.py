@@ -186,7 +186,7 @@ class PoseJob:
     """
 
     dataset: str
-    source: Path
+    source: Path | str
     recordings: Recordings
     make: Make
     layout: Layout

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ import numpy as np
 from native_prep.cpu.reader import Reader
 from native_prep.datasets.catalog import Dataset
 from native_prep.datasets.recordings import BadFile, Recording
+from native_prep.io.folders import stamps
 from native_prep.io.progress import Progress
 from native_prep.kernels import jit
+from native_prep.pipeline.reading import read_recordings
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.store.format import VERSION, StoreHead, describe
@@ -53,19 +54,10 @@ def plan_shards(head: StoreHead, recordings: Sequence[Recording]) -> list[Shard]
     shards = []
     for number, chunk in enumerate(runs(recordings, SHARD_CLIPS)):
         digest = shared.copy()
-        for one in chunk:
-            digest.update(f"{one.name!r} {one.label} {one.parts} {_stamp(one.path)}\n".encode())
+        for one, stamp in zip(chunk, stamps([(one.path, one.member) for one in chunk]), strict=True):
+            digest.update(f"{one.name!r} {one.label} {one.parts} {stamp}\n".encode())
         shards.append(Shard(number, f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
     return shards
-
-
-def _stamp(path: str) -> str:
-    """A file's size and time of last change; reading it will say what is wrong where there are none."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
-    except OSError as error:
-        return f"error {error.errno}"
-    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def fingerprint_of(shards: Sequence[Shard]) -> str:
@@ -176,7 +168,7 @@ def _chunks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, Sequence[Recording
 
 
 def _read(reader: Reader, task: tuple[Shard, Sequence[Recording]]) -> np.ndarray:
-    return reader.run([recording.path for recording in task[1]])
+    return read_recordings(reader, task[1])
 
 
 def _frames_of(reader: Reader, rows: list[int], files: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from native_prep.cpu.reader import FRAMES, LONGEST, Reader
 from native_prep.datasets.catalog import Dataset, get_dataset
 from native_prep.datasets.names import check_benchmarks
 from native_prep.datasets.recordings import BadFile, Recording, Recordings, find_recordings
+from native_prep.io.folders import open_folder
 from native_prep.io.progress import Progress
 from native_prep.pipeline.outputs import (
     CUSTOM,
@@ -28,6 +29,7 @@ from native_prep.pipeline.outputs import (
     write_npy,
 )
 from native_prep.pipeline.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
+from native_prep.pipeline.reading import raw_place, read_recordings
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.skeletons.streams import check_streams
@@ -44,7 +46,7 @@ class _Request:
     """A checked request; see `prepare`."""
 
     dataset: Dataset
-    source: Path
+    source: Path | str
     folder: Path
     benchmarks: tuple[str, ...]
     streams: tuple[str, ...]
@@ -77,7 +79,8 @@ def prepare(
 
     Args:
         dataset: ntu60, ntu120, kinetics or nw-ucla.
-        data_path, out_folder: None for the data set's usual folders.
+        data_path, out_folder: None for the data set's usual folders; the first may also be an archive (zip, tar), or
+            the URL of a folder or an archive.
         ignored_samples: None for the shipped list, "none" for none, or a file of names.
         benchmarks: None for all of the data set's; the packed store holds all whatever is asked for.
         streams: of `streams.STREAMS`; the packed store yields all whatever is asked for.
@@ -105,7 +108,7 @@ def prepare(
     _check_choices(formats, device, on_bad_file, shard, packed_dtype)
     request = _Request(
         dataset=known,
-        source=default_folder(data_path, known.data_path, "--data-path"),
+        source=raw_place(data_path, known.data_path),
         folder=default_folder(out_folder, known.out_folder, "--out-folder"),
         benchmarks=check_benchmarks(dataset, tuple(benchmarks or ())),
         streams=check_streams(tuple(streams)),
@@ -119,9 +122,10 @@ def prepare(
     )
     make = _make_store if "packed" in request.formats else _make_arrays
     needed = check_benchmarks(dataset, None) if make is _make_store else request.benchmarks
-    recordings = find_recordings(known, request.source, needed, ignored_samples)
-    statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
-    outcome = make(request, recordings, statistics)
+    with open_folder(request.source, request.folder) as source:
+        recordings = find_recordings(known, source, needed, ignored_samples)
+        statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
+        outcome = make(request, recordings, statistics)
     return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
@@ -179,7 +183,7 @@ def _longest_clip(request: _Request, recordings: Sequence[Recording]) -> int:
     def longest_of(chunk: Sequence[Recording]) -> int:
         reader = free.get()
         try:
-            reports = reader.run([recording.path for recording in chunk])
+            reports = read_recordings(reader, chunk)
         finally:
             free.put(reader)
         return int(reports[:, FRAMES].max())
@@ -199,7 +203,7 @@ def _read_and_write(
     """Reads everything; a chunk's rows are placed in order, then written while others are read."""
 
     def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
-        return reader.run([recording.path for recording in chunk])
+        return read_recordings(reader, chunk)
 
     def place(reader: Reader, chunk: Sequence[Recording], reports: np.ndarray) -> list[list[Place]]:
         progress.update(len(chunk))
