@@ -272,8 +272,8 @@ def _attempt(make: Make, place: int, path: str, bad: list[BadFile]) -> Made | No
 
 def _size(found: list[Recording]) -> int:
     """Bytes of the files that clips were read from; a file of several clips counts once."""
-    total = 0
-    for path in {recording.path for recording in found}:
+    total = sum(max(0, one.member.size) for one in found if one.member is not None)
+    for path in {recording.path for recording in found if recording.member is None}:
         files = Path(path).iterdir() if Path(path).is_dir() else [Path(path)]
         with suppress(OSError):  # who reads the clip says what is wrong; those from Python have no file
             total += sum(file.stat().st_size for file in files)

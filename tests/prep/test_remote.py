@@ -172,8 +172,9 @@ def test_two_zips_of_ntu120(tmp_path):
 
 def test_tracked(tmp_path):
     raw = write_ntu_folder(tmp_path / "raw")
-    prep("ntu60", track=True, data_path=raw, out_folder=tmp_path / "expected")
-    prep("ntu60", track=True, data_path=zipped(raw, tmp_path / "a.zip"), out_folder=tmp_path / "out")
+    expected = prep("ntu60", track=True, data_path=raw, out_folder=tmp_path / "expected")
+    result = prep("ntu60", track=True, data_path=zipped(raw, tmp_path / "a.zip"), out_folder=tmp_path / "out")
+    assert result["bytes_read"] == expected["bytes_read"] > 0
     assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
