@@ -178,7 +178,9 @@ _own_data_options = _options(
 
 @cli.command(cls=MultiValueCommand)
 @click.argument("dataset", type=click.Choice((*DATASETS, "custom", *PUBLISHED)), default="ntu60")
-@click.option("--data-path", metavar="DIR", help="Folder of the raw recordings.")
+@click.option(
+    "--data-path", metavar="DIR|ARCHIVE|URL", help="The raw recordings: a folder, a zip or tar, a URL of one."
+)
 @click.option("--out-folder", metavar="DIR", help="Where the prepared arrays go.")
 @click.option("--ignored-sample-path", "ignored_samples", metavar="FILE", help="Names to leave out; 'none' for none.")
 @click.option(

@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from native_prep.store.reader import Store
 ALLOWED = 2e-6
 ORIGINAL, REFERENCE = "original's way", "NumPy reference"
 KERNELS, PACKED, NPY = "kernels on text in memory", "prep --format packed", "prep --format npy"
+ZIP, ZIP_NPY = "packed from a zip", "npy from a zip"
 MEMMAP, CAT, START = "NumPy memmaps", "cat FILES into wc -l", "start of prep, ten clips"
 READ = "files into memory"
 _NOTES = {
@@ -41,6 +43,8 @@ _NOTES = {
     KERNELS: "one thread, nothing written",
     PACKED: "all streams and benchmarks",
     NPY: "joint and bone of all benchmarks",
+    ZIP: "the same files in a zip, deflate level 6",
+    ZIP_NPY: "the same files in a zip, deflate level 6",
     MEMMAP: "the same arrays from memory, clip by clip",
     CAT: "the same files",
     READ: "as many threads, text not looked at",
@@ -52,6 +56,8 @@ _LABELS = {
     KERNELS: "kernels alone, one thread",
     PACKED: "packed store",
     NPY: ".npy files",
+    ZIP: "packed store, from a zip",
+    ZIP_NPY: ".npy files, from a zip",
     MEMMAP: "NumPy memmaps, from memory",
     CAT: "cat into wc -l",
 }
@@ -108,7 +114,7 @@ def run_prep(
         part.sizes |= {"plain sample": sample, "workers": threads, "files": "warm"}
         part.sizes |= {"recordings": "given" if ntu_data or kinetics_data else "made"}
         agreeing = [source.dataset for source in sources if _compare(part, source, 2 * sample, work)]
-        if "ntu60" in agreeing:
+        if "ntu60" in agreeing and _compare_zip(part, sources[0], 2 * sample, work):
             _time_ntu(part, sources[0], work, sample, npy_clips, threads, runs, seconds)
         if "kinetics" in agreeing:
             _time_kinetics(part, sources[1], work, sample, threads, runs, seconds)
@@ -155,6 +161,22 @@ def _compare_store(source: _Source, paths: Sequence[Path], out: Path) -> Check:
     return Check(f"{source.dataset} packed", different, 0, f"clips that differ in a bit, of {len(paths)}")
 
 
+def _compare_zip(part: Part, source: _Source, count: int, work: Path) -> bool:
+    """Adds a check of the store that is packed from a zip, which it leaves in `work`; whether it was met."""
+    check = _compare_store(_zipped(source, work), evenly(source.paths, count), work / "zip_store")
+    part.checks.append(replace(check, name="ntu60 packed from a zip"))
+    return check.passed
+
+
+def _zipped(source: _Source, work: Path) -> _Source:
+    """The same files in a zip."""
+    target = work / f"{source.folder.name}.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for path in sorted(source.folder.iterdir()):
+            archive.write(path, f"nturgb+d_skeletons/{path.name}")
+    return replace(source, folder=target)
+
+
 def _prepare(source: _Source, out: Path, formats: tuple[str, ...], workers: int | None = None) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)
     folder = source.folder
@@ -173,11 +195,14 @@ def _time_ntu(
     kernels = TextKernels(evenly(source.paths, 200), "ntu")
     written = _prepare(small, work / "out_npy", ("npy",))["outputs"]
     arrays = [np.load(path) for path in written if path.endswith(".npy")]
+    large_zip, small_zip = replace(source, folder=work / "ntu.zip"), _zipped(small, work)
     variants: dict[str, Work] = {
         ORIGINAL: lambda: prepare_original(few, work / "plain"),
         KERNELS: kernels.run,
         PACKED: lambda: _prepare(source, work / "out", ("packed",), threads),
         NPY: lambda: _prepare(small, work / "out_npy", ("npy",), threads),
+        ZIP: lambda: _prepare(large_zip, work / "out_zip", ("packed",), threads),
+        ZIP_NPY: lambda: _prepare(small_zip, work / "out_zip", ("npy",), threads),
         MEMMAP: lambda: _write_memmaps(arrays, work / "out_npy"),
         START: lambda: _start(source, work),
         READ: _reading(source.paths, threads),
@@ -186,6 +211,7 @@ def _time_ntu(
         variants[CAT] = lambda: _cat(source.paths)
     timings = measure(variants, runs, seconds)
     clips = {ORIGINAL: len(few), PACKED: len(source.paths), NPY: len(some)}
+    clips |= {ZIP: len(source.paths), ZIP_NPY: len(some)}
     contenders = _limited(part, "NTU", timings[READ], source.paths)
     _add(part, "ntu60", timings, clips, "clips/s", ORIGINAL, "Raw NTU text to clips on disk", contenders)
     whole = megabytes(source.paths)

@@ -6,7 +6,8 @@ opened and read by the C library, called from compiled code.
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,21 +31,24 @@ MAX_MIB = 32  # the longest real clip has less than 8
 MAX_BYTES = MAX_MIB << 20
 # Frames that a clip of a data set without a fixed T may have.
 LONGEST = 4096
+# Instead of the size of a text that is in memory: its address is that of a file's name.
+_IS_PATH = -2
 # What a file reports: a status, its line, two numbers that go with it, bytes read, frames and label.
 CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
-_open = c_function("open", types.intc, types.voidptr, types.intc)
+_open = c_function("open", types.intc, types.uintp, types.intc)
 _read = c_function("read", types.int64, types.intc, types.voidptr, types.uintp)
 _close = c_function("close", types.intc, types.intc)
 # Windows has them by other names, which take the names of files in a code page.
 HAS_C_FILES = os.name == "posix"
+_copy = c_function("memcpy", types.uintp, types.voidptr, types.uintp, types.uintp)
 # A pipe that is named like a clip must not stop us for ever.
 _READ_ONLY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
 
 
 @njit
 def _read_file(path, text):
-    """(status, bytes) of a file whose name `path` ends with a zero byte; line feeds follow its text."""
-    handle = _open(path.ctypes, _READ_ONLY)
+    """(status, bytes) of a file; `path` is the address of its name, which ends with a zero byte."""
+    handle = _open(np.uintp(path), _READ_ONLY)
     if handle < 0:
         return status.UNREADABLE, 0
     size = 0
@@ -61,8 +65,6 @@ def _read_file(path, text):
         return status.UNREADABLE, 0
     if size == capacity:
         return status.TOO_BIG, 0
-    for index in range(size, size + SLACK):
-        text[index] = 10
     return status.OK, size
 
 
@@ -76,9 +78,31 @@ if not HAS_C_FILES:  # compiled code must not even name calls that are not there
 
 
 @njit
-def load_file(path, text, report):
-    """The size of a file, or -1 where it could not be read."""
-    code, size = _read_file(path, text)
+def _copy_text(address, size, text):
+    """(status, bytes) of a text in memory, see `text_table`."""
+    if size < 0:
+        return status.UNREADABLE, 0
+    if size >= text.size - SLACK:
+        return status.TOO_BIG, 0
+    _copy(text.ctypes, np.uintp(address), np.uintp(size))
+    return status.OK, size
+
+
+@njit
+def load_file(source, text, report):
+    """The size of a file, or -1 where it could not be read; line feeds follow its text.
+
+    Args:
+        source: a row of `path_table` or of `text_table`.
+        text, report: to fill.
+    """
+    if source[1] == _IS_PATH:
+        code, size = _read_file(source[0], text)
+    else:
+        code, size = _copy_text(source[0], source[1], text)
+    if code == status.OK:
+        for index in range(size, size + SLACK):
+            text[index] = 10
     report[BYTES] = size
     report[CODE], report[FIRST] = code, MAX_MIB
     report[LINE] = report[FRAMES] = 0
@@ -175,9 +199,26 @@ _READ = {"ntu": _read_ntu, "kinetics": _read_kinetics, "nw-ucla": _read_nw_ucla}
 
 
 def path_table(paths: list[str]) -> np.ndarray:
-    """The names of files as compiled code takes them: uint8 (N, longest + 1), each ends with a zero byte."""
+    """The names of files as compiled code takes them: int64 (N, 2), the address of each; it holds them, too."""
     names = [os.fsencode(path) + b"\0" for path in paths]
-    return np.array(names, dtype=f"S{max(map(len, names))}").view(np.uint8).reshape(len(names), -1)
+    joined = np.frombuffer(b"".join(names), np.uint8)
+    begin = 16 * len(names)
+    room = np.empty(begin + len(joined), np.uint8)
+    room[begin:] = joined
+    table = room[:begin].view(np.int64).reshape(-1, 2)
+    table[:, 0] = room.ctypes.data + begin + np.cumsum([0, *map(len, names)])[:-1]
+    table[:, 1] = _IS_PATH
+    return table
+
+
+def text_table(texts: Sequence[bytes | int]) -> np.ndarray:
+    """Texts in memory as compiled code takes them: int64 (N, 2), address and size; hold the texts meanwhile.
+
+    Args:
+        texts: -1 for one that cannot be read, and its size for one that is larger than MAX_BYTES.
+    """
+    rows = [(0, one) if isinstance(one, int) else (np.frombuffer(one, np.uint8).ctypes.data, len(one)) for one in texts]
+    return np.array(rows, np.int64).reshape(-1, 2)
 
 
 class Reader:
@@ -235,12 +276,41 @@ class Reader:
             int64 (len(paths), 7): for each file its status, line, two numbers that go with the status, bytes, frames
             and label (-1 where the file has none). `rows`, `packed` and `lengths` hold the clips of status 0.
         """
-        table = path_table(paths)
-        reports = np.zeros((len(paths), 7), np.int64)
+        return self.run_table(path_table(paths)) if HAS_C_FILES else self.run_texts(map(_bytes_of, paths))
+
+    def run_table(self, table: np.ndarray) -> np.ndarray:
+        """`run` of a `path_table` or a `text_table`."""
         self._at[0] = 0
         self.lengths[:] = 0
+        reports = np.zeros((len(table), 7), np.int64)
         _READ[self.dataset.layout.name](table, reports, self._text, self._given)
         return reports
+
+    def run_texts(self, texts: Iterable[bytes | int]) -> np.ndarray:
+        """`run` of files whose bytes are in memory, see `text_table`; one after the other, as they come."""
+        self._at[0] = 0
+        self.lengths[:] = 0
+        raw, clip, lengths, (parents, places, rows, *rest) = self._given
+        reports = []
+        for index, text in enumerate(texts):
+            here = slice(index, index + 1)
+            report = np.zeros((1, 7), np.int64)
+            given = (raw, clip, lengths[here], (parents, places, rows[here], *rest))
+            _READ[self.dataset.layout.name](text_table([text]), report, self._text, given)
+            reports.append(report)
+        return np.concatenate(reports)
+
+
+def _bytes_of(path: str) -> bytes | int:
+    """A file as `text_table` takes it, read by Python; -1 for what is none, or cannot be read."""
+    place = Path(path)
+    try:
+        if not place.is_file():
+            return -1
+        with place.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError:
+        return -1
 
 
 def reason(path: str, report: Sequence[int] | np.ndarray) -> str:

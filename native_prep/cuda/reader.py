@@ -7,13 +7,14 @@ reader says what it is, and where: bad files are few, and there is one place tha
 """
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import cycle
 from typing import Any
 
 import numpy as np
 
 from native_prep.cpu import reader as cpu
-from native_prep.cpu.reader import CODE, path_table
+from native_prep.cpu.reader import CODE, path_table, text_table
 from native_prep.cuda.batches import BATCHES, device_rows, host_rows
 from native_prep.cuda.target import check_device, cuda
 from native_prep.datasets.catalog import Dataset
@@ -61,7 +62,12 @@ class Reader:
         Returns:
             int64 (len(paths), 7), see `cpu.reader.Reader.run`. `rows` holds the clips of the files with status 0.
         """
-        return self._run(paths, self.rows)
+        return self._run(path_table(paths), self.rows)
+
+    def run_texts(self, texts: Iterable[bytes | int]) -> np.ndarray:
+        """`run` of files whose bytes are in memory, see `cpu.reader.Reader.run_texts`."""
+        held = list(texts)
+        return self._run(text_table(held), self.rows)
 
     def run_on_device(self, paths: list[str]) -> tuple[np.ndarray, Any]:
         """`run` without the copy to the host.
@@ -70,16 +76,16 @@ class Reader:
             The reports, and float32 (len(paths), S, 3, T, V, M) on the GPU, with `__cuda_array_interface__`: complete,
             and valid until the next run. Rows of files whose status is not 0 hold anything.
         """
-        return self._run(paths, None), self._device_rows[: len(paths)]
+        return self._run(path_table(paths), None), self._device_rows[: len(paths)]
 
-    def _run(self, paths: list[str], host: np.ndarray | None) -> np.ndarray:
-        table, reports = path_table(paths), np.zeros((len(paths), 7), np.int64)
+    def _run(self, table: np.ndarray, host: np.ndarray | None) -> np.ndarray:
+        reports = np.zeros((len(table), 7), np.int64)
         busy: deque[tuple[Any, int, int]] = deque()
         start = 0
         for batch in cycle(self._batches):
-            if len(busy) == len(self._batches) or start == len(paths):
-                self._finish(*busy.popleft(), paths, reports)
-            if start < len(paths):
+            if len(busy) == len(self._batches) or start == len(table):
+                self._finish(*busy.popleft(), table, reports)
+            if start < len(table):
                 count = batch.read(table[start:], reports[start:])
                 stop = start + count
                 on_host = None if host is None else host[start:stop]
@@ -90,10 +96,10 @@ class Reader:
                 break
         return reports
 
-    def _finish(self, batch: Any, start: int, stop: int, paths: list[str], reports: np.ndarray) -> None:
+    def _finish(self, batch: Any, start: int, stop: int, table: np.ndarray, reports: np.ndarray) -> None:
         for place in batch.finish(reports[start:stop]):
             place += start
-            reports[place] = self._cpu.run([paths[place]])[0]
+            reports[place] = self._cpu.run_table(table[place : place + 1])[0]
             if reports[place, CODE] == status.OK and self.rows.size:
                 self.rows[place] = self._cpu.rows[0]
                 self._device_rows[place].copy_to_device(self._cpu.rows[0])

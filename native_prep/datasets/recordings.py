@@ -8,6 +8,8 @@ from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
+from native_prep.io.archives import Member
+from native_prep.io.folders import ArchiveFolder, Folder, open_zip
 
 SPLITS = ("train", "val")
 
@@ -33,6 +35,7 @@ class Recording:
         label: counted from 0; -1 where only the file itself tells.
         parts: the places in `Recordings.parts` that it belongs to.
         content: what who reads it has to know besides.
+        member: where its bytes are; None for a file on disk, whose `path` says it.
     """
 
     path: str
@@ -40,6 +43,7 @@ class Recording:
     label: int
     parts: tuple[int, ...]
     content: Any = None
+    member: Member | None = None
 
 
 @dataclass(frozen=True)
@@ -59,26 +63,23 @@ class Recordings:
 
 
 def find_recordings(
-    dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored_samples: str | os.PathLike[str] | None
+    dataset: Dataset, data_path: Folder, benchmarks: tuple[str, ...], ignored_samples: str | os.PathLike[str] | None
 ) -> Recordings:
     """Looks for the raw files of a data set.
 
     Args:
         dataset: which one.
-        data_path: its folder.
+        data_path: its folder, see `io.folders.open_folder`.
         benchmarks: those to divide the files for; ("",) for a data set that is divided in one way only.
         ignored_samples: None for the list that ships with the project, "none" for none, or a file of names.
 
     Raises:
-        ValueError: there is no such folder, no usable file in it, or the list of samples to ignore is no such list.
+        ValueError: no usable file is in it, or the list of samples to ignore is no such list.
         OSError: a folder or a list cannot be read.
     """
-    if not data_path.is_dir():
-        what = "is not a folder" if data_path.exists() else "no such folder"
-        raise ValueError(f"{data_path}: {what}: give --data-path the folder of the raw files")
     ignored = _ignored(dataset, ignored_samples)
     if dataset.layout.name == "kinetics":
-        recordings = _find_kinetics(data_path, ignored)
+        recordings = _find_kinetics(_unwrapped(dataset, data_path), ignored)
     else:
         recordings = _find_named(dataset, data_path, benchmarks, ignored)
     if not recordings.found and not recordings.bad:
@@ -124,39 +125,51 @@ def _is_ntu_name(name: str) -> bool:
     return True
 
 
-def _list(folder: Path | str, suffix: str) -> list[str]:
-    """The names in a folder that end with `suffix`, whatever they are: a folder of that name is a bad file."""
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+def _unwrapped(dataset: Dataset, folder: Folder) -> Folder:
+    """Of an archive that holds nothing but one folder, that one."""
+    while isinstance(folder, ArchiveFolder) and not folder.names(dataset.suffix):
+        inside = folder.folders()
+        if len(inside) != 1 or inside[0].name in [f"kinetics_{split}" for split in SPLITS]:
+            break
+        folder = inside[0]
+    return folder
 
 
-def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
-    """Where the clips lie: the folder itself, or the one or two of the data set's own folders in it."""
-    if _list(data_path, dataset.suffix):
+def _folders(dataset: Dataset, data_path: Folder) -> list[Folder]:
+    """Where the clips lie: the folder itself, or the one or two of the data set's own folders or zips in it."""
+    data_path = _unwrapped(dataset, data_path)
+    if data_path.names(dataset.suffix):
         return [data_path]
-    inside = sorted(path for path in data_path.iterdir() if path.is_dir())
+    inside = data_path.folders()
     if dataset.name == "nw-ucla":
-        return [path for path in inside if path.name == "all_sqe"]
-    ours = [path for path in inside if path.name.startswith("nturgb") and _list(path, dataset.suffix)]
+        return [folder for folder in inside if folder.name == "all_sqe"]
+    ours = [folder for folder in inside if folder.name.startswith("nturgb") and folder.names(dataset.suffix)]
+    if not ours and dataset.layout.name == "ntu":
+        zips = [name for name in data_path.names(".zip") if name.startswith("nturgb")]
+        if dataset.name == "ntu60" and len(zips) > 1:
+            zips = [name for name in zips if name == "nturgbd_skeletons_s001_to_s017.zip"]
+        return [folder for name in zips for folder in _folders(dataset, open_zip(data_path.path(name)))]
     if dataset.name == "ntu60" and len(ours) > 1:
-        return [path for path in ours if path.name == "nturgb+d_skeletons"]
+        return [folder for folder in ours if folder.name == "nturgb+d_skeletons"]
     return ours
 
 
-def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
+def _find_named(
+    dataset: Dataset, data_path: Folder, benchmarks: tuple[str, ...], ignored: frozenset[str]
+) -> Recordings:
     """NTU and NW-UCLA: the names tell everything but NW-UCLA's labels."""
     parts = tuple(f"{benchmark}/{split}" if benchmark else split for benchmark in benchmarks for split in SPLITS)
     found, bad, left_out = [], [], 0
     places: dict[str, str] = {}
-    for folder in map(str, _folders(dataset, data_path)):
-        for name in _list(folder, dataset.suffix):
-            path = os.path.join(folder, name)  # noqa: PTH118 (path objects for 100,000 files take seconds)
+    for folder in _folders(dataset, data_path):
+        for name in folder.names(dataset.suffix):
+            path = folder.path(name)
             if name.removesuffix(dataset.suffix) in ignored:
                 left_out += 1
                 continue
             if name in places:
                 raise ValueError(f"{path}: is in {places[name]} too: keep one of them")
-            places[name] = folder
+            places[name] = str(folder)
             try:
                 label = _label_of(dataset, name)
                 splits = tuple(
@@ -166,7 +179,7 @@ def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], 
             except ValueError as error:
                 bad.append(BadFile(path, 0, str(error).removeprefix(f"{name}: ")))
                 continue
-            found.append(Recording(path, name, label, splits))
+            found.append(Recording(path, name, label, splits, folder.member(name)))
     found.sort(key=lambda recording: recording.name)
     return Recordings(found, bad, parts, left_out)
 
@@ -182,35 +195,37 @@ def _label_of(dataset: Dataset, name: str) -> int:
     return action - 1
 
 
-def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
+def _find_kinetics(data_path: Folder, ignored: frozenset[str]) -> Recordings:
     """Kinetics: a folder and a label file for each split; one split alone will do."""
-    splits = [split for split in SPLITS if (data_path / f"kinetics_{split}").is_dir()]
+    inside = {folder.name: folder for folder in data_path.folders()}
+    splits = [split for split in SPLITS if f"kinetics_{split}" in inside]
     if not splits:
         raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
     found: list[Recording] = []
     bad: list[BadFile] = []
     left_out = 0
     for place, split in enumerate(splits):
-        labels = _load_labels(data_path / f"kinetics_{split}_label.json")
-        folder = str(data_path / f"kinetics_{split}")
-        for name in _list(folder, ".json"):
+        labels = _load_labels(data_path, f"kinetics_{split}_label.json")
+        folder = inside[f"kinetics_{split}"]
+        for name in folder.names(".json"):
             entry = labels.get(name.split(".")[0])
             entry = entry if isinstance(entry, dict) else {}
             if name.removesuffix(".json") in ignored or not entry.get("has_skeleton", True):
                 left_out += 1
                 continue
-            path, label = os.path.join(folder, name), entry.get("label_index")  # noqa: PTH118 (see `_find_named`)
+            path, label = folder.path(name), entry.get("label_index")
             if isinstance(label, int) and label >= 0:
-                found.append(Recording(path, name, label, (place,)))
+                found.append(Recording(path, name, label, (place,), folder.member(name)))
             else:
                 text = "has no label_index from 0 on in the label file: fix it or move the clip away"
                 bad.append(BadFile(path, 0, text))
     return Recordings(found, bad, tuple(splits), left_out)
 
 
-def _load_labels(path: Path) -> dict[str, Any]:
+def _load_labels(folder: Folder, name: str) -> dict[str, Any]:
+    path = folder.path(name)
     try:
-        labels = json.loads(path.read_bytes())
+        labels = json.loads(folder.read(name))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: the label file must lie beside the folder of clips") from error
     except json.JSONDecodeError as error:

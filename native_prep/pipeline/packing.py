@@ -1,6 +1,5 @@
 """Raw recordings to the shards of a packed store, each read, prepared and packed in one go."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 from native_prep.cpu.reader import Reader
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import Recording
+from native_prep.pipeline.reading import read_recordings
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.store_run import finish_shard
 from native_prep.pipeline.threads import in_order, runs
@@ -20,15 +20,6 @@ from native_prep.store.shards import Shard, ShardWriter, begin_shard, bits_of
 
 # Files a thread takes at a time.
 _FILES_AT_ONCE = 32
-
-
-def stamp(recording: Recording) -> str:
-    """A file's size and time of last change; reading it will say what is wrong where there are none."""
-    try:
-        found = os.stat(recording.path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
-    except OSError as error:
-        return f"error {error.errno}"
-    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 @dataclass(frozen=True)
@@ -136,7 +127,7 @@ def _chunks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, Sequence[Recording
 
 
 def _read(reader: Reader, task: tuple[Shard, Sequence[Recording]]) -> np.ndarray:
-    return reader.run([recording.path for recording in task[1]])
+    return read_recordings(reader, task[1])
 
 
 def _frames_of(reader: Reader, rows: list[int], files: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from native_prep.datasets.recordings import BadClip, BadFile, Recording, Recordi
 from native_prep.io.hashes import sources_digest
 from native_prep.kernels import status
 from native_prep.pipeline.processes import in_processes
+from native_prep.pipeline.reading import stamps_of
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.store_run import Made, StoreRun, finish_shard, write_store
 from native_prep.pipeline.threads import runs
@@ -191,8 +192,14 @@ class _Stamps:
         self._known: dict[str, str] = {}
         self.size = 0
 
-    def __call__(self, recording: Recording) -> str:
+    def __call__(self, recordings: Sequence[Recording]) -> list[str]:
+        return [self._stamp(one) for one in recordings]
+
+    def _stamp(self, recording: Recording) -> str:
         path = recording.path
+        if recording.member is not None:
+            self.size += max(0, recording.member.size)
+            return stamps_of([recording])[0]
         if path not in self._known:
             try:
                 with os.scandir(path) if os.path.isdir(path) else nullcontext() as entries:  # noqa: PTH112

@@ -16,6 +16,7 @@ from native_prep.cpu.reader import FRAMES, LONGEST, Reader
 from native_prep.datasets.catalog import Dataset, get_dataset
 from native_prep.datasets.names import check_benchmarks
 from native_prep.datasets.recordings import Recording, Recordings, find_recordings
+from native_prep.io.folders import open_folder
 from native_prep.io.hashes import sources_digest
 from native_prep.io.locks import sole_run
 from native_prep.io.progress import Progress
@@ -28,7 +29,8 @@ from native_prep.pipeline.outputs import (
     threads_that_fit,
     write_clips,
 )
-from native_prep.pipeline.packing import PackJob, stamp
+from native_prep.pipeline.packing import PackJob
+from native_prep.pipeline.reading import raw_place, read_recordings, stamps_of
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.store_run import StoreRun, write_store
 from native_prep.pipeline.threads import in_order, runs
@@ -46,7 +48,7 @@ class _Request:
     """A checked request; see `prepare`."""
 
     dataset: Dataset
-    source: Path
+    source: Path | str
     folder: Path
     benchmarks: tuple[str, ...]
     streams: tuple[str, ...]
@@ -79,7 +81,8 @@ def prepare(
 
     Args:
         dataset: ntu60, ntu120, kinetics or nw-ucla.
-        data_path, out_folder: None for the data set's usual folders.
+        data_path, out_folder: None for the data set's usual folders; the first may also be an archive (zip, tar), or
+            the URL of a folder or an archive.
         ignored_samples: None for the shipped list, "none" for none, or a file of names.
         benchmarks: None for all of the data set's; the packed store holds all whatever is asked for.
         streams: of `streams.STREAMS`; the packed store yields all whatever is asked for.
@@ -108,7 +111,7 @@ def prepare(
     _check_choices(formats, device, on_bad_file, packed_dtype)
     request = _Request(
         dataset=known,
-        source=default_folder(data_path, known.data_path, "--data-path"),
+        source=raw_place(data_path, known.data_path),
         folder=default_folder(out_folder, known.out_folder, "--out-folder"),
         benchmarks=check_benchmarks(dataset, tuple(benchmarks or ())),
         streams=check_streams(tuple(streams)),
@@ -122,9 +125,10 @@ def prepare(
     )
     make = _make_store if "packed" in request.formats or cluster else _make_arrays
     needed = check_benchmarks(dataset, None) if make is _make_store else request.benchmarks
-    recordings = find_recordings(known, request.source, needed, ignored_samples)
-    statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
-    outcome = make(request, recordings, statistics)
+    with open_folder(request.source, request.folder) as source:
+        recordings = find_recordings(known, source, needed, ignored_samples)
+        statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
+        outcome = make(request, recordings, statistics)
     return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
@@ -183,7 +187,7 @@ def _longest_clip(request: _Request, recordings: Sequence[Recording]) -> int:
     def longest_of(chunk: Sequence[Recording]) -> int:
         reader = free.get()
         try:
-            reports = reader.run([recording.path for recording in chunk])
+            reports = read_recordings(reader, chunk)
         finally:
             free.put(reader)
         return int(reports[:, FRAMES].max())
@@ -203,7 +207,7 @@ def _read_and_write(
     """Reads everything; a chunk's rows are placed in order, then written while others are read."""
 
     def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
-        return reader.run([recording.path for recording in chunk])
+        return read_recordings(reader, chunk)
 
     def place(reader: Reader, chunk: Sequence[Recording], reports: np.ndarray) -> list[list[Place]]:
         progress.update(len(chunk))
@@ -245,4 +249,4 @@ def _make_store(request: _Request, recordings: Recordings, statistics: Statistic
         cluster=request.cluster,
     )
     job = PackJob(head, run.final, max_frames, request.skip_bad)
-    return write_store(run, job, plan_shards(head, sources_digest(), recordings.found, stamp), statistics)
+    return write_store(run, job, plan_shards(head, sources_digest(), recordings.found, stamps_of), statistics)

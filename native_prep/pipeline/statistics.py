@@ -5,14 +5,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from native_prep.cpu.reader import BYTES, CODE, FRAMES, LABEL, LINE, reason
+from native_prep.cpu.reader import BYTES, CODE, FRAMES, LABEL, LINE
 from native_prep.datasets.recordings import BadFile, Recording
 from native_prep.kernels import status
+from native_prep.pipeline.reading import reason
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Statistics:
         left_out = {"bad_files": len(self.bad), "ignored": self.ignored, "empty": self.empty}
         return {**counts, "seconds": seconds, **left_out}
 
-    def raise_if_bad(self, skip: bool, source: Path) -> None:
+    def raise_if_bad(self, skip: bool, source: object) -> None:
         """Lists on stderr bad files, of many with one fault the first few, and what else is out of the ordinary.
 
         Raises:
@@ -118,7 +118,7 @@ def _fault(one: BadFile) -> str:
 
 def _problem(recording: Recording, report: list[int]) -> BadFile | None:
     if report[CODE] != status.OK:
-        return BadFile(recording.path, report[LINE], reason(recording.path, report))
+        return BadFile(recording.path, report[LINE], reason(recording, report))
     if report[LABEL] < 0 and recording.path.endswith(".json"):
         return BadFile(recording.path, 0, status.explain(status.NO_LABEL))
     if report[LABEL] >= 0 and recording.label >= 0 and report[LABEL] != recording.label:

@@ -52,7 +52,7 @@ class StoreRun:
     """
 
     dataset: str
-    source: Path
+    source: Path | str
     folder: Path
     head: StoreHead
     parts: tuple[str, ...]

@@ -14,10 +14,12 @@ import numpy as np
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.names import check_benchmarks
 from native_prep.datasets.recordings import BadClip, Recording, find_recordings
+from native_prep.io.folders import open_folder
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.outputs import check_formats, default_folder
 from native_prep.pipeline.pose_shards import MadeClip, write_poses
+from native_prep.pipeline.reading import raw_place, read_recording
 from native_prep.pipeline.store_run import StoreRun
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
@@ -52,24 +54,24 @@ def prepare_tracked(
     check_formats(formats)
     frames = max_frames or dataset.max_frames
     assert frames is not None, "NTU has a T"
-    source = default_folder(data_path, dataset.data_path, "--data-path")
-    recordings = find_recordings(dataset, source, divisions, ignored_samples)
-
+    source = raw_place(data_path, dataset.data_path)
     folder = default_folder(out_folder, dataset.out_folder, "--out-folder")
-    head = StoreHead(name, NTU, dataset.num_person, frames, recordings.parts, "repeat")
-    run = StoreRun(
-        name, source, folder, head, recordings.parts if "npy" in formats else (), asked, "packed" in formats,
-        on_bad_file == "skip", workers or os.cpu_count() or 1, cluster, settings="track",
-    )  # fmt: skip
-    return write_poses(run, partial(_make, frames=frames, count=dataset.num_person), recordings, "track")
+    with open_folder(source, folder) as opened:
+        recordings = find_recordings(dataset, opened, divisions, ignored_samples)
+        head = StoreHead(name, NTU, dataset.num_person, frames, recordings.parts, "repeat")
+        run = StoreRun(
+            name, source, folder, head, recordings.parts if "npy" in formats else (), asked, "packed" in formats,
+            on_bad_file == "skip", workers or os.cpu_count() or 1, cluster, settings="track",
+        )  # fmt: skip
+        return write_poses(run, partial(_make, frames=frames, count=dataset.num_person), recordings, "track")
 
 
 def _make(recording: Recording, frames: int, count: int) -> MadeClip:
-    return MadeClip(*read_tracked(recording.path, frames, count))
+    return MadeClip(*read_tracked(recording.path, frames, count, read_recording(recording)))
 
 
-def read_tracked(path: str, frames: int, count: int = 2) -> tuple[np.ndarray, int]:
-    """A `.skeleton` file as bodies that stay themselves.
+def read_tracked(path: str, frames: int, count: int = 2, content: bytes | None = None) -> tuple[np.ndarray, int]:
+    """A `.skeleton` file as bodies that stay themselves; `content` is its bytes where they are not on disk.
 
     Returns:
         float32 (count, frames, 25, 3), and how many frames were recorded.
@@ -78,7 +80,7 @@ def read_tracked(path: str, frames: int, count: int = 2) -> tuple[np.ndarray, in
         BadClip: the file is damaged or has more frames.
         OSError: it cannot be read.
     """
-    poses = read_ntu_bodies(path)
+    poses = read_ntu_bodies(path, content)
     length = poses.points.shape[1]
     if length > frames:
         raise BadClip(path, status.explain(status.TOO_MANY_FRAMES, length, frames), 1)
@@ -88,8 +90,8 @@ def read_tracked(path: str, frames: int, count: int = 2) -> tuple[np.ndarray, in
     return bodies, length
 
 
-def read_ntu_bodies(path: str) -> Poses:
-    """All bodies of a `.skeleton` file with their ids, metres.
+def read_ntu_bodies(path: str, content: bytes | None = None) -> Poses:
+    """All bodies of a `.skeleton` file with their ids, metres; `content` is its bytes where they are not on disk.
 
     Ids are numbered from 0 in the order in which they come.
 
@@ -97,7 +99,7 @@ def read_ntu_bodies(path: str) -> Poses:
         BadClip: the file is damaged; it names the line.
         OSError: it cannot be read.
     """
-    content = Path(path).read_bytes()
+    content = Path(path).read_bytes() if content is None else content
     if not content.strip():
         raise BadClip(path, status.explain(status.EMPTY))
     lines = content.split(b"\n")

@@ -155,7 +155,10 @@ class Shard:
 
 
 def plan_shards(
-    head: StoreHead, version: str, recordings: Sequence[Recording], stamp: Callable[[Recording], str]
+    head: StoreHead,
+    version: str,
+    recordings: Sequence[Recording],
+    stamps_of: Callable[[Sequence[Recording]], Iterable[str]],
 ) -> list[Shard]:
     """The shards of a data set; a name changes with any of its files, the settings, the code and the format.
 
@@ -163,14 +166,14 @@ def plan_shards(
         head: of the store.
         version: of the code and the settings that are not the head's.
         recordings: sorted.
-        stamp: tells one state of a recording's file from another.
+        stamps_of: tells one state of each recording's file from another.
     """
     shared = new_sha256(json.dumps([VERSION, version, describe(head)]).encode())
     shards = []
     for number, start in enumerate(range(0, len(recordings), SHARD_CLIPS)):
         chunk, digest = recordings[start : start + SHARD_CLIPS], shared.copy()
-        for one in chunk:
-            digest.update(f"{one.name!r} {one.label} {one.parts} {stamp(one)}\n".encode())
+        for one, stamp in zip(chunk, stamps_of(chunk), strict=True):
+            digest.update(f"{one.name!r} {one.label} {one.parts} {stamp}\n".encode())
         shards.append(Shard(f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
     return shards
 

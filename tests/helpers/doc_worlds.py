@@ -86,6 +86,8 @@ def write_recordings(folder: Path) -> None:
     shutil.rmtree(folder / "made")
     synth("kinetics", folder / "data/kinetics-skeleton", clips=12, classes=2, frames=12)
     synth("nw-ucla", folder / "data/nw-ucla/all_sqe", clips=24, classes=2, frames=12)
+    shutil.make_archive(str(folder / "nturgbd_skeletons_s001_to_s017"), "zip", folder / NTU_RAW)
+    shutil.make_archive(str(folder / "kinetics-skeleton"), "gztar", folder / "data", "kinetics-skeleton")
 
 
 def write_prepared(folder: Path) -> None:

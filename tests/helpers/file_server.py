@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 
 class Server:
@@ -19,7 +20,7 @@ class Server:
         answers: statuses of the first answers, instead of the file.
         headers: more or other ones of each answer.
         pause: seconds between two pieces of 4 kB.
-        requests: (path, the part that was asked for, "" for all).
+        requests: of GET, (path, the part that was asked for, "" for all).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,6 +30,11 @@ class Server:
         self.answers: list[int] = []
         self.headers: dict[str, str] = {}
         self.requests: list[tuple[str, str]] = []
+
+    def described(self) -> dict[str, str]:
+        """What it says of a file without being asked."""
+        ranges = {} if self.whole else {"Accept-Ranges": "bytes"}
+        return ranges | ({"ETag": self.tag} if self.tag else {})
 
 
 @contextmanager
@@ -41,10 +47,27 @@ def serve(folder: Path) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
+        def do_HEAD(self) -> None:
+            path = folder / unquote(self.path).lstrip("/")
+            self.send_response(200 if path.is_file() else 404)
+            self.send_header("Content-Length", str(path.stat().st_size if path.is_file() else 0))
+            for name, value in server.described().items():
+                self.send_header(name, value)
+            self.end_headers()
+
         def do_GET(self) -> None:
             part = self.headers.get("Range", "")
             server.requests.append((self.path, part))
-            path = folder / self.path.lstrip("/")
+            path = folder / unquote(self.path).lstrip("/")
+            if path.is_dir():
+                names = [quote(one.name) + "/" * one.is_dir() for one in path.iterdir()]
+                page = "".join(f'<a href="{name}">{name}</a>\n' for name in ("../", *names)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+                return
             if not path.is_file():
                 self.send_error(404)
                 return
@@ -56,21 +79,23 @@ def serve(folder: Path) -> Iterator[Server]:
                 return
             content = path.read_bytes()
             asked = part and not server.whole and self.headers.get("If-Range") in (None, server.tag)
-            start = int(part.removeprefix("bytes=").removesuffix("-")) if asked else 0
+            start, stop = part.removeprefix("bytes=").split("-") if asked else ("0", "")
+            start, stop = int(start), min(int(stop or len(content)), len(content) - 1) + 1
             if start and start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(content)}")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            self.send_response(206 if start else 200)
-            headers = {"Content-Length": str(len(content) - start), **({"ETag": server.tag} if server.tag else {})}
-            if start:
-                headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            partly = start or stop < len(content)
+            self.send_response(206 if partly else 200)
+            headers = {"Content-Length": str(stop - start)} | server.described()
+            if partly:
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
             for name, value in (headers | server.headers).items():
                 self.send_header(name, value)
             self.end_headers()
-            rest = content[start:]
+            rest = content[start:stop]
             if server.cut:
                 rest = rest[: server.cut.pop(0)]
                 self.close_connection = True

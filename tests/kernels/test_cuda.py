@@ -4,10 +4,12 @@
 starts this file again with NUMBA_ENABLE_CUDASIM=1, and the others are skipped.
 """
 
+import ctypes
 import os
 import random
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numba
@@ -56,8 +58,8 @@ def readers(dataset: str, files: int, streams=STREAMS, frames: int = T):
     found = get_dataset(dataset)
     ours = cuda_driver.Reader(found, streams, frames, files)
     left: list[str] = []
-    run = ours._cpu.run
-    ours._cpu.run = lambda paths: (left.extend(paths), run(paths))[1]
+    run = ours._cpu.run_table
+    ours._cpu.run_table = lambda table: (left.append(ctypes.string_at(int(table[0, 0])).decode()), run(table))[1]
     return cpu.Reader(found, streams, frames, files), ours, left
 
 
@@ -162,8 +164,9 @@ def test_json(tmp_path, dataset):
     paths = sorted(str(path) for path in folder.rglob("*.json") if "label" not in path.name)
     Path(paths[0]).write_text('{"data": [')
     plain, ours, _ = readers(dataset, len(paths), frames=9)
-    codes = check(plain, ours, paths)[:, CODE]
-    assert codes[0] != status.OK and not codes[1:].any()
+    reports = check(plain, ours, paths)
+    assert reports[0, CODE] != status.OK and not reports[1:, CODE].any()
+    assert np.array_equal(ours.run_texts([Path(path).read_bytes() for path in paths]), reports)
 
 
 @on_device
@@ -175,9 +178,12 @@ def test_prepare(tmp_path):
         f"S001C00{1 + place}P001R001A001.skeleton": good_texts()[name] for place, name in enumerate(("one", "two"))
     }
     write(folder, named)
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
     results = {}
-    for device in ("cpu", "cuda"):
-        results[device] = prepare("ntu60", folder, tmp_path / device, streams=("joint",), max_frames=T, device=device)
+    for device, source in (("cpu", folder), ("cuda", tmp_path / "raw.zip")):
+        results[device] = prepare("ntu60", source, tmp_path / device, streams=("joint",), max_frames=T, device=device)
         results[device].pop("seconds")
         results[device]["outputs"] = [Path(path).relative_to(tmp_path / device) for path in results[device]["outputs"]]
     assert results["cpu"] == results["cuda"]

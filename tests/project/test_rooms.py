@@ -21,6 +21,8 @@ DOORS = {
     "pooch": "export/pretrained/download.py",
     "requests": "export/pretrained/download.py",
     "safetensors": "agcn/checkpoint.py",
+    "fsspec": "native_prep/io/remote.py",
+    "isal": "native_prep/io/archives.py",
     "tqdm": "native_prep/io/progress.py",
     "yaml": "native_prep/io/yaml_file.py",
     "llvmlite": "native_prep/kernels/swar.py",

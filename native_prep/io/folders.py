@@ -1,0 +1,354 @@
+"""Folders of raw files wherever they are: on a disk, in a zip or tar, or behind a URL, an archive there included."""
+
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from posixpath import basename, join
+from typing import IO
+
+from native_prep.io.archives import (
+    DAMAGED,
+    SUFFIXES,
+    Listing,
+    Member,
+    content_of,
+    is_tar,
+    list_tar,
+    list_zip,
+    open_compressed,
+)
+from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
+from native_prep.io.remote import (
+    copy_url,
+    is_file,
+    is_url,
+    list_url,
+    name_of,
+    open_url,
+    read_files,
+    read_ranges,
+    stamp_files,
+)
+
+# Folders that say something of what is in them.
+_SPLITS = ("train", "val")
+# Bytes copied at a time.
+_BLOCK = 1 << 20
+
+
+class Folder:
+    """A folder of raw files; as text, its path or URL.
+
+    Attributes:
+        name: the last part of its path.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._path, self.name = path, name
+
+    def __str__(self) -> str:
+        return self._path
+
+    def names(self, suffix: str) -> list[str]:
+        """The names in it that end with `suffix`, sorted; on a disk whatever they are, a folder is a bad file."""
+        return sorted(name for name in self._files if name.endswith(suffix))
+
+    def folders(self) -> list["Folder"]:
+        """The folders in it, sorted by name."""
+        return sorted(self._inside(), key=lambda folder: folder.name)
+
+    def path(self, name: str) -> str:
+        """The path or URL of a file in it."""
+        return self._files[name][0] if name in self._files else f"{self._path}/{name}"
+
+    def member(self, name: str) -> Member | None:
+        """Where the bytes of a file in it are; None for one on a disk."""
+        return self._files[name][1]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file in it.
+
+        Raises:
+            FileNotFoundError: it has no such file.
+            ValueError: it is damaged, or cannot be reached.
+        """
+        if name not in self._files:
+            raise FileNotFoundError(self.path(name))
+        path, member = self._files[name]
+        content = Path(path).read_bytes() if member is None else next(read_contents([(path, member)]))
+        if isinstance(content, str):
+            raise ValueError(f"{path}: {content}")
+        return content
+
+    @property
+    def _files(self) -> Mapping[str, tuple[str, Member | None]]:
+        """Name -> path and place."""
+        raise NotImplementedError
+
+    def _inside(self) -> Iterable["Folder"]:
+        raise NotImplementedError
+
+
+class LocalFolder(Folder):
+    """On a disk of this machine."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, Path(path).name)
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, None]]:
+        with os.scandir(self._path) as entries:
+            # Path objects for 100,000 files take seconds.
+            return {entry.name: (os.path.join(self._path, entry.name), None) for entry in entries}  # noqa: PTH118
+
+    def _inside(self) -> Iterable[Folder]:
+        return [LocalFolder(str(path)) for path in Path(self._path).iterdir() if path.is_dir()]
+
+
+class ArchiveFolder(Folder):
+    """In an archive.
+
+    Args:
+        archive: path or URL of the archive; kind: zip or tar.
+        listing: all that is in the archive; inside: the folder's path in it.
+    """
+
+    def __init__(self, archive: str, kind: str, listing: Listing, inside: str = "") -> None:
+        super().__init__(f"{kind}://{inside}::{archive}" if inside else archive, basename(inside))
+        self._archive, self._kind, self._listing, self._place = archive, kind, listing, inside
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, Member]]:
+        return {
+            name: (f"{self._kind}://{join(self._place, name)}::{self._archive}", member)
+            for name, member in self._listing.get(self._place, {}).items()
+        }
+
+    def _inside(self) -> Iterable[Folder]:
+        begin = f"{self._place}/" if self._place else ""
+        below = {folder[len(begin) :].split("/")[0] for folder in self._listing if folder.startswith(begin)} - {""}
+        return [ArchiveFolder(self._archive, self._kind, self._listing, begin + name) for name in below]
+
+
+class UrlFolder(Folder):
+    """Behind a URL; listed when it is first asked for."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url.rstrip("/"), name_of(url))
+
+    @cached_property
+    def _listed(self) -> tuple[dict[str, tuple[str, Member]], list[str]]:
+        return list_url(self._path)
+
+    @property
+    def _files(self) -> dict[str, tuple[str, Member]]:
+        return self._listed[0]
+
+    def _inside(self) -> Iterable[Folder]:
+        return [UrlFolder(url) for url in self._listed[1]]
+
+
+def read_contents(places: Sequence[tuple[str, Member]]) -> Iterator[bytes | str]:
+    """What is in files that are not simply on disk, or what is wrong with one; several threads may read at once.
+
+    Those of an archive are inflated one by one: what was just written is read from the processor's cache.
+
+    Args:
+        places: paths, as messages name them, and where the files are.
+
+    Raises:
+        ValueError: an archive or a server cannot be reached.
+    """
+    for archive, group in groupby(places, key=lambda place: place[1].archive):
+        files = list(group)
+        if not archive:
+            yield from read_files([path for path, _ in files])
+            continue
+        members = [member for _, member in files]
+        spans = [(member.start, member.start + member.stored) for member in members]
+        raws = read_ranges(archive, spans) if is_url(archive) else _read_parts(archive, spans)
+        for member, raw in zip(members, raws, strict=True):
+            yield content_of(member, raw)
+
+
+def _read_parts(path: str, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    try:
+        with Path(path).open("rb", buffering=0) as file:
+            for start, end in spans:
+                file.seek(start)
+                yield file.read(end - start)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}: give an archive that can be read") from error
+
+
+def stamps(places: Sequence[tuple[str, Member | None]]) -> list[str]:
+    """What changes with each file: of those on disk size and time, else what the archive or the listing tells.
+
+    Raises:
+        ValueError: a server cannot be reached; it is asked only where its listing says neither version nor time.
+    """
+    found = [_stamp(path) if member is None else member.stamp for path, member in places]
+    untold = [place for place, stamp in enumerate(found) if not stamp]
+    if untold:
+        for place, stamp in zip(untold, stamp_files([places[place][0] for place in untold]), strict=True):
+            found[place] = stamp
+    return found
+
+
+def _stamp(path: str) -> str:
+    """A file's size and time of last change; reading it will say what is wrong where there are none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
+    except OSError as error:
+        return f"error {error.errno}"
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def is_archive(path: str) -> bool:
+    """Whether a path or URL ends as those of archives do."""
+    return path.split("?")[0].lower().endswith(SUFFIXES)
+
+
+@contextmanager
+def open_folder(place: str | Path, beside: Path) -> Iterator[Folder]:
+    """A folder, or what is in an archive, to be read as it lies.
+
+    A tar that is compressed or behind a URL cannot be read from the middle: it becomes a plain tar, hidden in the
+    folder `beside` for as long as the block lasts.
+
+    Args:
+        place: path or URL of a folder or an archive.
+        beside: where the outputs go; made where it is missing.
+
+    Raises:
+        ValueError: there is nothing, or no archive, or it cannot be reached or read.
+        OSError: the disk is full or cannot be written.
+    """
+    text = str(place)
+    with ExitStack() as stack:
+        if is_url(text):
+            yield (_open_archive(text, beside, stack) if is_file(text) else UrlFolder(text.rstrip("/")))
+        elif Path(place).is_file():
+            yield _open_archive(text, beside, stack)
+        elif Path(place).is_dir():
+            yield LocalFolder(text)
+        else:
+            what = "no such file" if is_archive(text) else "no such folder"
+            what = "is not a folder" if Path(place).exists() else what
+            raise ValueError(f"{place}: {what}: give --data-path the folder of the raw files")
+
+
+def open_zip(path: str) -> Folder:
+    """What is in a zip, at a path or URL.
+
+    Raises:
+        ValueError: it is none, or cannot be reached.
+    """
+    with _opened(path) as file:
+        return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(path)))
+
+
+def _from_anywhere(path: str) -> str:
+    """A path that means the same in a process with another working folder."""
+    return path if is_url(path) else str(Path(path).absolute())
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    try:
+        with open_url(path) if is_url(path) else Path(path).open("rb") as file:
+            yield file
+    except DAMAGED as error:
+        raise ValueError(f"{path}: is cut off or damaged ({error}): fetch it again") from error
+
+
+def _open_archive(path: str, beside: Path, stack: ExitStack) -> Folder:
+    with _opened(path) as file:
+        begin = file.read(2)
+        file.seek(0)
+        if begin == b"PK":
+            return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(path)))
+        content = stack.enter_context(open_compressed(file))
+        block = content.read(tarfile.BLOCKSIZE)
+        tar = is_tar(block)
+        if tar and content is file and not is_url(path):
+            file.seek(0)
+            return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(path)))
+        if tar:
+            print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
+            plain = stack.enter_context(_hidden_place(beside / name_of(path)))
+            with plain.open("wb") as copy:
+                copy.write(block)
+                shutil.copyfileobj(content, copy, _BLOCK)
+    if not tar:
+        raise ValueError(f"{path}: is no zip or tar archive: give --data-path a folder or an archive")
+    with _opened(str(plain)) as file:
+        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute())))
+
+
+@contextmanager
+def _hidden_place(final: Path) -> Iterator[Path]:
+    """A hidden name beside `final`, for a file or a folder that goes when the block ends; sweeps what others left."""
+    made = missing_folders(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    place = hidden(final, "copy")
+    try:
+        for left in (*left_behind(final, "copy"), place):
+            _remove(left)
+        yield place
+    finally:
+        _remove(place)
+        remove_empty(made)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
+    """A path of this machine for whatever must be there whole: a URL's files or an archive's, hidden in `beside`.
+
+    Args:
+        place: path or URL of a file, a folder or an archive; a path of a file or folder is returned as it is.
+        beside: where the outputs go; made where it is missing.
+
+    Raises:
+        ValueError: there is nothing at the URL, it cannot be reached, or the archive cannot be read.
+        OSError: the disk is full or cannot be written.
+    """
+    text = os.fspath(place)
+    packed = is_archive(text) and (is_url(text) or Path(text).is_file())
+    if not packed and not is_url(text):
+        yield Path(text)
+        return
+    print(f"{text}: copied to {beside} for this run", file=sys.stderr)
+    with _hidden_place(beside / name_of(text)) as folder:
+        folder.mkdir()
+        path = Path(text)
+        if is_url(text):
+            path = folder / name_of(text)
+            copy_url(text, path)
+        yield _unpacked(path, folder / "unpacked", text) if packed else path
+
+
+def _unpacked(archive: Path, folder: Path, shown: str) -> Path:
+    """The folder of an archive's files; where it holds nothing but one folder, that one."""
+    try:
+        shutil.unpack_archive(archive, folder, filter=None if archive.suffix == ".zip" else "data")
+    except (*DAMAGED, RuntimeError, shutil.ReadError) as error:  # RuntimeError: encrypted
+        raise ValueError(f"{shown}: cannot be unpacked ({error}): fetch it again, or unpack it yourself") from error
+    _remove(folder / "__MACOSX")
+    for path in folder.rglob("._*"):
+        _remove(path)
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in _SPLITS else folder

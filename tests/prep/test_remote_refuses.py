@@ -1,0 +1,182 @@
+"""What `prep` says of archives, buckets and web servers that it cannot read, and that it leaves nothing behind."""
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from file_server import serve
+from prep_checks import nothing_in
+from prep_files import NAMES, write_ntu_folder
+
+from native_prep.command import prep
+from native_prep.cpu.reader import MAX_BYTES
+from native_prep.pipeline.prepare import prepare
+
+
+def zip_of(folder: Path, target: Path) -> Path:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return target
+
+
+def changed(archive: Path, name: str, signature: bytes, offset: int, value: bytes) -> None:
+    """Overwrites bytes of a file in a zip, `offset` counted from the start of its header or of its row in the table."""
+    content = bytearray(archive.read_bytes())
+    place = content.index(name.encode()) - 30 if signature == b"PK\3\4" else content.rindex(name.encode()) - 46
+    assert content[place : place + 4] == signature
+    content[place + offset : place + offset + len(value)] = value
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("signature", "offset", "value", "words"),
+    [
+        (b"PK\3\4", 300, b"????????", "is damaged in the archive: fetch the archive again"),
+        (b"PK\3\4", 0, b"PK\0\0", "is damaged in the archive: fetch the archive again"),
+        (b"PK\1\2", 16, b"1234", "is damaged in the archive: fetch the archive again"),
+        (b"PK\1\2", 24, b"\5\0\0\0", "is damaged in the archive: fetch the archive again"),
+        (b"PK\1\2", 24, (MAX_BYTES + 1).to_bytes(4, "little"), "is larger than 32 MiB, which no clip is"),
+        (b"PK\1\2", 8, b"\1\0", "is encrypted: unpack the archive with its password"),
+        (b"PK\1\2", 10, b"\x0c\0", "is compressed in a way that is not read here"),
+    ],
+)
+def test_a_bad_file_in_an_archive_is_named(tmp_path, signature, offset, value, words):
+    archive = zip_of(write_ntu_folder(tmp_path / "raw"), tmp_path / "a.zip")
+    changed(archive, NAMES[1], signature, offset, value)
+    with pytest.raises(ValueError) as caught:
+        prepare("ntu60", archive, tmp_path / "out")
+    assert str(caught.value).startswith(f"zip://{NAMES[1]}::{archive}: {words}")
+    assert "(1 bad file, nothing is written" in str(caught.value)
+    assert nothing_in(tmp_path / "out")
+    result = prepare("ntu60", archive, tmp_path / "out", on_bad_file="skip")
+    assert (result["clips"], result["bad_files"]) == (3, 1)
+    assert words in (tmp_path / "out" / "bad_files.csv").read_text()
+
+
+def test_lines_of_files_in_an_archive(tmp_path):
+    raw = write_ntu_folder(tmp_path / "raw")
+    (raw / NAMES[2]).write_text("3\n1\n")
+    (raw / NAMES[3]).write_text("")
+    for source in (zip_of(raw, tmp_path / "a.zip"), raw):
+        with pytest.raises(ValueError, match=r"\.skeleton(::.*a\.zip)?:3: ends after 0 of its 3 .*2 bad files"):
+            prepare("ntu60", source, tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of archives, most of them bad, and a server of it."""
+    folder = tmp_path_factory.mktemp("place")
+    raw = write_ntu_folder(folder / "raw")
+    good = zip_of(raw, folder / "good.zip").read_bytes()
+    (folder / "cut.zip").write_bytes(good[:-30])
+    (folder / "text.zip").write_text("<html>not found</html>")
+    (folder / "text.txt").write_text("text")
+    zipfile.ZipFile(folder / "empty.zip", "w").close()
+    for name, mode in (("good.tar", "w"), ("good.tar.xz", "w:xz"), ("good.tgz", "w:gz")):
+        with tarfile.open(folder / name, mode) as archive:
+            archive.add(raw, "raw")
+    for name in ("tar", "tar.xz", "tgz"):
+        content = (folder / f"good.{name}").read_bytes()
+        (folder / f"cut.{name}").write_bytes(content[: len(content) // 2])
+    (folder / "nothing.tar").write_bytes(b"")
+    with serve(folder) as server:
+        yield folder, server
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{folder}/cut.zip", "cut.zip: is cut off or damaged .*: fetch it again"),
+        ("{folder}/cut.tar", "cut.tar: is cut off or damaged .*: fetch it again"),
+        ("{folder}/cut.tar.xz", "cut.tar.xz: is cut off or damaged .*: fetch it again"),
+        ("{folder}/cut.tgz", "cut.tgz: is cut off or damaged .*: fetch it again"),
+        ("{folder}/nothing.tar", "nothing.tar: is no zip or tar archive"),
+        ("{folder}/text.zip", "text.zip: is no zip or tar archive"),
+        ("{folder}/text.txt", "text.txt: is no zip or tar archive"),
+        ("{folder}/absent.zip", "absent.zip: no such file: give --data-path"),
+        ("{folder}/empty.zip", r"empty.zip: no ntu60 file \(\*\.skeleton\) is left to prepare"),
+        ("{url}/absent.zip", "absent.zip: no such file or folder: check the address"),
+        ("{url}/absent", "/absent: no such file or folder: check the address"),
+        ("{url}/cut.zip", "cut.zip: is cut off or damaged .*: fetch it again"),
+        ("{url}/text.zip", "text.zip: is no zip or tar archive"),
+        ("http://127.0.0.1:1/a.zip", "127.0.0.1:1/a.zip: Cannot connect to host .*: check the address, the network"),
+        ("http://127.0.0.1:1/raw", "127.0.0.1:1/raw: Cannot connect to host .*: check the address, the network"),
+        ("nowhere://raw", "nowhere://raw: Protocol not known"),
+        ("memory://nothing", "memory://nothing: no such file or folder"),
+    ],
+)
+def test_messages(place, tmp_path, source, message):
+    folder, server = place
+    given = source.format(folder=folder, url=server.url)
+    with pytest.raises(ValueError, match=message) as caught:
+        prepare("ntu60", given, tmp_path / "out")
+    told = str(caught.value)
+    assert "\n" not in told and told.count("check the") <= 1 and told.startswith(given) and given not in told[1:]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_server_that_sends_files_whole(place, tmp_path):
+    server = place[1]
+    server.whole = True
+    try:
+        with pytest.raises(
+            ValueError, match=r"the server sends no parts of files: fetch the archive and give its path$"
+        ):
+            prepare("ntu60", f"{server.url}/good.zip", tmp_path / "out")
+        assert prepare("ntu60", f"{server.url}/raw", tmp_path / "out")["clips"] == 4
+    finally:
+        server.whole = False
+
+
+@pytest.mark.parametrize(
+    ("package", "url", "message"),
+    [
+        ("fsspec", "https://example.invalid/a.zip", r"pip install 'two-stream-agcn\[remote\]'"),
+        ("fsspec", "s3://bucket/raw", r"pip install 'two-stream-agcn\[remote\]'"),
+        ("s3fs", "s3://bucket/raw", "needs a package that is not installed: Install s3fs"),
+        ("gcsfs", "gs://bucket/raw", "needs a package that is not installed: .*gcsfs"),
+    ],
+)
+def test_packages_that_are_missing(tmp_path, monkeypatch, package, url, message):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=message) as caught:
+        prepare("ntu60", url, tmp_path / "out")
+    assert str(caught.value).startswith(url)
+
+
+def test_a_network_that_goes_away_ends_the_run(place, tmp_path, monkeypatch):
+    server = place[1]
+
+    def gone(*_: object, **__: object) -> None:
+        server.answers[:] = [503] * 50
+
+    monkeypatch.setattr("native_prep.pipeline.prepare._make_readers", _then(gone))
+    try:
+        with pytest.raises(ValueError, match=r"\.skeleton: 503.*: check the address, the network"):
+            prepare("ntu60", f"{server.url}/raw", tmp_path / "out", on_bad_file="skip")
+    finally:
+        server.answers.clear()
+    assert nothing_in(tmp_path / "out")
+
+
+def _then(call):
+    """`_make_readers`, and something that happens at the time."""
+    from native_prep.pipeline.prepare import _make_readers
+
+    return lambda *given: (call(), _make_readers(*given))[1]
+
+
+def test_what_is_copied_goes_again(place, tmp_path, monkeypatch):
+    folder, _ = place
+    for source in ("good.tar.xz", "cut.tgz"):
+        out = tmp_path / source
+        try:
+            prepare("nw-ucla", folder / source, out)
+        except ValueError:
+            assert not out.exists()
+    with pytest.raises(ValueError, match=r"cut\.zip: cannot be unpacked"):
+        prep("custom", data_path=folder / "cut.zip", out_folder=tmp_path / "own")
+    assert not (tmp_path / "own").exists()
