@@ -136,7 +136,7 @@ def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> No
     try:
         value = yaml_value(text)
     except ValueError as error:
-        raise ValueError(f"--set {pair}: the value is not YAML: quote it") from error
+        raise ValueError(f"--set {pair}: {error}") from error
     *parents, leaf = key.split(".")
     place = raw
     for parent in parents:
