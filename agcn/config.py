@@ -16,6 +16,7 @@ from agcn.model.network import model_arguments
 from agcn.settings import Config, FeederArgs
 from agcn.validate import coerce, nearest
 from native_prep.io.hashes import hash_value
+from native_prep.io.whole import read_whole
 from native_prep.io.yaml_file import dump_yaml, read_yaml, yaml_value
 from native_prep.poses.custom import custom_file, custom_metadata
 from native_prep.skeletons.layouts import LAYOUTS
@@ -120,7 +121,7 @@ def find_config(name: str | Path) -> Path:
 
 def has_streams(name: str | Path) -> bool:
     """Whether a configuration is for all streams: whether `{stream}` stands in it."""
-    return "{stream}" in find_config(name).read_text(encoding="utf-8", errors="replace")
+    return b"{stream}" in read_whole(find_config(name), "a YAML file")
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:

@@ -1,12 +1,11 @@
 """Which device computes, and at which precision."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 
 import torch
+
+from native_prep.io import whole
 
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -68,6 +67,4 @@ def free_memory(device: torch.device) -> int:
     """Bytes of `device` that can be had; of a processor's, what Linux says is available without swapping."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    path = Path("/proc/meminfo")
-    found = re.search(r"MemAvailable: *(\d+) kB", path.read_text()) if path.is_file() else None
-    return int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return whole.free_memory()

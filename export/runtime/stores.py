@@ -21,6 +21,7 @@ from export.runtime.open import Engine, open_engine
 from native_prep.io.atomic import OutputSet
 from native_prep.io.hashes import hash_value, sha256
 from native_prep.io.progress import Progress
+from native_prep.io.whole import read_whole
 from native_prep.skeletons.streams import STREAMS
 from native_prep.store.format import STORE
 from native_prep.store.reader import FOLDER, Store
@@ -164,7 +165,7 @@ def _entries(paths: Sequence[str]) -> Iterator[str]:
             yield path
             continue
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = read_whole(path, "a list of stores").decode("utf-8").splitlines()
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not text: give a store, or a list of stores and shards, one a line") from error
         yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))

@@ -8,8 +8,11 @@ from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
+from native_prep.io.whole import MIB, read_whole
 
 SPLITS = ("train", "val")
+# Kinetics' label file of 240,000 clips has less than 30.
+_MOST_LABELS = 512 * MIB
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give --ignored-sample-path a list of names, one a line, or none")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_whole(path, "a list of names").decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error.reason}): give a list of names, one a line") from error
     names: set[str] = set()
@@ -208,13 +211,14 @@ def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
 
 def _load_labels(path: Path) -> dict[str, Any]:
     try:
-        labels = json.loads(path.read_bytes())
+        labels = json.loads(read_whole(path, "a label file", _MOST_LABELS))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: the label file must lie beside the folder of clips") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}): fetch the label file again") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error.reason}): fetch the label file again") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        why = getattr(error, "reason", "nested too deep")
+        raise ValueError(f"{path}: not JSON ({why}): fetch the label file again") from error
     if not isinstance(labels, dict):
         raise ValueError(f"{path}: not an object of labels by clip: fetch the label file again")
     return labels

@@ -2,15 +2,18 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
+
+from native_prep.io.whole import MIB, read_whole
 
 # LibYAML's loader takes a tenth of the time; not every build of PyYAML has it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Values in one another; LibYAML's loader ends the process, without a word, where there are tens of thousands.
 _DEEPEST = 50
+# Ours have some kilobytes.
+_MOST_BYTES = 4 * MIB
 
 
 def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], dict[str, int]]:
@@ -21,11 +24,12 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], 
         what: what the file should hold, for messages.
 
     Raises:
-        ValueError: it is no YAML, holds something else, or has a key twice.
+        ValueError: it is no YAML, holds something else, has a key twice, or is too large.
         OSError: it cannot be read.
     """
+    content = read_whole(path, "a YAML file", _MOST_BYTES)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = content.decode("utf-8")
         try:
             raw, tree, fault = _parse(text, _Loader)
         except yaml.YAMLError:  # PyYAML's own loader says better what is wrong, and where

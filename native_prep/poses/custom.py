@@ -14,6 +14,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
 from native_prep.io.progress import first_names
+from native_prep.io.whole import read_whole
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
@@ -310,8 +311,9 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
     path = custom_file(data_path)
     if not os.fspath(data_path) or not path.is_file():
         return {}
+    content = read_whole(path, "such a note")
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(content)
         settings_from(metadata)
         layout_from_dict(metadata["layout"])
         layout_before(metadata)
@@ -319,7 +321,7 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError("of another version")
         if not all(isinstance(name, str) for name in metadata["classes"]):
             raise ValueError("a class has no name")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
     return metadata
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from native_prep.datasets.recordings import BadClip, EmptyClip
 from native_prep.poses.readers import alphapose, array, azure_kinect, mediapipe, mmpose, openpose, ultralytics
-from native_prep.poses.readers.frames import Frames, Person, describe, gather, load_json, numbered_files
+from native_prep.poses.readers.frames import MOST_FRAME, Frames, Person, describe, gather, load_json, numbered_files
 from native_prep.poses.readers.mediapipe_csv import read_mediapipe_csv
 from native_prep.poses.to_clip import Poses, checked_points, convert
 from native_prep.skeletons.layouts import LAYOUTS, Layout
@@ -239,7 +239,7 @@ def _people(file: str, kind: Kind) -> list[Person]:
         return openpose.people(file)
     if kind == _TEXT:
         return ultralytics.text_people(file)
-    found: list[Person] = _FRAMES[kind.source].people(file, load_json(file))
+    found: list[Person] = _FRAMES[kind.source].people(file, load_json(file, MOST_FRAME))
     return found
 
 

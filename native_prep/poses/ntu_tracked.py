@@ -5,7 +5,6 @@ Another reader than the usual one, which passes over ids; plain Python, for an o
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import check_formats, default_folder
+from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
 from native_prep.reference import normalise_ntu
@@ -92,7 +92,7 @@ def read_ntu_bodies(path: str) -> Poses:
         BadClip: the file is damaged; it names the line.
         OSError: it cannot be read.
     """
-    content = Path(path).read_bytes()
+    content = read_text(path)
     if not content.strip():
         raise BadClip(path, status.explain(status.EMPTY))
     lines = content.split(b"\n")
