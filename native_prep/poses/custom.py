@@ -34,6 +34,7 @@ from native_prep.skeletons.layouts import (
     layout_from_dict,
 )
 from native_prep.skeletons.streams import check_streams
+from native_prep.store.labels import read_labels
 from native_prep.store.reader import FOLDER
 
 if TYPE_CHECKING:
@@ -199,8 +200,10 @@ def write_source(
         files=lambda: {CUSTOM: json.dumps(metadata, indent=2) + "\n", QUALITY: table.as_csv(folder / QUALITY)},
         settings=json.dumps(metadata),
     )  # fmt: skip
+    splits = [
+        {clip.name for clip in found.clips if clip.split == split} or _names_beside(folder, split) for split in SPLITS
+    ]
     result = write_job(job)
-    splits = [{clip.name for clip in found.clips if clip.split == split} for split in SPLITS]
     if both := sorted(splits[0] & splits[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
@@ -246,6 +249,12 @@ def _classes_beside(metadata: dict[str, Any], folder: Path, splits: set[str]) ->
     if ours != theirs:
         raise ValueError(f"{folder}: its {others[0]} clips have other classes: give both runs the same --class-list")
     return ours
+
+
+def _names_beside(folder: Path, split: str) -> set[str]:
+    """The clips of a split that an earlier run into the same folder has made, as from a pickle for each split."""
+    path = folder / f"{split}_label.pkl"
+    return set(read_labels(path)[0]) if path.is_file() else set()
 
 
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:

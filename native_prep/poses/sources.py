@@ -141,7 +141,7 @@ def open_source(
         found = _open_array(path, layout, label_path, split, classes)
     else:
         found = _open_folder(kind, path, layout, label_path, split, classes)
-    clips = sorted(found.clips, key=lambda clip: clip.name)
+    clips = sorted(found.clips, key=lambda clip: (clip.name, clip.split))
     for one, other in pairwise(clips):
         if one.name == other.name and one.split == other.split:
             raise ValueError(f"{other.path}: clip {one.name!r} appears twice: give every clip a name of its own")
