@@ -17,6 +17,7 @@ from native_prep.io.atomic import OutputSet
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
 from native_prep.pipeline.threads import in_order
+from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import STREAMS
 from native_prep.store.reader import Store
 
@@ -189,6 +190,12 @@ def threads_that_fit(workers: int, row: int, rows: int) -> int:
             f"a clip of {row >> 20} MiB is too long: set a smaller --max-frames, or leave out the clip that is so long"
         )
     return max(1, min(workers, _MEMORY // reader - 2))
+
+
+def check_room(frames: int | None, layout: Layout, bodies: int, streams: Sequence[str]) -> None:
+    """Raises ValueError for clips of so many frames that there is no room for one; None is checked when T is known."""
+    if frames is not None:
+        threads_that_fit(1, 4 * 3 * frames * layout.num_joints * bodies, _CLIPS_AT_ONCE * len(streams))
 
 
 def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tuple[str, ...], workers: int) -> None:

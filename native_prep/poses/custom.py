@@ -16,7 +16,7 @@ from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordin
 from native_prep.io.progress import first_names
 from native_prep.io.whole import read_whole
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
+from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, default_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
 from native_prep.poses.files import SOURCES, VIDEO, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
@@ -121,6 +121,7 @@ def prepare_custom(
     track = track or videos is not None  # people of videos have numbers
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
+    check_room(max_frames, target, settings.max_bodies, asked)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
     if videos is not None:
         found = _estimated(found, videos)

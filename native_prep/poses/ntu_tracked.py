@@ -15,7 +15,7 @@ from native_prep.datasets.recordings import BadClip, find_recordings
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import check_formats, default_folder
+from native_prep.pipeline.outputs import check_formats, check_room, default_folder
 from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
@@ -47,6 +47,7 @@ def prepare_tracked(
     check_formats(formats)
     frames = max_frames or dataset.max_frames
     assert frames is not None, "NTU has a T"
+    check_room(frames, NTU, dataset.num_person, asked)
     source = default_folder(data_path, dataset.data_path, "--data-path")
     recordings = find_recordings(dataset, source, divisions, ignored_samples)
 

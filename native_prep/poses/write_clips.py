@@ -12,7 +12,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip
 from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
-from native_prep.pipeline.outputs import check_formats
+from native_prep.pipeline.outputs import check_formats, check_room
 from native_prep.poses.custom import parse_size, write_source
 from native_prep.poses.labels import number_labels
 from native_prep.poses.sources import PoseClip, PoseSource
@@ -82,6 +82,7 @@ def write_clips(
     skeleton = find_layout(layout)
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
+    check_room(max_frames, skeleton, settings.max_bodies, asked)
     with _temporary_folder(folder) as temporary:
         found = _take(clips, temporary, skeleton, list(classes) if classes is not None else None)
         return write_source(found, folder, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)

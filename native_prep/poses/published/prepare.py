@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from native_prep.datasets.catalog import LISTS
-from native_prep.pipeline.outputs import check_formats, default_folder
+from native_prep.pipeline.outputs import check_formats, check_room, default_folder
 from native_prep.poses.custom import OUT_FOLDER, parse_size, write_source
 from native_prep.poses.labels import read_classes
 from native_prep.poses.published import pku_mmd, uav_human
@@ -82,6 +82,7 @@ def prepare_published(
         max_bodies or 2, parse_size(image_size), align, track, keep_empty=keep_empty, min_quality=min_quality
     )
     settings.check(found.layout)
+    check_room(max_frames, found.layout, settings.max_bodies, asked)
     source = found.open(path, benchmark, read_classes(LISTS / found.class_list))
     if not source.clips and not source.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path")
