@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,17 +126,31 @@ def _is_ntu_name(name: str) -> bool:
     return True
 
 
+def hidden(name: str) -> bool:
+    """Whether a file or folder is one that file managers, archives and file systems leave behind: never a clip."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
+    """Files in a folder and in those in it, its own first; none that is hidden, or right in one of `without`."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        inside = Path(where)
+        if inside not in without:
+            yield from (inside / name for name in sorted(names) if not hidden(name))
+
+
 def _list(folder: Path | str, suffix: str) -> list[str]:
     """The names in a folder that end with `suffix`, whatever they are: a folder of that name is a bad file."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.name.endswith(suffix))
+        return sorted(entry.name for entry in entries if entry.name.endswith(suffix) and not hidden(entry.name))
 
 
 def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
     """Where the clips lie: the folder itself, or the one or two of the data set's own folders in it."""
     if _list(data_path, dataset.suffix):
         return [data_path]
-    inside = sorted(path for path in data_path.iterdir() if path.is_dir())
+    inside = sorted(path for path in data_path.iterdir() if path.is_dir() and not hidden(path.name))
     if dataset.name == "nw-ucla":
         return [path for path in inside if path.name == "all_sqe"]
     ours = [path for path in inside if path.name.startswith("nturgb") and _list(path, dataset.suffix)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from native_prep.datasets.recordings import BadClip, EmptyClip
+from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
 from native_prep.poses.readers import alphapose, array, azure_kinect, mediapipe, mmpose, openpose, ultralytics
 from native_prep.poses.readers.frames import MOST_FRAME, Frames, Person, describe, gather, load_json, numbered_files
 from native_prep.poses.readers.mediapipe_csv import read_mediapipe_csv
@@ -120,7 +120,7 @@ def kind_of_clip(path: Path) -> Kind | None:
         if kind is not None and kind.a_file_a_frame:
             raise BadClip(str(path), f"is one frame of {kind.source}: give the folder of the clip's frames")
         return kind
-    kind = first_kind([file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file)])
+    kind = first_kind([file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file.name)])
     if kind is None:
         text = f"holds no file of poses: give a folder of *{openpose.SUFFIX}, .json or .txt, one a frame"
         raise BadClip(str(path), text)
@@ -157,11 +157,6 @@ def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
     if other is None and wrong is not None:
         raise wrong
     return other
-
-
-def hidden(path: Path) -> bool:
-    """Whether a file or folder is one that file managers and file systems leave behind."""
-    return path.name.startswith((".", "__MACOSX"))
 
 
 def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadFile
+from native_prep.datasets.recordings import BadFile, files_below, hidden
 from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
-from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, hidden, kind_of_file, read_pose_file
+from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile
 from native_prep.poses.to_clip import Poses, checked_points
@@ -86,7 +86,7 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        files = list(islice((file for file in _files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
+        files = list(islice((file for file in files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
         found = first_kind(files, source)
         if found is None:
             known = ", ".join(SOURCES)
@@ -107,15 +107,6 @@ def _kind_of_file(path: Path) -> Kind:
     kind = kind_of_file(path)
     what = f"one clip of {kind.source}" if kind is not None else "one clip"
     raise ValueError(f"{path}: is {what}: give --data-path the folder of all clips")
-
-
-def _files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
-    """Files in a folder and in those in it, in order, first its own; none of those that lie in `without` itself."""
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not hidden(Path(name)))
-        inside = Path(where)
-        if inside not in without:
-            yield from (inside / name for name in sorted(names) if not hidden(Path(name)))
 
 
 def open_source(
@@ -314,13 +305,13 @@ def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFil
     suffixes = VIDEO.suffixes if kind == VIDEO else _POSES
     return [
         BadFile(str(one), 0, text)
-        for one in _files_below(folder, {folder, *taken})
+        for one in files_below(folder, {folder, *taken})
         if one.suffix.lower() in suffixes and one not in taken
     ]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one))
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one.name))
 
 
 def _labels_of_folders(
@@ -365,11 +356,11 @@ def _labels_of_folders(
 def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dict[str, Path]:
     """The clips that lie in a folder itself, by name."""
     if kind.a_file_a_frame:
-        suffix = kind.suffixes[0]
-        return {one.name: one for one in _folders(folder) if next(one.glob(f"*{suffix}"), None) is not None}
+        pattern = f"*{kind.suffixes[0]}"
+        return {one.name: one for one in _folders(folder) if not all(hidden(file.name) for file in one.glob(pattern))}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in kind.suffixes or hidden(file):
+        if file.suffix.lower() not in kind.suffixes or hidden(file.name):
             continue
         if label_file is not None and file.resolve() == label_file.resolve():
             continue
