@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
+from native_prep.io.progress import first_names
 from native_prep.io.whole import MIB, read_whole
 
 SPLITS = ("train", "val")
@@ -80,7 +81,7 @@ def find_recordings(
         raise ValueError(f"{data_path}: {what}: give --data-path the folder of the raw files")
     ignored = _ignored(dataset, ignored_samples)
     if dataset.layout.name == "kinetics":
-        recordings = _find_kinetics(data_path, ignored)
+        recordings = _find_kinetics(dataset, data_path, ignored)
     else:
         recordings = _find_named(dataset, data_path, benchmarks, ignored)
     if not recordings.found and not recordings.bad:
@@ -108,7 +109,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
         name = line.strip().removesuffix(dataset.suffix)
         if not name:
             continue
-        if dataset.layout.name == "ntu" and not _is_ntu_name(name):
+        if dataset.layout.name == "ntu" and not _is_named("ntu120", name):
             if names:
                 raise ValueError(f"{path}:{number}: {name[:60]!r} is not the name of an NTU clip: fix the list")
             continue  # the published lists begin with sentences
@@ -118,9 +119,9 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
     return frozenset(names)
 
 
-def _is_ntu_name(name: str) -> bool:
+def _is_named(dataset: str, name: str) -> bool:
     try:
-        parse_name("ntu120", name)
+        parse_name(dataset, name)
     except ValueError:
         return False
     return True
@@ -147,16 +148,51 @@ def _list(folder: Path | str, suffix: str) -> list[str]:
 
 
 def _folders(dataset: Dataset, data_path: Path) -> list[Path]:
-    """Where the clips lie: the folder itself, or the one or two of the data set's own folders in it."""
+    """Where the clips lie: the folder itself, the one or two of the data set's own in it, or all in it that hold clips.
+
+    Raises:
+        ValueError: they lie deeper; it says where.
+    """
     if _list(data_path, dataset.suffix):
         return [data_path]
-    inside = sorted(path for path in data_path.iterdir() if path.is_dir() and not hidden(path.name))
+    inside = _folders_with(data_path, lambda folder: _has_clips(dataset, folder), dataset)
     if dataset.name == "nw-ucla":
-        return [path for path in inside if path.name == "all_sqe"]
-    ours = [path for path in inside if path.name.startswith("nturgb") and _list(path, dataset.suffix)]
+        return [path for path in inside if path.name == "all_sqe"] or inside
+    ours = [path for path in inside if path.name.startswith("nturgb")]
     if dataset.name == "ntu60" and len(ours) > 1:
         return [path for path in ours if path.name == "nturgb+d_skeletons"]
-    return ours
+    return ours or inside
+
+
+def _has_clips(dataset: Dataset, folder: Path) -> bool:
+    """Whether a folder has files that end as the data set's do; where others end so too, ones of their names."""
+    names = _list(folder, dataset.suffix)
+    return any(_is_named(dataset.name, name) for name in names) if dataset.suffix == ".json" else bool(names)
+
+
+# Folders that are looked into for files that lie deeper than they should.
+_MOST_LOOKED_INTO = 1000
+
+
+def _folders_with(data_path: Path, holds: Callable[[Path], bool], dataset: Dataset) -> list[Path]:
+    """The folders in a folder that hold clips.
+
+    Raises:
+        ValueError: only deeper ones do, two or three below; it says which.
+    """
+    level = [data_path]
+    for depth in range(3):
+        inside = [Path(entry) for folder in level for entry in os.scandir(folder) if entry.is_dir()]
+        level = sorted(folder for folder in inside if not hidden(folder.name))[:_MOST_LOOKED_INTO]
+        found = [folder for folder in level if holds(folder)]
+        if found and depth:
+            names = first_names([str(folder) for folder in found])
+            raise ValueError(
+                f"{data_path}: its {dataset.name} clips lie deeper, in {names}: give --data-path that folder"
+            )
+        if found:
+            return found
+    return []
 
 
 def _find_named(dataset: Dataset, data_path: Path, benchmarks: tuple[str, ...], ignored: frozenset[str]) -> Recordings:
@@ -198,11 +234,24 @@ def _label_of(dataset: Dataset, name: str) -> int:
     return action - 1
 
 
-def _find_kinetics(data_path: Path, ignored: frozenset[str]) -> Recordings:
-    """Kinetics: a folder and a label file for each split; one split alone will do."""
-    splits = [split for split in SPLITS if (data_path / f"kinetics_{split}").is_dir()]
-    if not splits:
-        raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
+def _splits_in(folder: Path) -> list[str]:
+    return [split for split in SPLITS if (folder / f"kinetics_{split}").is_dir()]
+
+
+def _find_kinetics(dataset: Dataset, data_path: Path, ignored: frozenset[str]) -> Recordings:
+    """Kinetics: a folder and a label file for each split, in the folder or in the only one in it that has them.
+
+    One split alone will do.
+    """
+    if not _splits_in(data_path):
+        inside = _folders_with(data_path, lambda folder: bool(_splits_in(folder)), dataset)
+        if len(inside) != 1:
+            where = f", {first_names([str(folder) for folder in inside])} do" if inside else ""
+            raise ValueError(
+                f"{data_path}: holds neither kinetics_train nor kinetics_val{where}: give the folder that does"
+            )
+        data_path = inside[0]
+    splits = _splits_in(data_path)
     found: list[Recording] = []
     bad: list[BadFile] = []
     left_out = 0

@@ -228,6 +228,9 @@ def _open_folder(
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: --source {kind.source} wants a folder of clips")
     notes: list[str] = []
+    given, path = path, _folder_of_clips(kind, path, label_path is not None)
+    if path != given:
+        notes.append(f"clips are taken from {path}")
     by_class = _clips_by_class(kind, path) if label_path is None and not (path / LABELS).is_file() else {}
     if by_class:
         labels, files = _labels_of_folders(path, by_class, split, classes, notes)
@@ -235,6 +238,8 @@ def _open_folder(
         if empty:
             notes.append(f"no clip of {kind.source} is in {len(empty)} of the folders ({first_names(empty)})")
     else:
+        if label_path is None and not (path / LABELS).is_file():
+            _check_depth(kind, path)
         labels = _read_labels(label_path, path, classes)
         files = _clip_files(kind, path, Path(labels.path))
     clips, bad = [], (_left_over(kind, path, set(files.values())) if by_class else [])
@@ -252,10 +257,40 @@ def _open_folder(
     return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout, kind), notes)
 
 
+def _folder_of_clips(kind: Kind, path: Path, labelled: bool) -> Path:
+    """The folder of all clips: `path`, or the only one in it, however deep, that holds them, or holds their classes.
+
+    Args:
+        labelled: whether a label file is given, so that a folder's name is no class.
+    """
+    place = path
+    while not _clip_files(kind, place) and not (place / LABELS).is_file():
+        only, *others = _folders(place) or [place]
+        if not labelled and _clips_by_class(kind, place) and (others or not (only / LABELS).is_file()):
+            return place
+        if others or only == place:
+            return path
+        place = only
+    return place
+
+
+def _check_depth(kind: Kind, path: Path) -> None:
+    """Raises ValueError where clips lie deeper in a folder than in it, or in folders of classes; it says where."""
+    if _clip_files(kind, path):
+        return
+    deeper = next((file for file in files_below(path) if file.name.lower().endswith(kind.suffixes)), None)
+    if deeper is not None:
+        raise ValueError(
+            f"{path}: has no clip of {kind.source} itself, the first lies in {deeper.parent}: give --data-path the "
+            "folder of the clips, or of [train|val/]CLASS/CLIP"
+        )
+
+
 def clips_below(kind: Kind, path: Path) -> Iterator[Path]:
     """The files or folders of clips, wherever in a folder they lie; none in a file of many."""
     if not path.is_dir():
         return
+    path = _folder_of_clips(kind, path, labelled=False)
     if direct := _clip_files(kind, path):
         yield from direct.values()
     else:

@@ -84,11 +84,12 @@ def test_old_outputs_stay_when_a_run_fails(tmp_path):
         ({"device": "tpu"}, "device 'tpu' cannot"),
         ({"on_bad_file": "ask"}, "on_bad_file is 'ask'"),
         ({"data_path": "absent"}, "absent: no such folder"),
-        ({"data_path": "."}, "no ntu60 file"),
+        ({"data_path": "empty"}, "no ntu60 file"),
     ],
 )
 def test_wrong_requests(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
     raw = write_ntu_folder(tmp_path / "raw")
     given = {"dataset": "ntu60", "data_path": raw, "out_folder": tmp_path / "out", **options}
     with pytest.raises(ValueError, match=message) as caught:
