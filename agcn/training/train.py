@@ -33,7 +33,7 @@ from agcn.training.profiler import TRACE_FILE, StepTrace
 from agcn.training.resume import STATE_FILE, epoch_state, fingerprint, keep_finished, restore_epoch
 from agcn.training.run_folder import check_begins
 from agcn.training.setup import Run, set_up_run
-from native_prep.io.atomic import OutputSet, atomic_file
+from native_prep.io.atomic import OutputSet, atomic_file, check_writable
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress, duration, percent
 
@@ -92,6 +92,8 @@ def train(
     if not resume:
         check_begins(config, overwrite)
     with distributed_context(device, config.device[0] if config.device else 0) as context:
+        if context.is_main_process:
+            check_writable(config.work_dir)
         run = set_up_run(config, context, amp_dtype if amp else None, compile, resume)
         tracing = profile and context.is_main_process
         try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import RowFile
-from native_prep.io.atomic import OutputSet
+from native_prep.io.atomic import OutputSet, check_writable
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
 from native_prep.pipeline.threads import in_order
@@ -240,6 +240,18 @@ def write_clips(rows: np.ndarray, places: list[list[Place]]) -> None:
     """Writes clips (n, S, 3, T, V, M) to all of their places."""
     for row, where in enumerate(places):
         write_clip(where, rows[row])
+
+
+def output_folder(given: str | os.PathLike[str] | None, usual: str) -> Path:
+    """The path of the folder that clips go to, which need not be there.
+
+    Raises:
+        ValueError: it is empty, see `default_folder`.
+        OSError: it cannot be written.
+    """
+    folder = default_folder(given, usual, "--out-folder")
+    check_writable(folder)
+    return folder
 
 
 def default_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:

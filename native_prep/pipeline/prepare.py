@@ -23,6 +23,7 @@ from native_prep.pipeline.outputs import (
     Place,
     check_formats,
     default_folder,
+    output_folder,
     threads_that_fit,
     write_clips,
     write_npy,
@@ -106,7 +107,7 @@ def prepare(
     request = _Request(
         dataset=known,
         source=default_folder(data_path, known.data_path, "--data-path"),
-        folder=default_folder(out_folder, known.out_folder, "--out-folder"),
+        folder=output_folder(out_folder, known.out_folder),
         benchmarks=check_benchmarks(dataset, tuple(benchmarks or ())),
         streams=check_streams(tuple(streams)),
         formats=tuple(formats),

@@ -16,7 +16,7 @@ from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordin
 from native_prep.io.progress import first_names
 from native_prep.io.whole import read_whole
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, default_folder
+from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, output_folder
 from native_prep.poses.align import orientation_warnings, posture_warnings
 from native_prep.poses.files import SOURCES, VIDEO, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
@@ -261,7 +261,7 @@ def _names_beside(folder: Path, split: str) -> set[str]:
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
     if not data_path:
         raise ValueError("prep custom: give --data-path the file or folder of your poses")
-    path, folder = Path(data_path), default_folder(out_folder, OUT_FOLDER, "--out-folder")
+    path, folder = Path(data_path), output_folder(out_folder, OUT_FOLDER)
     if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
     return path, folder

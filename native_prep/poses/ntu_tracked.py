@@ -15,7 +15,7 @@ from native_prep.datasets.recordings import BadClip, find_recordings
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.clip_writer import PoseJob, write_job
-from native_prep.pipeline.outputs import check_formats, check_room, default_folder
+from native_prep.pipeline.outputs import check_formats, check_room, default_folder, output_folder
 from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
@@ -54,7 +54,7 @@ def prepare_tracked(
     def make(place: int) -> tuple[np.ndarray, int]:
         return read_tracked(recordings.found[place].path, frames, dataset.num_person)
 
-    folder = default_folder(out_folder, dataset.out_folder, "--out-folder")
+    folder = output_folder(out_folder, dataset.out_folder)
     bodies = dataset.num_person
     return write_job(
         PoseJob(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip
-from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
+from native_prep.io.atomic import check_writable, hidden, left_behind, missing_folders, remove_empty
 from native_prep.pipeline.outputs import check_formats, check_room
 from native_prep.poses.custom import parse_size, write_source
 from native_prep.poses.labels import number_labels
@@ -77,6 +77,7 @@ def write_clips(
         OSError: a file cannot be written.
     """
     folder = Path(out_folder)
+    check_writable(folder)
     asked = check_streams(tuple(streams))
     check_formats(formats)
     skeleton = find_layout(layout)

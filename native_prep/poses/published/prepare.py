@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from native_prep.datasets.catalog import LISTS
-from native_prep.pipeline.outputs import check_formats, check_room, default_folder
+from native_prep.pipeline.outputs import check_formats, check_room, default_folder, output_folder
 from native_prep.poses.custom import OUT_FOLDER, parse_size, write_source
 from native_prep.poses.labels import read_classes
 from native_prep.poses.published import pku_mmd, uav_human
@@ -75,7 +75,7 @@ def prepare_published(
         known = " or ".join(found.benchmarks)
         raise ValueError(f"--benchmark {' '.join(benchmarks)}: prep {dataset} is for one at a time, {known}: give it")
     path = default_folder(data_path, found.data_path, "--data-path")
-    folder = default_folder(out_folder, OUT_FOLDER, "--out-folder")
+    folder = output_folder(out_folder, OUT_FOLDER)
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: give --data-path the data set's")
     settings = PoseSettings(
