@@ -296,5 +296,9 @@ class BadClip(ValueError):
         super().__init__(str(self.bad))
 
 
+# What `predict`, a stream, a video and `agcn_run` say of one.
+NOBODY = "nobody is seen in any of its frames: it has no answer"
+
+
 class EmptyClip(BadClip):
     """A clip in which nobody is seen."""

@@ -120,7 +120,10 @@ def kind_of_clip(path: Path) -> Kind | None:
         if kind is not None and kind.a_file_a_frame:
             raise BadClip(str(path), f"is one frame of {kind.source}: give the folder of the clip's frames")
         return kind
-    kind = first_kind([file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file.name)])
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file.name)]
+    kind = first_kind(files)
+    if kind is None and any(file.name.lower().endswith((".json", ultralytics.TEXT_SUFFIX)) for file in files):
+        return None
     if kind is None:
         text = f"holds no file of poses: give a folder of *{openpose.SUFFIX}, .json or .txt, one a frame"
         raise BadClip(str(path), text)

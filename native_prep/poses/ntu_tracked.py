@@ -98,6 +98,8 @@ def read_ntu_bodies(path: str) -> Poses:
         raise BadClip(path, status.explain(status.EMPTY))
     lines = content.split(b"\n")
     frames = _count(lines, 0, path)
+    if not frames:
+        raise BadClip(path, status.explain(status.NO_FRAMES), 1)
     at = 1
     people: list[list[tuple[bytes, np.ndarray]]] = []
     try:
