@@ -121,6 +121,11 @@ def _pose_model_option(where: str) -> Callable[..., Any]:
     return click.option("--pose-model", metavar="NAME|FILES", help=f"{where}: {text}")
 
 
+_cluster_option = click.option(
+    "--cluster", metavar="ADDRESS", help="Ray does the work: local[:N] processes, auto, or HOST:PORT of a cluster."
+)
+
+
 def _pretrained_option(what: str) -> Callable[..., Any]:
     text = f"{what}, by a name of `weights`, or by a pack's folder or URL."
     return click.option("--pretrained", metavar="NAME", help=text)
@@ -166,9 +171,9 @@ _own_data_options = _options(
 @click.option("--format", "formats", multiple=True, type=click.Choice(("npy", "packed")), default=("npy",))
 @click.option("--max-frames", type=click.IntRange(min=1), help="T of the arrays (300; NW-UCLA: the longest clip).")
 @click.option("--device", type=click.Choice(("cpu", "cuda")), help="Where clips are made.  [default: cpu]")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads; all processors by default.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads or processes; all processors by default.")
 @click.option("--on-bad-file", type=click.Choice(("error", "skip")), default="error", show_default=True)
-@click.option("--shard", metavar="I/N", help="Packs the I-th of N shares and leaves it for a run without --shard.")
+@_cluster_option
 @click.option("--packed-dtype", type=click.Choice(("float32", "float16")), help="[default: float32]")
 @_own_data_options
 @reports

@@ -8,6 +8,7 @@ from agcn.config import load_config
 from agcn.data.clips import open_clips
 from agcn.defaults import default_config
 from agcn.evaluate import test
+from agcn.settings import Config
 from agcn.streams import best_weights, load_streams
 from agcn.training.distributed import distributed_context
 from agcn.training.resume import STATE_FILE
@@ -46,6 +47,18 @@ def train_streams(
     found = load_streams(default_config(dataset, config), streams, overrides, work_dir)
     if len(found) == 1:
         return train(found[0], device=device, resume=resume, overwrite=overwrite, **options)
+    results = {}
+    # Under torchrun the processes stay together from one stream to the next.
+    with distributed_context(device, found[0].device[0] if found[0].device else 0) as context:
+        goes_on = context.from_main(lambda: _check_folders(found, resume, overwrite))
+        context.together(lambda: _open_all(found))
+        for one, old in zip(found, goes_on, strict=True):
+            results[one.stream] = train(one, device=device, resume=old, overwrite=overwrite, **options)
+    return {"streams": results}
+
+
+def _check_folders(found: Sequence[Config], resume: bool, overwrite: bool) -> list[bool]:
+    """Which streams go on with the run in their work folder; ValueError where one cannot begin, or none goes on."""
     goes_on = [resume and (Path(one.work_dir) / STATE_FILE).is_file() for one in found]
     if resume and not any(goes_on):
         raise ValueError(
@@ -54,14 +67,13 @@ def train_streams(
     for one, old in zip(found, goes_on, strict=True):
         if not old:
             check_begins(one, overwrite)
+    return goes_on
+
+
+def _open_all(found: Sequence[Config]) -> None:
+    for one in found:
         open_clips(one.train_feeder_args, "train_feeder_args")
         open_clips(one.test_feeder_args, "test_feeder_args")
-    results = {}
-    # Under torchrun the processes stay together from one stream to the next.
-    with distributed_context(device, found[0].device[0] if found[0].device else 0):
-        for one, old in zip(found, goes_on, strict=True):
-            results[one.stream] = train(one, device=device, resume=old, overwrite=overwrite, **options)
-    return {"streams": results}
 
 
 def test_streams(

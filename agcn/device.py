@@ -64,7 +64,7 @@ def full_float32() -> Iterator[None]:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes of `device` that can be had; of a processor's, what Linux says is available without swapping."""
+    """Bytes of `device` that can be had; of a processor's what is available without swapping, on macOS all there is."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return whole.free_memory()

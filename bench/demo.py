@@ -91,7 +91,7 @@ def demo(out: str | Path = "demo_out", *, seed: int = 0, sizes: DemoSizes | None
     with steps.next(f"prep: {sizes.clips} clips to joints and bones"):
         prepare("ntu60", raw, data, benchmarks=("xsub",), streams=STREAMS)
     config = out / "demo.yaml"
-    config.write_text(_config_text(out, data / "xsub", sizes, seed))
+    config.write_text(_config_text(out, data / "xsub", sizes, seed), encoding="utf-8")
     weights, scores = _train_streams(config, steps)
     found = _deploy(out, config, weights, steps)
     fused = fuse_scores(scores, data / "xsub" / "val_label.pkl")

@@ -124,7 +124,8 @@ def _check_video() -> None:
 
 
 def _software() -> dict[str, str]:
-    found = {"Python": platform.python_version(), "PyTorch": torch.__version__}
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    found = {"system": system, "Python": platform.python_version(), "PyTorch": torch.__version__}
     found["CUDA of PyTorch"] = torch.version.cuda or "none, processor only"
     present = present_target()
     for name in ("tensorrt", "tensorrt-rtx"):

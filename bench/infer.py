@@ -263,7 +263,8 @@ def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Cal
     config_file = folder / "bench.yaml"
     config_file.write_text(
         f"model: agcn\nmodel_args: {{num_class: {pair[0].num_class}, num_person: {clips.shape[4]}, graph: ntu}}\n"
-        f"test_feeder_args: {{window_size: {clips.shape[2]}}}\n"
+        f"test_feeder_args: {{window_size: {clips.shape[2]}}}\n",
+        encoding="utf-8",
     )
     config = load_config(config_file, stream="joint")
     for stream, model in zip(("joint", "bone"), pair, strict=True):

@@ -136,8 +136,8 @@ def write_report(out: str | Path, parts: dict[str, Any], plots: bool = True) -> 
     out = Path(out)
     written = [out / RESULTS, out / "report.md"]
     with OutputSet() as outputs:
-        outputs.temporary(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n")
-        outputs.temporary(out / "report.md").write_text(as_markdown(parts))
+        outputs.temporary(out / RESULTS).write_text(json.dumps({"parts": parts}, indent=2) + "\n", encoding="utf-8")
+        outputs.temporary(out / "report.md").write_text(as_markdown(parts), encoding="utf-8")
         for name, part in parts.items():
             if plots and part["rates"]:
                 written.append(out / f"{name}.png")

@@ -10,7 +10,7 @@ _OWN = (
     "layout", "convert", "source", "label", "class_list", "split", "image_size", "align", "max_bodies", "unit",
     "keep_empty", "min_quality", "pose_model", "fps",
 )  # fmt: skip
-_FAST = ("workers", "shard", "packed_dtype", "device")
+_FAST = ("packed_dtype", "device")
 # What of one's own data the published data sets that are prepared like them say themselves.
 _FIXED = ("layout", "convert", "source", "label", "class_list", "split", "unit", "pose_model", "fps")
 _NAMED = ("benchmarks", "ignored_samples")

@@ -1,10 +1,13 @@
 """One process or several (torchrun): who they are, and what they tell each other."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from itertools import count
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,14 +17,24 @@ from torch import Tensor, nn
 from agcn.device import pick_device
 from agcn.model.sync_batch_norm import convert_sync_batch_norm
 
+T = TypeVar("T")
+# A process that is silent for so long is given up. Rank 0 alone may work that long: it reads the test clips once.
+_TIMEOUT = timedelta(minutes=10)
+# Every joining has keys of its own in the store.
+_joinings = count()
+
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process's place: `rank` of `world_size`, on `device`. Rank 0 alone writes files."""
+    """This process's place: `rank` of `world_size`, on `device`. Rank 0 alone writes files, and reads what it wrote.
+
+    `launcher` is the process that torchrun runs as; 0 where nothing depends on it.
+    """
 
     device: torch.device
     rank: int = 0
     world_size: int = 1
+    launcher: int = 0
 
     @property
     def is_main_process(self) -> bool:
@@ -46,6 +59,46 @@ class DistributedContext:
             dist.all_gather_object(values, value)
         return values
 
+    def together(self, work: Callable[[], T]) -> T:
+        """Does a piece of work, which tells the other processes nothing, in each; where one fails, all end.
+
+        Raises:
+            ValueError: what went wrong in another process; process 0 alone says it.
+        """
+        if self.world_size == 1:
+            return work()
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+        errors = self.gather(error and (str(error) or type(error).__name__))
+        failed = [(rank, text) for rank, text in enumerate(errors) if text is not None]
+        if error is not None and (self.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
+            raise error
+        if failed and self.is_main_process:
+            raise ValueError(f"process {failed[0][0]} of {self.world_size}: {failed[0][1]}")
+        if failed:
+            raise SystemExit(2)  # process 0 has said it
+        return cast(T, result)
+
+    def from_main(self, work: Callable[[], T]) -> T:
+        """What a piece of work gives process 0, which alone does it; the others need not see its files."""
+        result = self.together(lambda: work() if self.is_main_process else None)
+        if self.world_size > 1:
+            values = [result]
+            dist.broadcast_object_list(values)
+            result = values[0]
+        return cast(T, result)
+
+    def check_launcher(self) -> None:
+        """Raises ValueError where torchrun has been killed, which leaves this process without anyone to end it."""
+        if self.launcher and os.getppid() != self.launcher:
+            raise ValueError(
+                f"process {self.rank} of {self.world_size}: the torchrun that started it has ended: train again with "
+                "--resume"
+            )
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model` with gradients averaged over processes, and batch statistics shared."""
         if self.world_size == 1:
@@ -67,19 +120,72 @@ def distributed_context(device: str = "auto", index: int = 0) -> Iterator[Distri
     Args:
         device: as `pick_device`; under torchrun each process takes the GPU of its local rank.
         index: which GPU a single process takes.
+
+    Raises:
+        ValueError: a process has not the device, or another kind than the others; another process has ended.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield DistributedContext(pick_device(device, index))
         return
-    chosen = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    rank, joined = int(os.environ["RANK"]), dist.is_initialized()
+    try:
+        chosen = _local_device(device) if joined else _join(device)
+        try:
+            yield DistributedContext(chosen, rank, size, os.getppid() if dist.is_torchelastic_launched() else 0)
+        finally:
+            if not joined:
+                dist.destroy_process_group()
+    except RuntimeError as error:
+        # Gloo's errors have no class of their own, but name its source file.
+        if not isinstance(error, dist.DistError) and not re.search(r"\bgloo[/\\]", str(error)):
+            raise
+        raise ValueError(
+            f"process {rank} of {size}: another process has ended, or its machine cannot be reached: look for what it "
+            "said, then start all again (train goes on with --resume)"
+        ) from error
+
+
+def _local_device(device: str) -> torch.device:
+    """The device of this process; those of one machine share it by their local ranks."""
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = pick_device(device, local)
+    if chosen.type == "cuda" and dist.is_torchelastic_launched() and local >= torch.cuda.device_count():
+        raise ValueError(
+            f"--nproc-per-node: more processes than GPUs ({torch.cuda.device_count()}) on this machine: start one for "
+            "each GPU"
+        )
+    return chosen
+
+
+def _join(device: str) -> torch.device:
+    """Makes the processes known to each other, once all have told that they have the same kind of device; this one's.
+
+    Raises:
+        ValueError: they have not.
+    """
+    store, rank, size = next(dist.rendezvous("env://", timeout=_TIMEOUT))
+    store.set_timeout(_TIMEOUT)
+    try:
+        chosen, wrong = _local_device(device), ""
+    except ValueError as error:
+        chosen, wrong = torch.device("cpu"), str(error)
+    key = f"device/{next(_joinings)}/{{}}"
+    store.set(key.format(rank), wrong or chosen.type)
+    found = [store.get(key.format(other)).decode() for other in range(size)]
+    if wrong:
+        raise ValueError(wrong)
+    for other, kind in enumerate(found):
+        if kind not in ("cpu", "cuda"):
+            raise ValueError(f"process {other} of {size}: {kind}")
+        if kind != found[0]:
+            raise ValueError(
+                f"process {other} of {size}: computes on {kind}, process 0 on {found[0]}: start all with --device cpu, "
+                "or give each machine a GPU"
+            )
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    joined = dist.is_initialized()
-    if not joined:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    try:
-        yield DistributedContext(chosen, dist.get_rank(), size)
-    finally:
-        if not joined:
-            dist.destroy_process_group()
+    dist.init_process_group(
+        "nccl" if chosen.type == "cuda" else "gloo", store=store, rank=rank, world_size=size, timeout=_TIMEOUT
+    )
+    return chosen

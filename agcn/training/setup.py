@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agcn.training.resume import TrainState, read_state
 from agcn.training.run_folder import remove_leftovers
 from agcn.training.run_log import RunLog
 from native_prep.io.atomic import atomic_file
+from native_prep.io.hashes import hash_value
 
 
 @dataclasses.dataclass
@@ -93,14 +95,10 @@ def set_up_run(
     Raises:
         ValueError: settings, data and model that do not fit, nothing to resume from.
     """
-    saved = read_state(config, amp_dtype) if resume else None
-    torch.manual_seed(config.seed)
-    model = build_model(config.model, config.model_args)
-    train_data, test_data = _open_data(config, context, model)
+    saved = context.from_main(lambda: read_state(config, amp_dtype)) if resume else None
+    model, train_data, test_data = context.together(lambda: _open_model_and_data(config, context, saved is None))
+    _check_same_clips(context, train_data, test_data)
     steps = len(epoch_batches(config, context, train_data, 0))
-    if saved is None and config.weights:
-        load_weights(model, config.weights, config.ignore_weights)
-    model.to(context.device)
     ema = ModelEma(model, config.ema) if config.ema else None
     network: Callable[[Tensor, BodyRows | None], Tensor] = context.wrap(model)
     optimizer = make_optimizer(config, model)
@@ -115,8 +113,10 @@ def set_up_run(
         if saved["scaler"] and scaler.is_enabled():  # where the run began there may have been no fp16
             scaler.load_state_dict(saved["scaler"])
         state = TrainState.from_dict(saved["at"])
-    # Not of several processes by default: the sums over them within batch norms break the graph.
-    compiles = context.device.type == "cuda" and context.world_size == 1 if compile is None else compile
+    # Not of several processes by default: the sums over them within batch norms break the graph. Triton writes the
+    # kernels of GPUs; PyTorch for Windows comes without it.
+    pays = context.device.type == "cuda" and context.world_size == 1 and find_spec("triton") is not None
+    compiles = pays if compile is None else compile
     if compiles:
         network = torch.compile(network)
     removed = remove_leftovers(config) if context.is_main_process and not resume else ""
@@ -135,16 +135,41 @@ def set_up_run(
     return run
 
 
-def _open_data(config: Config, context: DistributedContext, model: Model) -> tuple[BatchLoader, BatchLoader]:
+def _open_model_and_data(
+    config: Config, context: DistributedContext, begins: bool
+) -> tuple[Model, BatchLoader, BatchLoader]:
+    """The model, with the weights that it begins with, on its device, and the batches of both splits."""
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, config.model_args)
     train_clips = open_clips(config.train_feeder_args, "train_feeder_args")
     check_batch(train_clips, config.batch_size, context.world_size, config.accumulate)
     test_clips = open_test_clips(config)
     train_clips.check(model)
     test_clips.check(model)
     shared = (model.layout, context.device, config.seed, config.share_absent)
-    return BatchLoader(train_clips, config.train_feeder_args, *shared), BatchLoader(
-        test_clips, config.test_feeder_args, *shared
-    )
+    train_data = BatchLoader(train_clips, config.train_feeder_args, *shared)
+    test_data = BatchLoader(test_clips, config.test_feeder_args, *shared)
+    if begins and config.weights:
+        load_weights(model, config.weights, config.ignore_weights)
+    return model.to(context.device), train_data, test_data
+
+
+def _check_same_clips(context: DistributedContext, *loaders: BatchLoader) -> None:
+    """Raises ValueError where machines have other data than the first: each would train on clips of its own."""
+    if context.world_size == 1:
+        return
+    hashes = context.gather([hash_value([one.clips.names, one.clips.labels.tolist()]) for one in loaders])
+
+    def compare() -> None:
+        for rank, theirs in enumerate(hashes):
+            for loader, first, other in zip(loaders, hashes[0], theirs, strict=True):
+                if first != other:
+                    raise ValueError(
+                        f"{loader.clips.path}: process {rank} has other clips there than process 0: copy the same data "
+                        "to all machines"
+                    )
+
+    context.from_main(compare)
 
 
 def epoch_batches(

@@ -59,14 +59,14 @@ def train(
     the number of steps taken), best.pt (of equal accuracy the lower loss) with its scores of the test split,
     epoch1_test_score.pkl, resume.pt, config.yaml, log.txt and TensorBoard curves, and at the end per_class.csv,
     confusion.csv and confusion.png of best.pt. `batch_size` is that of all processes together, and so are the
-    statistics of the batch norms.
+    statistics of the batch norms. Process 0 alone reads and writes the work folder, so that machines need not share it.
 
     Args:
         config: see `agcn.config.load_config`.
         device: "auto", "cpu" or "cuda".
         amp: mixed precision of `amp_dtype`.
         amp_dtype: "bf16" or "fp16" (with scaled gradients).
-        compile: torch.compile; None means on a GPU only.
+        compile: torch.compile; None means on a GPU only, where Triton is installed.
         resume: continue the run in the work folder from the step where it stopped.
         overwrite: what an earlier run left in the work folder goes; without it, such a folder is refused.
         profile: records some steps into WORK_DIR/profile.json, with PyTorch's profiler.
@@ -78,7 +78,7 @@ def train(
 
     Raises:
         ValueError: settings, data and model that do not fit, nothing to resume from, an earlier run in the work folder,
-            a loss that is not a number.
+            a loss that is not a number, another process that has ended.
         MemoryError: too little memory; names what to try.
     """
     if work_dir is not None:
@@ -89,11 +89,10 @@ def train(
         raise ValueError(f"amp dtype {amp_dtype!r} is not known: use bf16 or fp16")
     if resume and overwrite:
         raise ValueError("--resume goes on with a run, --overwrite begins anew: give one of them")
-    if not resume:
-        check_begins(config, overwrite)
     with distributed_context(device, config.device[0] if config.device else 0) as context:
-        if context.is_main_process:
-            check_writable(config.work_dir)
+        context.from_main(lambda: check_writable(config.work_dir))
+        if not resume:
+            context.from_main(lambda: check_begins(config, overwrite))
         run = set_up_run(config, context, amp_dtype if amp else None, compile, resume)
         tracing = profile and context.is_main_process
         try:
@@ -134,6 +133,7 @@ def _train_epochs(run: Run, trace: StepTrace | None) -> None:
             coming = run.train_data.batches(micro_batches(batches, config.accumulate), epoch)
             # As many micro-batches at a time as make a batch.
             for done, parts in enumerate(zip(*[coming] * config.accumulate, strict=True), first):
+                context.check_launcher()
                 rate = learning_rate(config, epoch + done / run.steps_per_epoch)
                 for group in run.optimizer.param_groups:
                     group["lr"] = rate

@@ -41,7 +41,7 @@ class Bench:
     def save(self) -> None:
         """What was found stays, whatever happens next."""
         with atomic_file(self.out) as part:
-            part.write_text(json.dumps(self.part.as_dict()))
+            part.write_text(json.dumps(self.part.as_dict()), encoding="utf-8")
 
     def wait(self) -> None:
         """Until the GPU is done."""

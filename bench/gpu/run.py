@@ -166,7 +166,7 @@ class _Child:
         finally:
             self._kill()
         try:
-            found = json.loads(self.file.read_text())
+            found = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             found = Part(self.key, {}).as_dict()
         if error:
@@ -177,10 +177,13 @@ class _Child:
     def _kill(self) -> None:
         """Ends the process and what it has started."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        if not hasattr(os, "killpg"):  # what it started ends by itself
+            self.process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def _last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " ".join(lines[-1].split()) if lines else "it said nothing"

@@ -182,7 +182,7 @@ def _time_ntu(
         START: lambda: _start(source, work),
         READ: _reading(source.paths, threads),
     }
-    if shutil.which("cat") and shutil.which("wc"):
+    if all(map(shutil.which, ("cat", "wc", "xargs"))):
         variants[CAT] = lambda: _cat(source.paths)
     timings = measure(variants, runs, seconds)
     clips = {ORIGINAL: len(few), PACKED: len(source.paths), NPY: len(some)}

@@ -14,6 +14,7 @@ from numba import types
 
 from native_prep.cpu.ntu_clip import normalise_ntu, ntu_scratch, turned_joints
 from native_prep.datasets.catalog import Dataset
+from native_prep.io.arrays import BINARY
 from native_prep.kernels import status
 from native_prep.kernels.jit import borrowed, c_function, njit, njit_cached, njit_inline
 from native_prep.kernels.kinetics_json import MAX_PEOPLE, parse_kinetics
@@ -34,8 +35,10 @@ CODE, LINE, FIRST, SECOND, BYTES, FRAMES, LABEL = range(7)
 _open = c_function("open", types.intc, types.voidptr, types.intc)
 _read = c_function("read", types.int64, types.intc, types.voidptr, types.uintp)
 _close = c_function("close", types.intc, types.intc)
+# Windows has them by other names, which take the names of files in a code page.
+HAS_C_FILES = os.name == "posix"
 # A pipe that is named like a clip must not stop us for ever.
-_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_READ_ONLY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
 
 
 @njit
@@ -61,6 +64,15 @@ def _read_file(path, text):
     for index in range(size, size + SLACK):
         text[index] = 10
     return status.OK, size
+
+
+@njit
+def _read_nothing(path, text):
+    return status.UNREADABLE, 0
+
+
+if not HAS_C_FILES:  # compiled code must not even name calls that are not there
+    _read_file = _read_nothing
 
 
 @njit

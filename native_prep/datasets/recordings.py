@@ -37,12 +37,14 @@ class Recording:
         path, name: where it lies, and its name as label files have it.
         label: counted from 0; -1 where only the file itself tells.
         parts: the places in `Recordings.parts` that it belongs to.
+        content: what who reads it has to know besides.
     """
 
     path: str
     name: str
     label: int
     parts: tuple[int, ...]
+    content: Any = None
 
 
 @dataclass(frozen=True)
@@ -294,6 +296,9 @@ class BadClip(ValueError):
     def __init__(self, path: str, reason: str, line: int = 0) -> None:
         self.bad = BadFile(path, line, reason)
         super().__init__(str(self.bad))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.bad.path, self.bad.reason, self.bad.line)
 
 
 # What `predict`, a stream, a video and `agcn_run` say of one.

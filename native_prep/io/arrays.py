@@ -1,6 +1,7 @@
 """Arrays from `.npy` and `.npz` files, or one line that says what is wrong with them; `.npy` files row by row."""
 
 import os
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -52,6 +53,8 @@ def load_array(
     raise ValueError(f"{path}: is an archive of {len(names)} arrays: keep one alone, as an .npy file")
 
 
+# Of `os.open`, on top of what the system has: bytes as they are, and not for programs that are started.
+BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 HEADER = 128  # a multiple of 64, as NumPy wants it, with room for any number of rows
 
 
@@ -65,8 +68,8 @@ def npy_header(rows: int, shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
 class RowFile:
     """An array (N, *shape) that grows, of float32 or another type ("<f2").
 
-    Rows are written with `pwrite`: no mapped pages, so memory does not grow with the file, and no page is read or
-    zeroed first.
+    Rows are written with `pwrite`, or by turns where a system has no such call: no mapped pages, so memory does not
+    grow with the file, and no page is read or zeroed first.
 
     Raises:
         OSError: the disk is full or cannot be written; it names the file.
@@ -75,7 +78,8 @@ class RowFile:
     def __init__(self, path: Path, final: Path, shape: tuple[int, ...], dtype: str = "<f4") -> None:
         self._final, self._shape, self._dtype = final, shape, dtype
         self._row_bytes = np.dtype(dtype).itemsize * int(np.prod(shape))
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, 0o666)
+        self._turn = threading.Lock()
         self.rows = 0
 
     def reserve(self, rows: int = 1) -> int:
@@ -90,10 +94,17 @@ class RowFile:
     def _write_all(self, left: memoryview, where: int) -> None:
         try:
             while left:
-                done = os.pwrite(self._handle, left, where)
+                done = self._write_at(left, where)
                 left, where = left[done:], where + done
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._final)) from error
+
+    def _write_at(self, data: memoryview, where: int) -> int:
+        if hasattr(os, "pwrite"):
+            return os.pwrite(self._handle, data, where)
+        with self._turn:  # threads that write share the place in the file
+            os.lseek(self._handle, where, os.SEEK_SET)
+            return os.write(self._handle, data)
 
     def __enter__(self) -> "RowFile":
         return self

@@ -5,6 +5,7 @@ share a folder; the next run on the same machine removes what a killed one left.
 earlier one that had the same number, as the only process of a container always has.
 """
 
+import ctypes
 import errno
 import glob
 import os
@@ -22,6 +23,8 @@ from types import TracebackType
 
 _HOST = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
 _TOKEN = secrets.token_hex(4)
+# SYNCHRONIZE, ERROR_ACCESS_DENIED and WAIT_TIMEOUT of Windows.
+_MAY_WAIT, _ACCESS_DENIED, _STILL_RUNS = 0x00100000, 5, 258
 # What other machines left is named, not removed, when it is older than so many seconds.
 _OLD = 24 * 3600
 
@@ -230,6 +233,16 @@ def _retire(old: Path, final: Path, stays: Callable[[Path], bool]) -> None:
 
 def is_alive(pid: int) -> bool:
     """Whether a process of that number runs."""
+    if sys.platform == "win32":  # where `os.kill` would end it
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = ctypes.c_void_p(kernel.OpenProcess(_MAY_WAIT, False, pid))
+        if not handle:
+            return ctypes.get_last_error() == _ACCESS_DENIED  # somebody else's
+        try:
+            return kernel.WaitForSingleObject(handle, 0) == _STILL_RUNS
+        finally:
+            kernel.CloseHandle(handle)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

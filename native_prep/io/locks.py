@@ -3,10 +3,12 @@
 import errno
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from native_prep.io.atomic import missing_folders, remove_empty
 
 # Seconds between looks at a lock, and after how many the wait is told.
 _PAUSE, _LONG = 0.01, 10.0
@@ -32,5 +34,42 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held: who waits sees that it is gone, and makes another
-        lock.release()
+        _let_go(lock, path)
+
+
+@contextmanager
+def sole_run(place: Path, what: Path | None = None) -> Iterator[None]:
+    """Keeps other runs that write `place` out of the block, also those of machines that share the folder.
+
+    A run that is killed lets go. Where the file system knows no locks, nobody is kept out.
+
+    Args:
+        place: a file or folder, beside which the lock lies.
+        what: what the message names; None for the place.
+
+    Raises:
+        ValueError: another run works there.
+    """
+    path = place.with_name(f".{place.name}.lock")
+    made = missing_folders(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        text = "another run writes there: wait until it ends, or name another place"
+        raise ValueError(f"{what or place}: {text}") from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        yield
+    finally:
+        _let_go(lock, path)
+        remove_empty(made)
+
+
+def _let_go(lock: FileLock, path: Path) -> None:
+    with suppress(OSError):  # Windows keeps a file that is open; filelock removes it there
+        path.unlink()  # while it is held: who waits sees that it is gone, and makes another
+    lock.release()

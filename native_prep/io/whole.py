@@ -1,8 +1,10 @@
 """Files that are read whole: none larger than such a file can be, and no pipe or device, whose end nobody knows."""
 
+import ctypes
 import os
 import re
 import stat
+import sys
 from pathlib import Path
 
 MIB = 1 << 20
@@ -47,7 +49,14 @@ def read_whole(
 
 
 def free_memory() -> int:
-    """Bytes of memory that can be had: what Linux says is available without swapping."""
+    """Bytes of memory that can be had without swapping; on macOS all there is."""
     path = Path("/proc/meminfo")
     found = re.search(r"MemAvailable: *(\d+) kB", path.read_text()) if path.is_file() else None
-    return int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if found:
+        return int(found[1]) * 1024
+    if sys.platform == "win32":
+        # MEMORYSTATUSEX: its size and the load, memory, free memory, and more.
+        status = (ctypes.c_uint64 * 8)(64)
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(status)
+        return int(status[2])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -15,7 +15,9 @@ import numpy as np
 from native_prep.cpu.reader import FRAMES, LONGEST, Reader
 from native_prep.datasets.catalog import Dataset, get_dataset
 from native_prep.datasets.names import check_benchmarks
-from native_prep.datasets.recordings import BadFile, Recording, Recordings, find_recordings
+from native_prep.datasets.recordings import Recording, Recordings, find_recordings
+from native_prep.io.hashes import sources_digest
+from native_prep.io.locks import sole_run
 from native_prep.io.progress import Progress
 from native_prep.pipeline.outputs import (
     CUSTOM,
@@ -26,15 +28,15 @@ from native_prep.pipeline.outputs import (
     output_folder,
     threads_that_fit,
     write_clips,
-    write_npy,
 )
-from native_prep.pipeline.packing import Packer, Shard, fingerprint_of, parse_share, plan_shards
+from native_prep.pipeline.packing import PackJob, stamp
 from native_prep.pipeline.statistics import Statistics
+from native_prep.pipeline.store_run import StoreRun, write_store
 from native_prep.pipeline.threads import in_order, runs
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.format import DTYPES, StoreHead
-from native_prep.store.reader import FOLDER, Store
-from native_prep.store.shards import ShardDirectory
+from native_prep.store.reader import FOLDER
+from native_prep.store.shards import plan_shards
 
 # Files a thread takes at a time: their rows then still lie in the processor's cache when they are written.
 _FILES_AT_ONCE = 8
@@ -53,9 +55,9 @@ class _Request:
     max_frames: int | None
     workers: int
     skip_bad: bool
-    share: tuple[int, int] | None
     packed_dtype: str
     device: str
+    cluster: str | None
 
 
 def prepare(
@@ -71,8 +73,8 @@ def prepare(
     device: str = "cpu",
     workers: int | None = None,
     on_bad_file: str = "error",
-    shard: str | None = None,
     packed_dtype: str = "float32",
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Prepares a data set: float32 (N, 3, T, V, M) for each benchmark, split and stream, and label files.
 
@@ -88,22 +90,23 @@ def prepare(
         workers: threads; None for one a processor.
         on_bad_file: "error" reads everything, lists every bad file on stderr and writes nothing; "skip" leaves bad
             files out and lists them in `bad_files.csv`.
-        shard: "i/n" makes every n-th shard of the packed store from the i-th on, and leaves them for a run without
-            `shard`, which makes what is missing and puts all together.
         packed_dtype: float32, or float16 for a store of half the size whose frames are rounded.
+        cluster: where shards of 1,024 clips are made, see `cluster.cluster`; None for threads of this process. With
+            one, and for the packed store, a killed run is resumed from the shards that it finished.
 
     Returns:
         dataset, clips, frames, bytes_read (in this run), seconds, bad_files (how many), ignored (clips that the list of
         missing samples leaves out), empty (clips in which nobody is seen; they stay), outputs (paths); of a packed
-        store also shards, resumed (how many of them were there already) and missing (how many still are).
+        store also shards, and resumed (how many of them were there already).
 
     Raises:
-        ValueError: something that was asked for does not exist, or a file is bad; it names file and line.
+        ValueError: something that was asked for does not exist, or a file is bad; it names file and line; another run
+            works in the same folder.
         OSError: a file or folder cannot be read or written.
     """
     start = time.perf_counter()
     known = get_dataset(dataset)
-    _check_choices(formats, device, on_bad_file, shard, packed_dtype)
+    _check_choices(formats, device, on_bad_file, packed_dtype)
     request = _Request(
         dataset=known,
         source=default_folder(data_path, known.data_path, "--data-path"),
@@ -114,11 +117,11 @@ def prepare(
         max_frames=max_frames or known.max_frames,
         workers=workers or os.cpu_count() or 1,
         skip_bad=on_bad_file == "skip",
-        share=parse_share(shard),
         packed_dtype=packed_dtype,
         device=device,
+        cluster=cluster,
     )
-    make = _make_store if "packed" in request.formats else _make_arrays
+    make = _make_store if "packed" in request.formats or cluster else _make_arrays
     needed = check_benchmarks(dataset, None) if make is _make_store else request.benchmarks
     recordings = find_recordings(known, request.source, needed, ignored_samples)
     statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
@@ -126,7 +129,7 @@ def prepare(
     return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
-def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, shard: str | None, packed_dtype: str) -> None:
+def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, packed_dtype: str) -> None:
     check_formats(formats)
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
@@ -140,17 +143,18 @@ def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, shard:
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
     if packed_dtype not in DTYPES:
         raise ValueError(f"packed_dtype is {packed_dtype!r}: use {' or '.join(DTYPES)}")
-    if "packed" not in formats and (shard or packed_dtype != "float32"):
-        raise ValueError("--shard and --packed-dtype are for the packed store: add --format packed")
-    if shard and "npy" in formats:
-        raise ValueError("--shard makes shares of the packed store alone: leave npy to the run that merges them")
+    if "packed" not in formats and packed_dtype != "float32":
+        raise ValueError("--packed-dtype is for the packed store: add --format packed")
 
 
 def _make_arrays(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
     """`.npy` files straight from the recordings."""
     frames = request.max_frames or _longest_clip(request, recordings.found)
     shape = (3, frames, request.dataset.layout.num_joints, request.dataset.num_person)
-    with Outputs(request.folder, recordings.parts, request.streams, shape) as outputs:
+    with (
+        sole_run(request.folder / FOLDER, request.folder),
+        Outputs(request.folder, recordings.parts, request.streams, shape) as outputs,
+    ):
         workers = threads_that_fit(request.workers, 4 * math.prod(shape), _FILES_AT_ONCE * len(request.streams))
         _read_and_write(request, recordings.found, _make_readers(request, shape, workers), workers, outputs, statistics)
         statistics.raise_if_bad(request.skip_bad, request.source)
@@ -220,94 +224,26 @@ def _read_and_write(
 
 
 def _make_store(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
-    """The packed store, or a share of it, and the `.npy` files from it where they are asked for."""
-    dataset = request.dataset
+    """The packed store, and the `.npy` files from it where they are asked for."""
+    dataset, parts = request.dataset, recordings.parts
     padding = "repeat" if dataset.layout.name == "ntu" else "zero"
     head = StoreHead(
-        dataset.name,
-        dataset.layout,
-        dataset.num_person,
-        request.max_frames,
-        recordings.parts,
-        padding,
-        request.packed_dtype,
+        dataset.name, dataset.layout, dataset.num_person, request.max_frames, parts, padding, request.packed_dtype
     )
-    plan = plan_shards(head, recordings.found)
-    first, step = request.share or (1, 1)
-    ours = plan[first - 1 :: step]  # every step-th shard from the first on
-    with ShardDirectory(request.folder / FOLDER, fingerprint_of(plan)) as directory:
-        resumed = _pack_missing(request, head, directory, ours, statistics)
-        num_missing, outputs = 0, []
-        if request.share is None:
-            outputs = _merge_and_publish(request, head, directory, plan, statistics)
-        elif directory.is_published():  # another process has made this share too
-            directory.discard()
-        else:
-            num_missing = sum(directory.metadata(shard.name) is None for shard in plan)
-    return {"outputs": outputs, "shards": len(ours), "resumed": resumed, "missing": num_missing}
-
-
-def _pack_missing(
-    request: _Request, head: StoreHead, directory: ShardDirectory, shards: Sequence[Shard], statistics: Statistics
-) -> int:
-    """Makes the shards that are not there yet; how many were."""
     max_frames = request.max_frames or LONGEST
-    size = 4 * head.bodies * max_frames * head.layout.num_joints * 3
-    missing = []
-    for shard in shards:
-        metadata = directory.metadata(shard.name)
-        if metadata is None:
-            missing.append(shard)
-        else:
-            _count_finished(metadata, statistics)
-    if missing:
-        workers = threads_that_fit(request.workers, size, 4)  # most clips fill a small part of their room
-        Packer(request.dataset, head, max_frames, directory, workers, request.skip_bad, statistics).make(
-            missing, request.dataset.name
-        )
-    try:
-        statistics.raise_if_bad(request.skip_bad, request.source)
-    except ValueError:
-        directory.discard()
-        raise
-    return len(shards) - len(missing)
-
-
-def _count_finished(metadata: dict[str, Any], statistics: Statistics) -> None:
-    statistics.clips += metadata["clips"]
-    statistics.frames += metadata["recorded"]
-    statistics.empty += metadata.get("empty", 0)  # an older version did not count them
-    statistics.bad += [BadFile(*one) for one in metadata["bad"]]
-
-
-def _merge_and_publish(
-    request: _Request, head: StoreHead, directory: ShardDirectory, plan: Sequence[Shard], statistics: Statistics
-) -> list[str]:
-    """Merges the shards, writes what else is asked for, and gives everything its name; paths."""
-    try:
-        directory.merge(head, [shard.name for shard in plan])
-        return _write_beside_store(request, Store(directory.finished), directory, statistics)
-    except (FileNotFoundError, ValueError):
-        if not directory.is_published():
-            raise
-        # Another process has published the very same store meanwhile.
-        directory.discard()
-        return _write_beside_store(request, directory.open_published(), directory, statistics)
-
-
-def _write_beside_store(
-    request: _Request, store: Store, directory: ShardDirectory, statistics: Statistics
-) -> list[str]:
-    """What is asked for beside the store; all names are given together at the end."""
-    parts: tuple[str, ...] = ()
-    if "npy" in request.formats:
-        parts = tuple(part for part in store.head.parts if part.rpartition("/")[0] in request.benchmarks)
-    with Outputs(request.folder, parts, request.streams if parts else (), store.clip_shape) as outputs:
-        if parts:
-            write_npy(store, outputs, parts, request.streams, request.workers)
-        if request.skip_bad:
-            outputs.write_bad_files(statistics.bad)
-        outputs.warn_of_foreign_files(store)
-        if store.folder == directory.finished:
-            directory.publish()
-    return [str(directory.final), *map(str, outputs.paths)]
+    benchmarks = request.benchmarks if "npy" in request.formats else ()
+    size = 4 * head.bodies * max_frames * dataset.layout.num_joints * 3
+    run = StoreRun(
+        dataset=dataset.name,
+        source=request.source,
+        folder=request.folder,
+        head=head,
+        parts=tuple(part for part in parts if part.rpartition("/")[0] in benchmarks),
+        streams=request.streams,
+        packed="packed" in request.formats,
+        skip_bad=request.skip_bad,
+        workers=threads_that_fit(request.workers, size, 4),  # most clips fill a small part of their room
+        cluster=request.cluster,
+    )
+    job = PackJob(head, run.final, max_frames, request.skip_bad)
+    return write_store(run, job, plan_shards(head, sources_digest(), recordings.found, stamp), statistics)

@@ -3,9 +3,10 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,20 @@ class Statistics:
             self.frames += report[FRAMES]
             good.append((row, report[LABEL] if recording.label < 0 else recording.label, report[FRAMES]))
         return good
+
+    def add(self, shard: Mapping[str, Any], resumed: bool) -> None:
+        """Counts what `metadata` says of a shard, of which nothing was read where it was there already."""
+        self.clips += shard["clips"]
+        self.frames += shard["recorded"]
+        self.empty += shard["empty"]
+        self.bytes_read += 0 if resumed else shard["bytes_read"]
+        self.bad += [BadFile(*one) for one in shard["bad"]]
+
+    def metadata(self) -> dict[str, Any]:
+        """What is kept of a shard that these are the counts of."""
+        bad = [(one.path, one.line, one.reason) for one in self.bad]
+        counts = {"clips": self.clips, "recorded": self.frames, "empty": self.empty, "bytes_read": self.bytes_read}
+        return {**counts, "bad": bad}
 
     def result(self, seconds: float) -> dict[str, float]:
         """What `prepare` returns of it."""

@@ -5,23 +5,26 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
+from native_prep.io.locks import sole_run
 from native_prep.io.progress import first_names
 from native_prep.io.whole import read_whole
-from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, output_folder
+from native_prep.pipeline.pose_shards import MadeClip, write_poses
+from native_prep.pipeline.store_run import StoreRun
 from native_prep.poses.align import orientation_warnings, posture_warnings
 from native_prep.poses.files import SOURCES, VIDEO, default_layout, read_as
 from native_prep.poses.labels import number_classes, read_classes
 from native_prep.poses.quality import FILE as QUALITY
-from native_prep.poses.quality import QualityTable, quality_of
+from native_prep.poses.quality import Quality, QualityTable, quality_of
 from native_prep.poses.sources import PoseClip, PoseSource, clips_below, detect_kind, open_source
 from native_prep.poses.to_clip import Poses, PoseSettings, choose_bodies, keep_bodies, place_bodies
 from native_prep.poses.to_clip import convert as convert_poses
@@ -34,6 +37,7 @@ from native_prep.skeletons.layouts import (
     layout_from_dict,
 )
 from native_prep.skeletons.streams import check_streams
+from native_prep.store.format import StoreHead
 from native_prep.store.labels import read_labels
 from native_prep.store.reader import FOLDER
 
@@ -72,6 +76,8 @@ def prepare_custom(
     on_bad_file: str = "error",
     pose_model: str | None = None,
     fps: float | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each split and stream, label files and `custom.json`.
 
@@ -91,6 +97,8 @@ def prepare_custom(
         align, track, unit, keep_empty, min_quality: see `to_clip.PoseSettings`.
         on_bad_file: as `prepare`'s.
         pose_model, fps: of videos, see `video.pose_cache.PoseCache`; None for `DEFAULT_MODEL`, and for 30.
+        workers: processes; None for one a processor. Work of a second or less is done in this one.
+        cluster: see `pipeline.cluster.cluster`; None for this machine.
 
     Returns:
         What `prepare` returns; warnings: what looks wrong with clips that were prepared, and how many; quality: see
@@ -101,9 +109,8 @@ def prepare_custom(
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
         OSError: a file or folder cannot be read or written.
     """
-    asked = check_streams(tuple(streams))
-    check_formats(formats)
     path, folder = _places(data_path, out_folder)
+    output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
     kind = detect_kind(path, None if source == "auto" else source)
@@ -121,13 +128,13 @@ def prepare_custom(
     track = track or videos is not None  # people of videos have numbers
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
-    check_room(max_frames, target, settings.max_bodies, asked)
+    check_room(max_frames, target, settings.max_bodies, output.streams)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
     if videos is not None:
-        found = _estimated(found, videos)
+        found = _estimated(found, videos, cluster)
     if convert is not None:
         found = _converted(found, skeleton, target)
-    result = write_source(found, path, target, settings, folder, asked, formats, max_frames, on_bad_file)
+    result = write_source(found, path, target, settings, output)
     if videos is None:
         return result
     return result | {"seconds": time.monotonic() - began, "poses": videos.summary()}
@@ -150,61 +157,96 @@ def _open_videos(
     return PoseCache(folder / "poses", DEFAULT_MODEL if pose_model is None else pose_model, fps or DEFAULT_FPS)
 
 
-def _estimated(found: PoseSource, videos: "PoseCache") -> PoseSource:
-    videos.estimate([(clip.name, clip.path) for clip in found.clips])
-    return replace(found, read=lambda clip: videos.read(clip.name, clip.path), metadata=videos.metadata())
+def _estimated(found: PoseSource, videos: "PoseCache", cluster: str | None) -> PoseSource:
+    with sole_run(videos.folder):
+        videos.estimate([(clip.name, clip.path) for clip in found.clips], cluster)
+    return replace(found, read=videos.reader(), metadata=videos.metadata(), key=videos.key)
 
 
 def _converted(found: PoseSource, source: Layout, target: Layout) -> PoseSource:
-    read = found.read
-    return replace(found, read=lambda clip: convert_poses(read(clip), source, target), before=source)
+    return replace(found, read=partial(_read_converted, found.read, source, target), before=source)
+
+
+def _read_converted(read: Callable[[PoseClip], Poses], source: Layout, target: Layout, clip: PoseClip) -> Poses:
+    return convert_poses(read(clip), source, target)
+
+
+@dataclass(frozen=True)
+class PoseOutput:
+    """What is to be written, and where; see `prepare_custom`.
+
+    Raises:
+        ValueError: a stream or a format is not known.
+    """
+
+    folder: Path
+    streams: Sequence[str]
+    formats: Sequence[str]
+    max_frames: int | None
+    on_bad_file: str
+    workers: int | None = None
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        check_streams(tuple(self.streams))
+        check_formats(self.formats)
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes clips of poses; each has a note: name, split, quality, warnings."""
+
+    read: Callable[[PoseClip], Poses]
+    layout: Layout
+    settings: PoseSettings
+
+    def __call__(self, recording: Recording) -> MadeClip:
+        clip, layout, settings = recording.content, self.layout, self.settings
+        poses = self.read(clip)
+        kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
+        quality = quality_of(kept, layout.coordinates == "image")
+        if quality.quality < settings.min_quality:
+            return MadeClip(None, 0, [clip.name, clip.split, quality, []])
+        bodies = place_bodies(kept, poses, layout, settings)
+        return MadeClip(bodies, bodies.shape[1], [clip.name, clip.split, quality, _warnings(kept, layout, settings)])
 
 
 def write_source(
-    found: PoseSource,
-    path: Path,
-    layout: Layout,
-    settings: PoseSettings,
-    folder: Path,
-    streams: tuple[str, ...],
-    formats: Sequence[str],
-    max_frames: int | None,
-    on_bad_file: str,
+    found: PoseSource, path: Path, layout: Layout, settings: PoseSettings, output: PoseOutput
 ) -> dict[str, Any]:
     """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
+    folder = output.folder
     warned: dict[str, list[str]] = {}
     table = QualityTable(settings.min_quality)
-
-    def make(place: int) -> tuple[np.ndarray, int] | None:
-        clip = found.clips[place]
-        poses = found.read(clip)
-        kept = keep_bodies(poses, layout, settings, clip.path, clip.what)
-        if not table.add(clip.name, clip.split, quality_of(kept, layout.coordinates == "image")):
-            if len(table.left_out) == len(found.clips):
-                raise ValueError(
-                    f"{path}: no clip has a quality of {settings.min_quality:g}, the best {table.best:.3g}: lower "
-                    "--min-quality"
-                )
-            return None
-        for text in _warnings(kept, layout, settings):
-            warned.setdefault(text, []).append(clip.name)
-        bodies = place_bodies(kept, poses, layout, settings)
-        return bodies, bodies.shape[1]
-
     metadata = _metadata(layout, settings, found.classes) | dict(found.metadata)
     if found.before is not None:
         metadata[_BEFORE] = layout_as_dict(found.before) | {"conversions": conversions_as_dict(found.before)}
     metadata["classes"] = _classes_beside(metadata, folder, {clip.split for clip in found.clips})
-    job = PoseJob(
-        "custom", path, _recordings(found.clips, found.bad), make, layout, streams, max_frames, settings.max_bodies,
-        folder, tuple(formats), on_bad_file,
-        files=lambda: {CUSTOM: json.dumps(metadata, indent=2) + "\n", QUALITY: table.as_csv(folder / QUALITY)},
-        settings=json.dumps(metadata),
+
+    def files(notes: Sequence[Any]) -> Mapping[str, str]:
+        for name, split, quality, warnings in notes:
+            table.add(name, split, Quality(*quality))
+            for text in warnings:
+                warned.setdefault(text, []).append(name)
+        if notes and len(table.left_out) == len(found.clips):
+            raise ValueError(
+                f"{path}: no clip has a quality of {settings.min_quality:g}, the best {table.best:.3g}: lower "
+                "--min-quality"
+            )
+        return {CUSTOM: json.dumps(metadata, indent=2) + "\n", QUALITY: table.as_csv(folder / QUALITY)}
+
+    recordings = _recordings(found.clips, found.bad)
+    head = StoreHead("custom", layout, settings.max_bodies, output.max_frames, recordings.parts, "zero")
+    run = StoreRun(
+        "custom", path, folder, head, recordings.parts if "npy" in output.formats else (), tuple(output.streams),
+        "packed" in output.formats, output.on_bad_file == "skip", output.workers or os.cpu_count() or 1, output.cluster,
+        files, settings=json.dumps(metadata),
     )  # fmt: skip
     splits = [
         {clip.name for clip in found.clips if clip.split == split} or _names_beside(folder, split) for split in SPLITS
     ]
-    result = write_job(job)
+    key = f"{metadata} {settings} {found.key}"
+    result = write_poses(run, _Maker(found.read, layout, settings), recordings, key, found.whole_files)
     if both := sorted(splits[0] & splits[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
@@ -283,7 +325,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
     splits = tuple(split for split in SPLITS if any(clip.split == split for clip in clips)) or SPLITS[:1]
-    found = [Recording(clip.path, clip.name, clip.label, (splits.index(clip.split),)) for clip in clips]
+    found = [Recording(clip.path, clip.name, clip.label, (splits.index(clip.split),), clip) for clip in clips]
     return Recordings(found, list(bad), splits)
 
 

@@ -5,23 +5,26 @@ Another reader than the usual one, which passes over ids; plain Python, for an o
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.names import check_benchmarks
-from native_prep.datasets.recordings import BadClip, find_recordings
+from native_prep.datasets.recordings import BadClip, Recording, find_recordings
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
-from native_prep.pipeline.clip_writer import PoseJob, write_job
 from native_prep.pipeline.outputs import check_formats, check_room, default_folder, output_folder
+from native_prep.pipeline.pose_shards import MadeClip, write_poses
+from native_prep.pipeline.store_run import StoreRun
 from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
 from native_prep.reference import normalise_ntu
 from native_prep.skeletons.layouts import NTU
 from native_prep.skeletons.streams import check_streams
+from native_prep.store.format import StoreHead
 
 
 def prepare_tracked(
@@ -35,6 +38,8 @@ def prepare_tracked(
     formats: Sequence[str] = ("npy",),
     max_frames: int | None = None,
     on_bad_file: str = "error",
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Writes NTU clips whose bodies are followed and cleaned (see `tracking`), then padded, centred, turned as usual.
 
@@ -51,17 +56,17 @@ def prepare_tracked(
     source = default_folder(data_path, dataset.data_path, "--data-path")
     recordings = find_recordings(dataset, source, divisions, ignored_samples)
 
-    def make(place: int) -> tuple[np.ndarray, int]:
-        return read_tracked(recordings.found[place].path, frames, dataset.num_person)
-
     folder = output_folder(out_folder, dataset.out_folder)
-    bodies = dataset.num_person
-    return write_job(
-        PoseJob(
-            name, source, recordings, make, NTU, asked, frames, bodies, folder, tuple(formats), on_bad_file,
-            repeats=True, settings="track",
-        )
+    head = StoreHead(name, NTU, dataset.num_person, frames, recordings.parts, "repeat")
+    run = StoreRun(
+        name, source, folder, head, recordings.parts if "npy" in formats else (), asked, "packed" in formats,
+        on_bad_file == "skip", workers or os.cpu_count() or 1, cluster, settings="track",
     )  # fmt: skip
+    return write_poses(run, partial(_make, frames=frames, count=dataset.num_person), recordings, "track")
+
+
+def _make(recording: Recording, frames: int, count: int) -> MadeClip:
+    return MadeClip(*read_tracked(recording.path, frames, count))
 
 
 def read_tracked(path: str, frames: int, count: int = 2) -> tuple[np.ndarray, int]:

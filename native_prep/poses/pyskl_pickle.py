@@ -24,6 +24,7 @@ class PysklFile:
     """An open pickle.
 
     Attributes:
+        annotations: as the file has them.
         lost: names that a split lists and no annotation has, known after `clips` ran to its end.
 
     Raises:
@@ -40,7 +41,7 @@ class PysklFile:
             content = content["annotations"]
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content) or not content:
             raise ValueError(f"{path}: holds no list of annotations: give a pickle as PYSKL and MMAction2 have it")
-        self._annotations: list[dict[str, Any]] = content
+        self.annotations: list[dict[str, Any]] = content
         self.lost: list[str] = []
 
     def clips(self, split: str | None) -> Iterator[tuple[int, str, int, str]]:
@@ -53,7 +54,7 @@ class PysklFile:
         if self._splits:
             splits = self._names_by_split(split)
         known = set()
-        for place, one in enumerate(self._annotations):
+        for place, one in enumerate(self.annotations):
             name = one.get("frame_dir", one.get("filename"))
             if not isinstance(name, str):
                 raise ValueError(f"{self._path}: annotation {place} has no frame_dir: give every clip a name")
@@ -83,29 +84,29 @@ class PysklFile:
             raise ValueError(f"{self._path}: {asked}: give --split one of {', '.join(sorted(found)) or 'its own'}")
         return found[split]
 
-    def read(self, place: int, layout: Layout) -> Poses:
-        """The people of a clip.
 
-        Raises:
-            BadClip: no keypoints, or of another form than the layout's.
-        """
-        one = self._annotations[place]
-        what = f"clip {one.get('frame_dir', one.get('filename'))}: "
-        if "keypoint" not in one:
-            text = f"{what}has no keypoint: pickles whose poses lie in other files (raw_file) cannot be read"
-            raise BadClip(str(self._path), text)
-        points = checked_points(one["keypoint"], layout, str(self._path), what, one.get("keypoint_score"))
-        if "total_frames" in one and _number(one["total_frames"]) != points.shape[1]:
-            text = f"{what}has {points.shape[1]} frames, total_frames says {_short(one['total_frames'])}: fix one"
-            raise BadClip(str(self._path), text)
-        shape = one.get("img_shape")
-        if layout.coordinates != "image" or not isinstance(shape, tuple | list) or len(shape) != 2:
-            return Poses(points)
-        height, width = _number(shape[0]), _number(shape[1])
-        if not (0 <= height < np.inf and 0 <= width < np.inf):
-            text = f"{what}img_shape is {_short(shape)}: give height and width in pixels"
-            raise BadClip(str(self._path), text)
-        return Poses(points, None, (width, height) if height and width else None)
+def read_annotation(one: dict[str, Any], layout: Layout, path: str) -> Poses:
+    """The people of a clip of a pickle.
+
+    Raises:
+        BadClip: no keypoints, or of another form than the layout's.
+    """
+    what = f"clip {one.get('frame_dir', one.get('filename'))}: "
+    if "keypoint" not in one:
+        text = f"{what}has no keypoint: pickles whose poses lie in other files (raw_file) cannot be read"
+        raise BadClip(path, text)
+    points = checked_points(one["keypoint"], layout, path, what, one.get("keypoint_score"))
+    if "total_frames" in one and _number(one["total_frames"]) != points.shape[1]:
+        text = f"{what}has {points.shape[1]} frames, total_frames says {_short(one['total_frames'])}: fix one"
+        raise BadClip(path, text)
+    shape = one.get("img_shape")
+    if layout.coordinates != "image" or not isinstance(shape, tuple | list) or len(shape) != 2:
+        return Poses(points)
+    height, width = _number(shape[0]), _number(shape[1])
+    if not (0 <= height < np.inf and 0 <= width < np.inf):
+        text = f"{what}img_shape is {_short(shape)}: give height and width in pixels"
+        raise BadClip(path, text)
+    return Poses(points, None, (width, height) if height and width else None)
 
 
 def _checked_splits(splits: Any, path: Path) -> dict[str, Any]:

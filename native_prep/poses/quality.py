@@ -81,13 +81,11 @@ class QualityTable:
         self._rows: list[tuple[str, str, Quality]] = []
         self.left_out: list[str] = []
 
-    def add(self, name: str, split: str, quality: Quality) -> bool:
-        """Adds a clip; whether it is good enough to stay."""
+    def add(self, name: str, split: str, quality: Quality) -> None:
+        """Adds a clip."""
         self._rows.append((name, split, quality))
-        stays = quality.quality >= self._least
-        if not stays:
+        if quality.quality < self._least:
             self.left_out.append(name)
-        return stays
 
     @property
     def best(self) -> float:

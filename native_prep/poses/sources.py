@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
 from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
-from native_prep.poses.pyskl_pickle import PysklFile
+from native_prep.poses.pyskl_pickle import PysklFile, read_annotation
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
@@ -33,13 +34,20 @@ _ONE_IN = 5
 
 @dataclass(frozen=True, slots=True)
 class PoseClip:
-    """A clip that was found: its name, where it lies, its place there, its label from 0 and its split."""
+    """A clip that was found.
+
+    Attributes:
+        name, path, place: its name, where it lies, and its place there.
+        label, split: from 0; train or val.
+        content: what who reads it needs, that is at hand already.
+    """
 
     name: str
     path: str
     place: int
     label: int
     split: str
+    content: Any = field(default=None, repr=False, compare=False)
 
     @property
     def what(self) -> str:
@@ -55,10 +63,12 @@ class PoseSource:
         clips: sorted by name.
         bad: what is wrong already.
         classes: their names.
-        read: reads a clip.
+        read: reads a clip; can be pickled.
         notes: what to say of the clips.
         before: the layout that clips have before `read` converts them; None where it does not.
         metadata: what `custom.json` says of them besides.
+        key: what else decides about the numbers.
+        whole_files: clips of a file are to be read one after the other.
     """
 
     clips: list[PoseClip]
@@ -68,6 +78,8 @@ class PoseSource:
     notes: list[str] = field(default_factory=list)
     before: Layout | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    whole_files: bool = False
 
 
 def detect_kind(path: Path, source: str | None = None) -> Kind:
@@ -156,9 +168,13 @@ def _open_pyskl(
             bad.append(BadFile(str(path), 0, text))
             continue
         most = max(most, label)
-        clips.append(PoseClip(name, str(path), place, label, assigned))
+        clips.append(PoseClip(name, str(path), place, label, assigned, file.annotations[place]))
     bad += [BadFile(str(path), 0, f"clip {name}: is in a split, but has no annotation: fix it") for name in file.lost]
-    return PoseSource(clips, bad, classes or number_classes(most + 1), lambda clip: file.read(clip.place, layout))
+    return PoseSource(clips, bad, classes or number_classes(most + 1), partial(_read_annotation, layout))
+
+
+def _read_annotation(layout: Layout, clip: PoseClip) -> Poses:
+    return read_annotation(clip.content, layout, clip.path)
 
 
 def _open_array(
@@ -175,15 +191,21 @@ def _open_array(
         assigned = split_of(label.split, split, f"{labels.path}:{label.line}")
         clips.append(PoseClip(name, str(path), place, label.label, assigned))
 
-    def read(clip: PoseClip) -> Poses:
-        points = np.asarray(array[clip.place])
-        points = points if last else points.transpose(3, 1, 2, 0)  # (M, T, V, C)
-        checked = checked_points(points, layout, clip.path, clip.what)
-        # Frames without anybody at the end are the padding of shorter clips.
-        frames = np.flatnonzero(checked.any(axis=(0, 2, 3)))
-        return Poses(checked[:, : frames[-1] + 1 if len(frames) else 1])
+    return PoseSource(clips, [], labels.classes, partial(_read_row, layout, last))
 
-    return PoseSource(clips, [], labels.classes, read)
+
+# One at a time: an archive is in memory as a whole.
+_opened = lru_cache(maxsize=1)(partial(load_array, mapped=True, archive=True))
+
+
+def _read_row(layout: Layout, last: bool, clip: PoseClip) -> Poses:
+    """A clip of an array of all, (N, M, T, V, C) if its channels are last, else (N, C, T, V, M)."""
+    points = np.asarray(_opened(clip.path)[clip.place])
+    points = points if last else points.transpose(3, 1, 2, 0)  # (M, T, V, C)
+    checked = checked_points(points, layout, clip.path, clip.what)
+    # Frames without anybody at the end are the padding of shorter clips.
+    frames = np.flatnonzero(checked.any(axis=(0, 2, 3)))
+    return Poses(checked[:, : frames[-1] + 1 if len(frames) else 1])
 
 
 def _channels_last(shape: tuple[int, ...], layout: Layout, path: Path) -> bool:
@@ -254,7 +276,11 @@ def _open_folder(
         assigned = split_of(by_name[name].split, split, f"{labels.path}:{by_name[name].line}")
         clips.append(PoseClip(name, str(file), -1, by_name[name].label, assigned))
     bad += _without_file(kind, labels, files)
-    return PoseSource(clips, bad, labels.classes, lambda clip: read_pose_file(clip.path, layout, kind), notes)
+    return PoseSource(clips, bad, labels.classes, partial(_read_file, layout, kind), notes, key=kind.source)
+
+
+def _read_file(layout: Layout, kind: Kind, clip: PoseClip) -> Poses:
+    return read_pose_file(clip.path, layout, kind)
 
 
 def _folder_of_clips(kind: Kind, path: Path, labelled: bool) -> Path:

@@ -12,13 +12,12 @@ import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip
 from native_prep.io.atomic import check_writable, hidden, left_behind, missing_folders, remove_empty
-from native_prep.pipeline.outputs import check_formats, check_room
-from native_prep.poses.custom import parse_size, write_source
+from native_prep.pipeline.outputs import check_room
+from native_prep.poses.custom import PoseOutput, parse_size, write_source
 from native_prep.poses.labels import number_labels
 from native_prep.poses.sources import PoseClip, PoseSource
 from native_prep.poses.to_clip import Poses, PoseSettings, as_array, checked_points
 from native_prep.skeletons.layouts import Layout, find_layout
-from native_prep.skeletons.streams import check_streams
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ def write_clips(
     keep_empty: bool = False,
     min_quality: float = 0.0,
     on_bad_file: str = "error",
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Writes clips as `prep custom` does, with all of its checks.
 
@@ -66,8 +67,8 @@ def write_clips(
         clips: taken one at a time; they wait in a hidden folder beside `out_folder`, not in memory.
         out_folder, layout: where the arrays go; the name of the skeleton, or a YAML file.
         classes: the names of the classes; None for those of the labels, sorted.
-        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, min_quality, on_bad_file:
-            as `prepare_custom`'s.
+        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, min_quality, on_bad_file,
+            workers, cluster: as `prepare_custom`'s.
 
     Returns:
         What `prepare_custom` returns.
@@ -78,15 +79,14 @@ def write_clips(
     """
     folder = Path(out_folder)
     check_writable(folder)
-    asked = check_streams(tuple(streams))
-    check_formats(formats)
+    output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     skeleton = find_layout(layout)
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
-    check_room(max_frames, skeleton, settings.max_bodies, asked)
+    check_room(max_frames, skeleton, settings.max_bodies, output.streams)
     with _temporary_folder(folder) as temporary:
         found = _take(clips, temporary, skeleton, list(classes) if classes is not None else None)
-        return write_source(found, folder, skeleton, settings, folder, asked, formats, max_frames, on_bad_file)
+        return write_source(found, folder, skeleton, settings, output)
 
 
 @contextmanager
@@ -129,6 +129,11 @@ def _take(clips: Iterable[Clip], temporary: Path, layout: Layout, classes: list[
         raise ValueError("there is no clip to write: check what reads them")
     labels = number_labels(rows, "clips", classes)
     found = [
-        PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].split) for name in sorted(files)
+        PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].split, str(files[name]))
+        for name in sorted(files)
     ]
-    return PoseSource(found, bad, labels.classes, lambda clip: Poses(np.load(files[clip.name])))
+    return PoseSource(found, bad, labels.classes, _read, key=temporary.name)
+
+
+def _read(clip: PoseClip) -> Poses:
+    return Poses(np.load(clip.content))

@@ -1,26 +1,29 @@
 """Writing the packed store: shards that are whole or not there, and the place where they wait until all are done.
 
-Finished shards lie in `.packed.shards` beside the store's place, named by number and fingerprint; several processes, on
-several machines too, may add to them. What a process works on lies in a hidden folder of its own. When all shards are
-there, `store.json` is added and the folder gets the store's name.
+Finished shards lie in `.packed.shards` beside the store's place, named by number and fingerprint. Who writes one works
+in a hidden folder there, which becomes the shard by being renamed: processes on several machines may write shards of
+one run. When all are there, the run adds `store.json`, and the folder gets the store's name.
 """
 
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from hashlib import sha256 as new_sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from native_prep.datasets.names import parse_name
+from native_prep.datasets.recordings import Recording
 from native_prep.io.arrays import RowFile
 from native_prep.io.atomic import atomic_file, hidden, publish_folder, restore_folder
 from native_prep.io.hashes import sha256
-from native_prep.io.locks import locked
+from native_prep.io.locks import sole_run
 from native_prep.store.format import (
     CLIPS,
     DTYPES,
@@ -32,11 +35,9 @@ from native_prep.store.format import (
     check_sizes,
     clip_dtype,
     describe,
-    read_metadata,
     shard_metadata,
     verify_shard,
 )
-from native_prep.store.reader import Store
 
 # Clips in a shard: at most so much is done again after a kill.
 SHARD_CLIPS = 1024
@@ -84,8 +85,8 @@ class ShardWriter:
             frames = frames.astype(np.float16)
         self._rows.write(place, frames)
 
-    def finish(self, more: dict[str, Any]) -> None:
-        """Completes the files; `more` is kept in `shard.json`."""
+    def finish(self, more: dict[str, Any]) -> dict[str, Any]:
+        """Completes the files; what `shard.json` says, in which `more` is kept."""
         with self._rows:
             pass
         table = self._index()
@@ -96,6 +97,7 @@ class ShardWriter:
         }
         metadata = {"clips": len(table), "frames": self._rows.rows, "files": files, **more}
         (self.folder / SHARD).write_text(json.dumps(metadata, indent=1) + "\n")
+        return metadata
 
     def _index(self) -> np.ndarray:
         lengths = np.concatenate([np.zeros((0, self._head.bodies), np.int64), *self._lengths])
@@ -117,6 +119,62 @@ class ShardWriter:
         self._rows.close()
 
 
+def bits_of(parts: Iterable[int]) -> int:
+    """A bit for each of the head's parts that a clip belongs to."""
+    return sum(1 << part for part in parts)
+
+
+def waiting_folder(final: Path) -> Path:
+    """Where the finished shards of a store wait for the others."""
+    return final.with_name(f".{final.name}.shards")
+
+
+def begin_shard(final: Path, name: str, head: StoreHead) -> ShardWriter:
+    """A writer in a hidden folder; see `keep_shard`."""
+    return ShardWriter(hidden(waiting_folder(final) / name), head, final)
+
+
+def keep_shard(writer: ShardWriter, final: Path, name: str, more: dict[str, Any]) -> dict[str, Any]:
+    """Completes a shard and puts it among the finished ones, unless another process has done so; what it says."""
+    metadata = writer.finish(more)
+    try:
+        writer.folder.rename(waiting_folder(final) / name)
+    except OSError:
+        if not (waiting_folder(final) / name / SHARD).is_file():
+            raise
+        shutil.rmtree(writer.folder)
+    return metadata
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of recordings, and the name of the folder that they are packed into: number and fingerprint."""
+
+    name: str
+    recordings: Sequence[Recording]
+
+
+def plan_shards(
+    head: StoreHead, version: str, recordings: Sequence[Recording], stamp: Callable[[Recording], str]
+) -> list[Shard]:
+    """The shards of a data set; a name changes with any of its files, the settings, the code and the format.
+
+    Args:
+        head: of the store.
+        version: of the code and the settings that are not the head's.
+        recordings: sorted.
+        stamp: tells one state of a recording's file from another.
+    """
+    shared = new_sha256(json.dumps([VERSION, version, describe(head)]).encode())
+    shards = []
+    for number, start in enumerate(range(0, len(recordings), SHARD_CLIPS)):
+        chunk, digest = recordings[start : start + SHARD_CLIPS], shared.copy()
+        for one in chunk:
+            digest.update(f"{one.name!r} {one.label} {one.parts} {stamp(one)}\n".encode())
+        shards.append(Shard(f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
+    return shards
+
+
 def write_store_json(folder: Path, head: StoreHead, shards: Sequence[str], fingerprint: str = "") -> dict[str, Any]:
     """Writes `store.json` for the shards in a folder; what it says."""
     metadata_of_shards = [{"folder": name, **json.loads((folder / name / SHARD).read_bytes())} for name in shards]
@@ -136,68 +194,52 @@ def write_store_json(folder: Path, head: StoreHead, shards: Sequence[str], finge
 
 
 class ShardDirectory:
-    """The hidden folders in which the store `final` is built.
+    """The place where the store `final` is built, by one run at a time.
 
     Args:
         final: the store's place.
-        fingerprint: of the files and settings that it is made of.
 
     Attributes:
         finished: the folder of finished shards.
-        made: names of those that this process made.
+
+    Raises:
+        ValueError: another run works there, or something else has the store's name.
     """
 
-    def __init__(self, final: Path, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
-        self.final, self.finished = final, final.with_name(f".{final.name}.shards")
-        self._own, self._lock = hidden(final), final.with_name(f".{final.name}.lock")
-        self._new = not final.parent.exists()
-        self.made: list[str] = []
+    def __init__(self, final: Path) -> None:
+        self.final, self.finished = final, waiting_folder(final)
+        self._stack = ExitStack()
 
     def __enter__(self) -> "ShardDirectory":
-        if not self._new:
-            with locked(self._lock):
-                restore_folder(self.final)
-                if self.final.exists() and not (self.final.is_dir() and self._is_ours()):
-                    raise ValueError(f"{self.final}: is something else than a packed store: move it away")
+        with ExitStack() as stack:
+            stack.enter_context(sole_run(self.final, self.final.parent))
+            restore_folder(self.final)
+            if self.final.exists() and not (self.final.is_dir() and self._is_ours()):
+                raise ValueError(f"{self.final}: is something else than a packed store: move it away")
+            stack.callback(self._sweep)
+            self._sweep()
+            self.finished.mkdir(parents=True, exist_ok=True)
+            self._stack = stack.pop_all()
         return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)  # type: ignore[arg-type]
 
     def _is_ours(self) -> bool:
         return (self.final / STORE).is_file() or not any(self.final.iterdir())
 
-    def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self._own, ignore_errors=True)
-        with suppress(OSError), locked(self._lock):  # something is in it, or it is gone
+    def _sweep(self) -> None:
+        """Lets half-written shards go, which nobody completes any more, and the folder if nothing is in it."""
+        for part in self.finished.glob(".*"):
+            shutil.rmtree(part, ignore_errors=True)
+        with suppress(OSError):  # something is in it, or it is gone
             self.finished.rmdir()
-        if self._new:
-            with suppress(OSError):
-                self.final.parent.rmdir()
-
-    def writer(self, name: str, head: StoreHead) -> ShardWriter:
-        """A writer for the shard called `name`."""
-        return ShardWriter(self._own / name, head, self.final)
-
-    def keep(self, name: str) -> None:
-        """Puts a finished shard among the others, unless another process has done so."""
-        # Another process may make the same shard; where there are no locks, it may also take the folder away meanwhile.
-        for last in (False, False, True):
-            try:
-                with locked(self._lock):
-                    self.finished.mkdir(parents=True, exist_ok=True)
-                    (self._own / name).rename(self.finished / name)
-                self.made.append(name)
-                return
-            except OSError:
-                if self.metadata(name) is not None:
-                    return
-                if last:
-                    raise
 
     def metadata(self, name: str) -> dict[str, Any] | None:
         """What a finished shard says of itself; None where there is none, or a damaged one, which is removed."""
         folder = self.finished / name
         try:
-            metadata = json.loads((folder / SHARD).read_bytes())
+            metadata: dict[str, Any] = json.loads((folder / SHARD).read_bytes())
             check_sizes(folder, shard_metadata(metadata))
         except FileNotFoundError:
             return None
@@ -206,62 +248,32 @@ class ShardDirectory:
             return None
         return metadata
 
-    def discard(self) -> None:
-        """Removes what this process made, unless another is about to publish it."""
-        if not self.made:
-            return
-        with locked(self._lock):
-            if not (self.finished / STORE).exists():
-                for name in self.made:
-                    shutil.rmtree(self.finished / name, ignore_errors=True)
+    def discard(self, names: Iterable[str]) -> None:
+        """Removes finished shards."""
+        for name in names:
+            shutil.rmtree(self.finished / name, ignore_errors=True)
 
-    def is_published(self) -> bool:
-        """Whether the store is there, made of the very same files and settings."""
-        try:
-            with locked(self._lock):  # while an older store is exchanged for a new one, neither has the name
-                return bool(read_metadata(self.final / STORE).get("fingerprint") == self._fingerprint)
-        except (ValueError, OSError):
-            return False
-
-    def open_published(self) -> Store:
-        """The store that is there."""
-        with locked(self._lock):
-            return Store(self.final)
-
-    def merge(self, head: StoreHead, shards: Sequence[str]) -> dict[str, Any]:
-        """Checks the shards that others made, removes foreign ones, and writes `store.json`.
+    def merge(self, head: StoreHead, shards: Sequence[str], resumed: Iterable[str]) -> None:
+        """Checks the shards that earlier runs made, removes those that are not of this store, writes `store.json`.
 
         Raises:
             ValueError: a shard's checksum is wrong; it is removed, so that the next run makes it again.
         """
-        for name in set(shards) - set(self.made):
-            folder = self.finished / name
+        for name in resumed:
             try:
-                verify_shard(folder, shard_metadata(json.loads((folder / SHARD).read_bytes())))
+                verify_shard(
+                    self.finished / name, shard_metadata(json.loads((self.finished / name / SHARD).read_bytes()))
+                )
             except ValueError:
-                shutil.rmtree(folder, ignore_errors=True)
+                self.discard([name])
                 raise
-        with locked(self._lock):
-            foreign = [path for path in self.finished.iterdir() if path.name not in shards and path.is_dir()]
-            if foreign:
-                count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
-                print(f"{self.final}: {count}", file=sys.stderr)
-            for folder in foreign:
-                shutil.rmtree(folder, ignore_errors=True)
-            return write_store_json(self.finished, head, shards, self._fingerprint)
+        foreign = {path.name for path in self.finished.iterdir() if path.is_dir()} - set(shards)
+        if foreign:
+            count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
+            print(f"{self.final}: {count}", file=sys.stderr)
+            self.discard(foreign)
+        write_store_json(self.finished, head, shards, new_sha256(" ".join(shards).encode()).hexdigest())
 
     def publish(self) -> None:
-        """Gives the folder of finished shards the store's name.
-
-        Raises:
-            ValueError: it is not, or not any more, what was merged, since another process published it or made others.
-        """
-        with locked(self._lock):
-            metadata = read_metadata(self.finished / STORE)
-            if metadata["fingerprint"] != self._fingerprint:
-                raise ValueError(
-                    f"{self.final}: another run, of other files or settings, works there: run again when it has ended"
-                )
-            for shard in metadata["shards"]:
-                check_sizes(self.finished / shard["folder"], shard)
-            publish_folder(self.finished, self.final)
+        """Gives the folder of finished shards the store's name."""
+        publish_folder(self.finished, self.final)

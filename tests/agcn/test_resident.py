@@ -38,7 +38,7 @@ def batches(args: FeederArgs, layout: Layout, kept: bool) -> list[tuple]:
 
 @pytest.mark.parametrize("dataset", AWKWARD)
 def test_equal_to_what_is_read(tmp_path: Path, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("native_prep.pipeline.packing.SHARD_CLIPS", 3)
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", 3)
     monkeypatch.setattr(resident, "_PIECE", 5000)
     raw, about = AWKWARD[dataset](tmp_path / "raw"), get_dataset(dataset)
     frames = None if dataset == "nw-ucla" else 50

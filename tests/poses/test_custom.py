@@ -135,9 +135,9 @@ def test_without_a_split_column(tmp_path: Path) -> None:
 
 def test_options_of_the_other_kind(tmp_path: Path) -> None:
     for dataset, option, words in (
-        ("custom", {"workers": 2}, "--workers is not for prep custom"),
+        ("custom", {"packed_dtype": "float16"}, "--packed-dtype is not for prep custom"),
         ("custom", {"device": "cuda"}, "--device is not for prep custom"),
-        ("ntu60", {"track": True, "shard": "1/2"}, "--shard is not for prep --track"),
+        ("ntu60", {"track": True, "device": "cuda"}, "--device is not for prep --track"),
         ("ntu60", {"class_list": "x"}, "--class-list is not for prep ntu60"),
     ):
         with pytest.raises(ValueError, match=words):

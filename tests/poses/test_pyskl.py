@@ -8,7 +8,7 @@ import pytest
 from pose_files import SIZE, annotation, walker, write_pyskl
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.pyskl_pickle import PysklFile
+from native_prep.poses.pyskl_pickle import PysklFile, read_annotation
 from native_prep.poses.sources import detect_kind, open_source
 from native_prep.skeletons.layouts import COCO17, NTU
 
@@ -23,7 +23,7 @@ def test_pyskl_splits(tmp_path: Path) -> None:
     for asked, words in ((None, "several splits.*xsub, xview"), ("xset", "no split 'xset'.*xsub, xview")):
         with pytest.raises(ValueError, match=words):
             list(file.clips(asked))
-    poses = file.read(1, COCO17)
+    poses = read_annotation(file.annotations[1], COCO17, "x.pkl")
     assert poses.size == SIZE and poses.points.shape == (1, 5, 17, 3) and poses.ids is None
     np.testing.assert_allclose(poses.points[0], walker(5), atol=0.2)  # of float16
     numbered = PysklFile(write_pyskl(tmp_path / "y.pkl", clips, {"train1": ["a"], "test1": ["b"], "train2": []}))
@@ -38,7 +38,7 @@ def test_pyskl_list_and_world(tmp_path: Path) -> None:
     assert list(file.clips("val")) == [(0, "a", 3, "val")]
     with pytest.raises(ValueError, match="--split train or val"):
         list(file.clips(None))
-    np.testing.assert_array_equal(file.read(0, NTU).points, world)
+    np.testing.assert_array_equal(read_annotation(file.annotations[0], NTU, "x.pkl").points, world)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_pyskl_list_and_world(tmp_path: Path) -> None:
 def test_bad_pyskl(tmp_path: Path, change: dict, words: str) -> None:
     path = write_pyskl(tmp_path / "x.pkl", [annotation("a", 0, walker(4)[None]) | change])
     with pytest.raises(BadClip, match=words):
-        PysklFile(path).read(0, COCO17)
+        read_annotation(PysklFile(path).annotations[0], COCO17, str(path))
 
 
 @pytest.mark.parametrize("split", [["a"], {"train": 3}, {"train": "a"}, 3])
@@ -85,7 +85,7 @@ def test_odd_labels_leave_their_clip_out(tmp_path: Path, label) -> None:
 def test_scores_where_the_layout_has_none(tmp_path: Path) -> None:
     path = write_pyskl(tmp_path / "x.pkl", [annotation("a", 0, walker(4, 25)[None])])
     with pytest.raises(BadClip, match="has scores, layout ntu x y z"):
-        PysklFile(path).read(0, NTU)
+        read_annotation(PysklFile(path).annotations[0], NTU, str(path))
 
 
 class Unsafe:
@@ -104,4 +104,4 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, capsys: pytest.
         PysklFile(path)
     path.write_bytes(pickle.dumps([{"frame_dir": "a", "label": 0, "raw_file": "k.pkl"}]))
     with pytest.raises(BadClip, match="raw_file"):
-        PysklFile(path).read(0, COCO17)
+        read_annotation(PysklFile(path).annotations[0], COCO17, str(path))

@@ -1,7 +1,8 @@
-"""Building the packed store: in shares, again where something changed, from bad files."""
+"""Building the packed store: what a run left is gone on from, again where something changed, from bad files."""
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,63 +11,83 @@ from prep_files import write_ntu, write_ntu_folder
 
 from native_prep.pipeline import prepare as prepare_module
 from native_prep.pipeline.prepare import prepare
+from native_prep.store import shards as shards_module
 from native_prep.store.reader import Store
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("native_prep.pipeline.packing.SHARD_CLIPS", SIZE)
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", SIZE)
 
 
-def test_only_the_rest_is_done(tmp_path):
-    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
-    with pytest.raises(ValueError, match="leave npy to the run that merges"):
-        prepare("ntu60", raw, out, formats=("npy", "packed"), shard="1/2")
-    first = pack(raw, out, shard="1/2")
-    assert (first["shards"], first["resumed"], first["missing"], first["outputs"]) == (3, 0, 2, [])
+class Stopped(Exception):
+    pass
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
+    """Ends the next run, as a kill would, when it has finished so many shards."""
+    keep, kept = shards_module.keep_shard, []
+
+    def keep_and_stop(*args):
+        if len(kept) == shards:
+            raise Stopped
+        kept.append(args)
+        return keep(*args)
+
+    monkeypatch.setattr("native_prep.pipeline.store_run.keep_shard", keep_and_stop)
+
+
+def pack_some(monkeypatch: pytest.MonkeyPatch, raw: Path, out: Path, shards: int = 3, **options) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stop_after(patch, shards)
+        prepare("ntu60", raw, out, **{"formats": ["packed"], "max_frames": 64, "workers": 1, **options})
     assert [path.name for path in out.iterdir()] == [".packed.shards"]
+    assert len(list((out / ".packed.shards").iterdir())) == shards
+
+
+def test_only_the_rest_is_done(tmp_path, monkeypatch):
+    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
+    pack_some(monkeypatch, raw, out)
     names = sorted(path.name for path in raw.iterdir())
     result = pack(raw, out)
-    assert (result["shards"], result["resumed"], result["missing"], result["clips"]) == (5, 3, 0, 9)
-    assert result["bytes_read"] == sum((raw / names[place]).stat().st_size for place in (2, 3, 6, 7))
+    assert (result["shards"], result["resumed"], result["clips"]) == (5, 3, 9)
+    assert result["bytes_read"] == sum((raw / name).stat().st_size for name in names[6:])
     assert result["frames"] == sum(20 + number for number in range(1, 10))
     pack(raw, tmp_path / "whole")
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_what_changed_is_done_again(tmp_path, capsys):
+def test_arrays_from_finished_shards(tmp_path, monkeypatch):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
-    pack(raw, out, shard="1/1")
-    names = sorted(path.name for path in raw.iterdir())
-    write_ntu(raw / names[4], 99, 30)
-    assert pack(raw, out, shard="1/1")["resumed"] == 4
-    os.utime(raw / names[0])
-    assert pack(raw, out, shard="1/1")["resumed"] == 4
-    assert prepare("ntu60", raw, out, formats=["packed"], max_frames=65, shard="1/1")["resumed"] == 0
-    assert pack(raw, out, packed_dtype="float16")["resumed"] == 0
-    assert "finished shards are of other files, settings or version: removed" in capsys.readouterr().err
-    assert len(list((out / "packed").iterdir())) == 5 + 1  # those of other settings are gone
-    assert not (out / ".packed.shards").exists()
-
-
-def test_shares_and_merge(tmp_path):
-    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
-    missing = [pack(raw, out, shard=f"{share}/3")["missing"] for share in (3, 1, 2)]
-    assert missing == [4, 2, 0] and not (out / "packed").exists()
+    pack_some(monkeypatch, raw, out)
     streams = ("joint", "bone_motion")
     result = prepare("ntu60", raw, out, formats=["packed", "npy"], streams=streams, max_frames=64)
-    assert (result["resumed"], result["bytes_read"]) == (5, 0)
+    assert result["resumed"] == 3
     prepare("ntu60", raw, tmp_path / "npy", streams=streams, max_frames=64)
     pack(raw, tmp_path / "whole")
     assert contents(out / "packed") == contents(tmp_path / "whole" / "packed")
     for path, content in contents(tmp_path / "npy").items():
         assert (out / path).read_bytes() == content
-    for wrong in ("0/2", "3/2", "1", "/2", "1/", "a/2", "1/0", "-1/2", "1/2/3", ""):
-        with pytest.raises(ValueError, match=r"--shard .*: not a share: give 1/4"):
-            pack(raw, out, shard=wrong)
-    for options in ({"shard": "1/2"}, {"packed_dtype": "float16"}):
-        with pytest.raises(ValueError, match="add --format packed"):
-            prepare("ntu60", raw, out, **options)
+    with pytest.raises(ValueError, match="add --format packed"):
+        prepare("ntu60", raw, out, packed_dtype="float16")
+
+
+def test_what_changed_is_done_again(tmp_path, capsys, monkeypatch):
+    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
+    pack_some(monkeypatch, raw, out, 4)
+    names = sorted(path.name for path in raw.iterdir())
+    write_ntu(raw / names[4], 99, 30)
+    os.utime(raw / names[0])
+    assert pack(raw, out)["resumed"] == 2
+    shutil.rmtree(out)
+    for other in ({"max_frames": 65}, {"packed_dtype": "float16"}):
+        pack_some(monkeypatch, raw, out)
+        capsys.readouterr()
+        assert prepare("ntu60", raw, out, **{"formats": ["packed"], "max_frames": 64, **other})["resumed"] == 0
+        assert "3 finished shards are of other files, settings or version: removed" in capsys.readouterr().err
+        assert len(list((out / "packed").iterdir())) == 5 + 1  # those of other settings are gone
+        assert not (out / ".packed.shards").exists()
+        shutil.rmtree(out)
 
 
 def spoil(raw: Path) -> list[str]:
@@ -98,16 +119,15 @@ def test_bad_files_are_all_listed_and_nothing_is_written(tmp_path, capsys):
     assert not out.exists()
 
 
-def test_shares_keep_their_bad_files_for_the_merge(tmp_path):
+def test_shards_keep_their_bad_files(tmp_path, monkeypatch):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
     names = spoil(raw)
-    for share in ("1/2", "2/2"):
-        pack(raw, out, shard=share, on_bad_file="skip")
+    pack_some(monkeypatch, raw, out, 4, on_bad_file="skip")
     with pytest.raises(ValueError, match="5 bad files"):
         pack(raw, out)
     assert not (out / "packed").exists()
     result = pack(raw, out, on_bad_file="skip")
-    assert (result["resumed"], result["clips"], result["bad_files"], result["bytes_read"]) == (5, 5, 5, 0)
+    assert (result["resumed"], result["clips"], result["bad_files"]) == (4, 5, 5)
     with (out / "bad_files.csv").open(newline="") as file:
         assert [Path(row["file"]).name for row in csv.DictReader(file)] == names
     assert len(Store(out / "packed").names) == 5
@@ -130,9 +150,9 @@ def test_a_file_that_vanishes(tmp_path, monkeypatch):
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_shard_of_another_machine(tmp_path):
+def test_a_damaged_shard(tmp_path, monkeypatch):
     raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
-    pack(raw, out, shard="1/1")
+    pack_some(monkeypatch, raw, out, 4)
     frames = sorted(out.glob(".packed.shards/*/frames.npy"))
     content = bytearray(frames[2].read_bytes())
     content[-1] ^= 1

@@ -9,23 +9,21 @@ from pathlib import Path
 import pytest
 from packed_stores import SIZE, contents, pack, write_raw
 
-from native_prep.store.reader import Store
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("native_prep.pipeline.packing.SHARD_CLIPS", SIZE)
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", SIZE)
 
 
 def run_python(code: str, *args: object) -> subprocess.CompletedProcess[str]:
     head = (
         "import json, os, random, signal, sys, time, traceback\n"
         "from pathlib import Path\n"
-        "from native_prep.pipeline import packing\n"
+        "from native_prep.store import shards\n"
         "from native_prep.pipeline.prepare import prepare\n"
-        f"packing.SHARD_CLIPS = {SIZE}\n"
+        f"shards.SHARD_CLIPS = {SIZE}\n"
         "raw, out = map(Path, sys.argv[1:3])\n"
         "def pack(out, **options):\n"
         "    return prepare('ntu60', raw, out, formats=['packed'], max_frames=64, workers=2, **options)\n"
@@ -56,7 +54,7 @@ for _ in range(8):
     os.waitpid(pid, 0)
     if (out / 'packed').exists():
         break
-    now = {path.parent.name: path.stat().st_ino for path in out.glob('.packed.shards/*/frames.npy')}
+    now = {path.parent.name: path.stat().st_ino for path in out.glob('.packed.shards/shard-*/frames.npy')}
     assert all(now[name] == inode for name, inode in seen.items()), 'a finished shard was made again'
     seen = now
     left.append(len(now))
@@ -90,40 +88,27 @@ for number in range(4):
     if pid == 0:
         status = 1
         try:
-            result = pack(out) if number else pack(out, shard='1/2')
-            status = 0 if number == 0 or result['clips'] == 40 else 3
-        except BaseException:
-            traceback.print_exc()
+            status = 0 if pack(out)['clips'] == 40 else 3
+        except ValueError as error:
+            status = 2 if 'another run writes there: wait' in str(error) else 3
         finally:
             sys.stderr.flush()
             os._exit(status)
     pids.append(pid)
-print([os.waitpid(pid, 0)[1] for pid in pids])
+print(sorted(os.waitpid(pid, 0)[1] >> 8 for pid in pids))
 """
 
 
-def test_several_processes_at_once(tmp_path):
+def test_one_run_at_a_time(tmp_path):
     raw = write_raw(tmp_path / "raw", 40)
-    done = run_python("pack(out.with_name('whole'))" + MANY, raw, tmp_path / "out")
-    assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0]", done.stderr
-    Store(tmp_path / "out" / "packed").verify()
-    pack(raw, tmp_path / "out")  # whatever a slow share left is taken up
+    hold = "held = shards.sole_run(out / 'packed', out)\nheld.__enter__()\n"
+    done = run_python("pack(out.with_name('whole'))\n" + hold + MANY, raw, tmp_path / "out")
+    assert done.stdout.splitlines()[-1] == "[2, 2, 2, 2]", done.stderr
+    assert not (tmp_path / "out").exists()
+    done = run_python(MANY, raw, tmp_path / "out")  # who held the lock is no more
+    answers = json.loads(done.stdout.splitlines()[-1])
+    assert answers[0] == 0 and set(answers) <= {0, 2}, done.stderr
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-
-
-def test_the_folder_is_published_while_a_shard_is_kept(tmp_path, monkeypatch):
-    raw, out = write_raw(tmp_path / "raw"), tmp_path / "out"
-    make, gone = Path.mkdir, [Path(out / ".packed.shards")]
-
-    def mkdir(path: Path, *args, **options) -> None:
-        if path in gone:  # it was there when it was to be made, and is not any more
-            gone.remove(path)
-            raise FileExistsError(path)
-        make(path, *args, **options)
-
-    monkeypatch.setattr(Path, "mkdir", mkdir)
-    assert pack(raw, out)["clips"] == 9 and not gone
-    Store(out / "packed").verify()
 
 
 FULL = """
@@ -150,6 +135,7 @@ def test_disk_full(tmp_path):
 INTERRUPT = """
 import threading
 import cli
+from native_prep.pipeline import packing
 pack(out.with_name('whole'))
 read, interrupted = packing._read, threading.Event()
 def shards():

@@ -19,9 +19,11 @@ from agcn.settings import FeederArgs
 from export import fusion
 from native_prep.datasets.catalog import get_dataset, missing_samples
 from native_prep.datasets.names import check_benchmarks, is_training
+from native_prep.datasets.recordings import Recording, Recordings
 from native_prep.io.pickles import load_pickle, save_pickle
-from native_prep.pipeline.clip_writer import clip_writer
+from native_prep.pipeline.pose_shards import MadeClip, write_poses
 from native_prep.pipeline.prepare import prepare
+from native_prep.pipeline.store_run import StoreRun
 from native_prep.skeletons.layouts import NTU, layout_from_edges
 from native_prep.skeletons.streams import STREAMS, stream_of
 from native_prep.store.format import StoreHead
@@ -41,7 +43,7 @@ def ntu(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("dataset", AWKWARD)
 def test_to_the_bit(tmp_path, dataset, monkeypatch):
-    monkeypatch.setattr("native_prep.pipeline.packing.SHARD_CLIPS", 5)
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", 5)
     raw = AWKWARD[dataset](tmp_path / "raw")
     frames = None if dataset == "nw-ucla" else 50
     prepare(dataset, raw, tmp_path / "npy", streams=STREAMS, max_frames=frames)
@@ -146,9 +148,19 @@ def test_float16(ntu: Path, tmp_path: Path):
     frames = [path.stat().st_size - 128 for folder in (tmp_path, ntu / "data") for path in folder.rglob("frames.npy")]
     assert 2 * frames[0] == frames[1]
     head = StoreHead("", NTU, 1, None, ("all",), "zero", "float16")
-    with pytest.raises(ValueError, match="does not fit float16"), clip_writer(tmp_path / "big", head) as writer:
-        writer.add("clip", 0, ("all",), [np.full((2, 25, 3), 1e6)])
-    assert not (tmp_path / "big").exists() or not list((tmp_path / "big").iterdir())
+    with pytest.raises(ValueError, match="does not fit float16"):
+        write_made(tmp_path / "big", head, [[np.full((2, 25, 3), 1e6, np.float32)]])
+    assert not (tmp_path / "big").exists()
+
+
+def made(recording: Recording) -> MadeClip:
+    return MadeClip(recording.content, len(recording.content[0]))
+
+
+def write_made(folder: Path, head: StoreHead, clips: list) -> dict:
+    found = [Recording("", f"clip {n}", n % 2, range(1 + n % 2)[: len(head.parts)], one) for n, one in enumerate(clips)]
+    run = StoreRun("custom", folder, folder, head, head.parts, STREAMS, True, False, 1)
+    return write_poses(run, made, Recordings(found, [], head.parts))
 
 
 def np_bytes(array: np.ndarray) -> bytes:
@@ -212,19 +224,18 @@ def test_missing_and_changed_files(ntu: Path, tmp_path: Path):
 
 
 def test_clips_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("native_prep.pipeline.clip_writer.SHARD_CLIPS", 3)
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", 3)
     layout = layout_from_edges([(1, 0), (2, 1)])
     rng = np.random.default_rng(0)
     bodies = [
         [rng.normal(size=(length, 3, 3)).astype(np.float32) for length in lengths]
         for lengths in ((4,), (), (5, 3), (1, 9), (6, 6), (0, 2), (7,))
     ]
+    nobody = [np.zeros((0, 3, 3), np.float32)] * 2
     for padding in ("zero", "repeat"):
         head = StoreHead("", layout, 2, None, ("train", "val"), padding)
-        with clip_writer(tmp_path / padding, head, ["npy", "packed"], STREAMS, workers=1) as writer:
-            for number, one in enumerate(bodies):
-                writer.add(f"clip {number}", number % 2, ("train", "val")[: 1 + number % 2], one)
-        assert writer.clips == 7 and len(writer.paths) == 2 * 5 + 1
+        result = write_made(tmp_path / padding, head, [(*one, *nobody)[:2] for one in bodies])
+        assert (result["clips"], result["shards"], len(result["outputs"])) == (7, 3, 2 * 5 + 1)
         store = Store(tmp_path / padding / "packed")
         expected = np.zeros((7, 3, 9, 3, 2), np.float32)
         for number, one in enumerate(bodies):
@@ -236,17 +247,9 @@ def test_clips_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert load_pickle(tmp_path / padding / "val_label.pkl") == (["clip 1", "clip 3", "clip 5"], [1, 1, 1])
         for stream in STREAMS:
             assert np.array_equal(store.array("val", stream)[:], stream_of(expected[1::2], stream, layout))
-    for arguments, message in (
-        (("a", 0, ("test",), []), "no part is called 'test'"),
-        (("a", -1, ("val",), []), "label -1"),
-        (("a", 0, ("val",), [np.zeros((4, 2, 3))]), r"a body of shape \(4, 2, 3\): give \(frames, 3, 3\)"),
-        (("a", 0, ("val",), [np.full((4, 3, 3), np.nan)]), "not a finite number"),
-    ):
-        with pytest.raises(ValueError, match=message), clip_writer(tmp_path / "other", head) as writer:
-            writer.add(*arguments)
-    with pytest.raises(ValueError, match="no clip to write"), clip_writer(tmp_path / "other", head):
-        pass
-    assert not [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
+    with pytest.raises(ValueError, match="no clip to write"):
+        write_made(tmp_path / "other", head, [])
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(

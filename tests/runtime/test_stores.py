@@ -31,7 +31,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores")
     with pytest.MonkeyPatch.context() as patch:
         for place, (name, clips) in enumerate((("one", 3), ("two", 1024))):
-            patch.setattr("native_prep.pipeline.packing.SHARD_CLIPS", clips)
+            patch.setattr("native_prep.store.shards.SHARD_CLIPS", clips)
             (folder / name / "raw").mkdir(parents=True)
             for clip in range(7):
                 file = f"S00{1 + place}C00{1 + clip % 3}P00{1 + clip % 4}R001A00{1 + clip % 6}.skeleton"

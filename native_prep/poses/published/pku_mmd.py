@@ -45,7 +45,7 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
     label_files = _by_name(texts, "label", folder, "Train_Label_PKU_final")
     splits = _read_splits(texts, BENCHMARKS[benchmark], folder)
     clips, bad, labelled, from_0 = [], [], set(), 0
-    spans: dict[str, tuple[int, int]] = {}
+    known: set[str] = set()
     for name, labels in label_files.items():
         if name not in recordings:
             bad.append(BadFile(str(labels), 0, f"there is no skeleton file {name}.txt: add it or move this one away"))
@@ -56,12 +56,13 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
             for line, label, first, last in found:
                 from_0 += first == 0
                 clip = PoseClip(
-                    f"{name}_{first:05}-{last:05}_{label + 1:02}", str(recordings[name]), line, label, splits[name]
-                )
-                if clip.name in spans:
+                    f"{name}_{first:05}-{last:05}_{label + 1:02}", str(recordings[name]), line, label, splits[name],
+                    (max(first, 1) - 1, last),
+                )  # fmt: skip
+                if clip.name in known:
                     bad.append(BadFile(str(labels), line, "is there twice: remove one line"))
                     continue
-                spans[clip.name] = max(first, 1) - 1, last
+                known.add(clip.name)
                 clips.append(clip)
     unused, notes = [name for name in recordings if name not in labelled], []
     if unused:
@@ -69,7 +70,7 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
     if from_0:
         notes.append(f"{from_0} clips begin with frame 0: do these label files count from 0? here it is from 1")
     in_order = sorted(clips, key=lambda clip: clip.name)
-    return PoseSource(in_order, bad, classes, lambda clip: _read(clip, *spans[clip.name]), notes)
+    return PoseSource(in_order, bad, classes, _read, notes, whole_files=True)
 
 
 def _by_name(texts: list[Path], kind: str, folder: Path, usual: str) -> dict[str, Path]:
@@ -132,8 +133,9 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _read(clip: PoseClip, begin: int, end: int) -> Poses:
-    """The frames of a clip from `begin` on, counted from 0, to before `end`, or to the recording's end."""
+def _read(clip: PoseClip) -> Poses:
+    """The frames of a clip from where it begins, counted from 0, to before its end, or to the recording's end."""
+    begin, end = clip.content
     recording = _recording(clip.path, Path(clip.path).stat().st_mtime_ns)
     points = recording[:, begin:end]
     if points.shape[1] < (end - begin) / 2:  # some end a little late

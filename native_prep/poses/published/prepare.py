@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from native_prep.datasets.catalog import LISTS
-from native_prep.pipeline.outputs import check_formats, check_room, default_folder, output_folder
-from native_prep.poses.custom import OUT_FOLDER, parse_size, write_source
+from native_prep.pipeline.outputs import check_room, default_folder, output_folder
+from native_prep.poses.custom import OUT_FOLDER, PoseOutput, parse_size, write_source
 from native_prep.poses.labels import read_classes
 from native_prep.poses.published import pku_mmd, uav_human
 from native_prep.poses.sources import PoseSource
 from native_prep.poses.to_clip import PoseSettings
 from native_prep.skeletons.layouts import COCO17, NTU, Layout
-from native_prep.skeletons.streams import check_streams
 
 
 class Published(NamedTuple):
@@ -50,6 +49,8 @@ def prepare_published(
     keep_empty: bool = False,
     min_quality: float = 0.0,
     on_bad_file: str = "error",
+    workers: int | None = None,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Prepares a published data set for one of its benchmarks, to be trained as one's own data are.
 
@@ -57,8 +58,8 @@ def prepare_published(
         dataset: one of `PUBLISHED`.
         data_path, out_folder: the folder of its files; where the arrays go, None for `data/custom`.
         benchmarks: one of the data set's; () for its first.
-        streams, formats, max_frames, max_bodies, image_size, align, track, keep_empty, min_quality, on_bad_file: as
-            `custom.prepare_custom`'s.
+        streams, formats, max_frames, max_bodies, image_size, align, track, keep_empty, min_quality, on_bad_file,
+            workers, cluster: as `custom.prepare_custom`'s.
 
     Returns:
         What `custom.prepare_custom` returns.
@@ -68,22 +69,21 @@ def prepare_published(
         OSError: a file or folder cannot be read or written.
     """
     found = PUBLISHED[dataset]
-    asked = check_streams(tuple(streams))
-    check_formats(formats)
     (benchmark, *others) = tuple(benchmarks) or found.benchmarks[:1]
     if others or benchmark not in found.benchmarks:
         known = " or ".join(found.benchmarks)
         raise ValueError(f"--benchmark {' '.join(benchmarks)}: prep {dataset} is for one at a time, {known}: give it")
     path = default_folder(data_path, found.data_path, "--data-path")
     folder = output_folder(out_folder, OUT_FOLDER)
+    output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: give --data-path the data set's")
     settings = PoseSettings(
         max_bodies or 2, parse_size(image_size), align, track, keep_empty=keep_empty, min_quality=min_quality
     )
     settings.check(found.layout)
-    check_room(max_frames, found.layout, settings.max_bodies, asked)
+    check_room(max_frames, found.layout, settings.max_bodies, output.streams)
     source = found.open(path, benchmark, read_classes(LISTS / found.class_list))
     if not source.clips and not source.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path")
-    return write_source(source, path, found.layout, settings, folder, asked, formats, max_frames, on_bad_file)
+    return write_source(source, path, found.layout, settings, output)

@@ -1,8 +1,9 @@
 """Poses of videos, kept so that none is estimated twice: one file a video, as MMPose's demo writes them."""
 
 import json
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from native_prep.datasets.recordings import BadClip
 from native_prep.io.atomic import atomic_file
 from native_prep.io.hashes import sha256
 from native_prep.io.progress import Progress
+from native_prep.pipeline.cluster import cluster
 from native_prep.poses.files import MMPOSE, read_pose_file
 from native_prep.poses.readers import mmpose
 from native_prep.poses.readers.frames import load_json
+from native_prep.poses.sources import PoseClip
 from native_prep.poses.to_clip import MOST_FRAMES, Poses
 from native_prep.poses.video.estimator import MODELS, Estimator, model_files
 from native_prep.poses.video.media import check_file, expected_frames
@@ -75,11 +78,12 @@ class PoseCache:
         """Where poses are kept, and how many videos were estimated and reused."""
         return {"folder": str(self.folder), "estimated": self.estimated, "reused": self.reused}
 
-    def estimate(self, videos: Sequence[tuple[str, str]]) -> None:
+    def estimate(self, videos: Sequence[tuple[str, str]], address: str | None = None) -> None:
         """Estimates those of which no poses are kept.
 
         Args:
             videos: the name of each, under which its poses are kept, and its path.
+            address: of the machines that do it, see `cluster.cluster`; None for this one.
 
         Raises:
             ValueError: the networks cannot be had, or fail. What is wrong with a video, `read` raises.
@@ -89,20 +93,40 @@ class PoseCache:
         self.reused = len(videos) - len(missing)
         if not missing:
             return
+        lengths = {path: expected_frames(path, self._fps) for _, path in missing}
+        with Progress(sum(lengths.values()), "estimate", "frame") as progress:
+            if address is None:
+                for name, path in missing:
+                    self._note(path, self.estimate_one(name, path, progress.update))
+                return
+            with cluster(address) as machines:
+                for (_, path), bad in machines.run(
+                    EstimateJob(self.folder, self._model, self._fps), missing, models=True
+                ):
+                    self._note(path, bad)
+                    progress.update(lengths[path])
+
+    def _note(self, path: str, bad: BadClip | OSError | None) -> None:
+        if bad is not None:
+            self._bad[path] = bad
+        self.estimated += bad is None
+
+    def estimate_one(self, name: str, path: str, update: Callable[[int], None]) -> BadClip | OSError | None:
+        """Estimates the poses of a video and keeps them; what is wrong with it, None for nothing.
+
+        Raises:
+            ValueError: the networks cannot be had, or fail.
+            OSError: poses cannot be written.
+        """
         estimator = self._opened()
-        total = sum(expected_frames(path, self._fps) for _, path in missing)
-        with Progress(total, "estimate", "frame") as progress:
-            for name, path in missing:
-                try:
-                    video = self._about(path)
-                    people = VideoPeople(path, estimator, self._fps, progress.update)
-                    frames = _in_memory(people, path, self._fps)
-                except (BadClip, OSError) as error:
-                    # Not with its traceback, which would hold all the frames so far.
-                    self._bad[path] = error.with_traceback(None)
-                    continue
-                self._write(name, {**video, "size": people.followed.size}, frames)
-                self.estimated += 1
+        try:
+            video = self._about(path)
+            people = VideoPeople(path, estimator, self._fps, update)
+            frames = _in_memory(people, path, self._fps)
+        except (BadClip, OSError) as error:
+            return error.with_traceback(None)  # which would hold all the frames so far
+        self._write(name, {**video, "size": people.followed.size}, frames)
+        return None
 
     def _is_kept(self, name: str, path: str) -> bool:
         """Whether poses of the very video are kept, by these networks, at this rate, and can be read."""
@@ -116,12 +140,12 @@ class PoseCache:
             # A copy has another time, but not other bytes.
             if video.get("modified") != found.st_mtime_ns and video.get("sha256") != sha256(path):
                 return False
-            return self.read(name, path).size is not None
+            return read_pose_file(str(self._file(name)), self.layout, MMPOSE).size is not None
         except (BadClip, OSError):
             return False  # estimating it says what is wrong
 
     def _file(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
+        return _kept_file(self.folder, name)
 
     def _about(self, path: str) -> dict[str, Any]:
         """What tells a video, and how it is looked at."""
@@ -144,16 +168,41 @@ class PoseCache:
         with atomic_file(self._file(name)) as part:
             part.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
-    def read(self, name: str, path: str) -> Poses:
-        """The poses of a video that was estimated.
+    @property
+    def key(self) -> str:
+        """What decides about the poses besides the videos."""
+        return f"{self._networks} {self._fps}"
 
-        Raises:
-            BadClip: what was wrong with the video.
-            OSError: it could not be read, or what was kept cannot.
+    def reader(self) -> Callable[[PoseClip], Poses]:
+        """What reads the poses of a video that was estimated; can be pickled.
+
+        It raises BadClip or OSError, what was wrong with the video, or where what was kept cannot be read.
         """
-        if path in self._bad:
-            raise self._bad[path]
-        return read_pose_file(str(self._file(name)), self.layout, MMPOSE)
+        return partial(_read_kept, self.folder, self.layout, self._bad)
+
+
+@dataclass(frozen=True)
+class EstimateJob:
+    """The poses of videos by other machines; see `PoseCache`. A piece is the name and the path of a video."""
+
+    folder: Path
+    model: str
+    fps: float
+
+    def open(self) -> Callable[[tuple[str, str]], BadClip | OSError | None]:
+        """What estimates one video."""
+        cache = PoseCache(self.folder, self.model, self.fps)
+        return lambda video: cache.estimate_one(*video, lambda count: None)
+
+
+def _read_kept(folder: Path, layout: Layout, bad: Mapping[str, BadClip | OSError], clip: PoseClip) -> Poses:
+    if clip.path in bad:
+        raise bad[clip.path]
+    return read_pose_file(str(_kept_file(folder, clip.name)), layout, MMPOSE)
+
+
+def _kept_file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,0 +1,201 @@
+"""Work that other machines do: pieces that know nothing of each other, on a Ray cluster. The one module with Ray.
+
+A job is what all pieces share. It travels once, is opened in every process that works, and what opening gives is called
+with one piece after the other. A piece whose process or machine is lost is given to another.
+"""
+
+import os
+import re
+import socket
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+Piece = TypeVar("Piece")
+# How often a piece whose process was lost is tried again: memory that runs out does so every time.
+_RETRIES = 4
+# Seconds that an address has to answer; Ray alone tries for two minutes, then ends the process.
+_PATIENCE = 10.0
+# Pieces that wait at the scheduler for each that a processor works on, so that none is idle.
+_AHEAD = 2
+
+
+class Job(Protocol):
+    """What all pieces share; can be pickled."""
+
+    def open(self) -> Callable[[Any], Any]:
+        """Makes what is dear, as a model, and returns what does a piece."""
+
+
+class Cluster:
+    """A Ray cluster that was joined; see `cluster`.
+
+    Attributes:
+        gpus: how many it has.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self.gpus = int(ray.cluster_resources().get("GPU", 0))
+
+    def run(self, job: Job, pieces: Sequence[Piece], models: bool = False) -> Iterator[tuple[Piece, Any]]:
+        """Does all pieces, and gives each with its result as it comes.
+
+        Args:
+            job, pieces: can be pickled.
+            models: the opened job is kept from one piece to the next, in as many processes as there are GPUs, each with
+                one, or as there are processors; else every piece asks for a processor, wherever one is free.
+
+        Raises:
+            ValueError: the processes of a piece were lost again and again.
+            Exception: what a piece raised.
+        """
+        errors = self._ray.exceptions
+        try:
+            yield from self._by_actors(job, pieces) if models else self._by_tasks(job, pieces)
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, errors.RaySystemError):  # what was sent could not be opened there
+                raise ValueError(
+                    f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
+                ) from None
+            raise error.cause from None
+        except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError) as error:
+            raise ValueError(
+                f"--cluster: a piece of work lost its process {_RETRIES + 1} times: is there too little memory?"
+            ) from error
+
+    def _by_tasks(self, job: Job, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
+        ray, left = self._ray, deque(pieces)
+        shared = ray.put((job, Path.cwd()))
+        work = ray.remote(num_cpus=1, max_retries=_RETRIES)(_work)
+        running: dict[Any, Piece] = {}
+        while left or running:
+            # Asked each time: machines come and go.
+            room = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            while left and len(running) < room:
+                piece = left.popleft()
+                running[work.remote(shared, piece)] = piece
+            (done, *_), _ = ray.wait(list(running))
+            yield running.pop(done), ray.get(done)
+
+    def _by_actors(self, job: Job, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
+        ray, left, losses = self._ray, deque(range(len(pieces))), Counter[int]()
+        needs = {"num_gpus": 1} if self.gpus else {"num_cpus": 1}
+        actor, shared = ray.remote(**needs)(_Actor), ray.put((job, Path.cwd()))
+        # What each actor is at, a piece, by its place, or opening the job; and those that have nothing to do.
+        busy: dict[Any, tuple[Any, int | None]] = {}
+        idle: list[Any] = []
+
+        def begin() -> None:
+            one = actor.remote(shared)
+            busy[one.open.remote()] = one, None
+
+        for _ in range(min(len(pieces), self.gpus or int(ray.cluster_resources().get("CPU", 1)))):
+            begin()
+        unfinished = len(pieces)
+        while unfinished:  # an actor that found no place by then is not waited for
+            (done, *_), _ = ray.wait(list(busy))
+            one, place = busy.pop(done)
+            try:
+                result = ray.get(done)
+                idle.append(one)
+            except ray.exceptions.RayActorError:
+                if place is not None:
+                    left.appendleft(place)
+                    losses[place] += 1
+                    if losses[place] > _RETRIES:
+                        raise
+                begin()
+                place = None
+            while left and idle:
+                free, following = idle.pop(), left.popleft()
+                busy[free.work.remote(pieces[following])] = free, following
+            if place is not None:
+                unfinished -= 1
+                yield pieces[place], result
+
+
+class _Actor:
+    """A process that keeps an opened job."""
+
+    def __init__(self, shared: tuple[Job, Path]) -> None:
+        self._shared = shared
+
+    def open(self) -> None:
+        """Opens the job; what goes wrong here is told as what it is, and not as a lost process."""
+        self._work = _opened(*self._shared)
+
+    def work(self, piece: Any) -> Any:
+        return self._work(piece)
+
+
+def _work(shared: tuple[Job, Path], piece: Any) -> Any:
+    return _opened(*shared)(piece)
+
+
+def _opened(job: Job, folder: Path) -> Callable[[Any], Any]:
+    """A job that is opened where the command was typed, so that relative paths mean the same everywhere."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        text = f"{socket.gethostname()} has no such folder: work in one that all machines share"
+        raise ValueError(f"{folder}: {text}") from error
+    return job.open()
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Cluster]:
+    """Joins a cluster, or starts one on this machine for as long as the block lasts.
+
+    Args:
+        address: local, local:N (N processes), auto (the cluster that this machine is part of), HOST:PORT, or
+            ray://HOST:PORT.
+
+    Raises:
+        ValueError: Ray is not installed, or nothing answers at the address.
+    """
+    ray = _import_ray()
+    quiet = {"logging_level": "error", "log_to_driver": False}
+    local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", address)
+    try:
+        if local:
+            ray.init(address="local", num_cpus=int(local[1] or os.cpu_count() or 1), include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address if address == "auto" else _checked(address), **quiet)
+    except ConnectionError as error:
+        raise ValueError(f"--cluster {address}: no Ray runs there: `ray start` it, or give --cluster local") from error
+    except (RuntimeError, SystemExit) as error:  # of another version; what listens there is no Ray
+        text = str(error).partition("\n")[0]
+        raise ValueError(
+            f"--cluster {address}: Ray cannot join it ({text}): are all machines' versions the same?"
+        ) from error
+    with redirect_stdout(sys.stderr):  # Ray prints there what becomes of processes
+        try:
+            yield Cluster(ray)
+        finally:
+            ray.shutdown()
+
+
+def _import_ray() -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise ValueError("--cluster: needs Ray: pip install 'two-stream-agcn[cluster]'") from error
+    return ray
+
+
+def _checked(address: str) -> str:
+    """An address that something listens at."""
+    found = re.fullmatch(r"(?:ray://)?([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", address)
+    if found is None or found[1] == "local":
+        raise ValueError(f"--cluster {address}: is no address: give local, local:N, auto, HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((found[1].strip("[]"), int(found[2])), _PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"--cluster {address}: nothing answers there ({error}): is Ray started on that machine?"
+        ) from error
+    return address

@@ -1,0 +1,52 @@
+"""Work in several processes of this machine, for what Python does itself: its threads would take turns."""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+# Seconds of work that are done here before processes are started, which take as long to import what they need.
+_ALONE = 1.0
+
+
+def in_processes(work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int) -> Iterator[Result]:
+    """The result of each piece, in order; of so many pieces at a time that memory stays bounded.
+
+    Args:
+        work: can be pickled, as pieces and results can.
+        pieces: taken as they are needed.
+        workers: processes; 1 for none but this one.
+
+    Raises:
+        MemoryError: a process was lost.
+        Exception: what `work` raises.
+    """
+    rest, began = iter(pieces), time.monotonic()
+    for piece in rest:
+        yield work(piece)
+        if workers > 1 and time.monotonic() - began > _ALONE:
+            yield from _in_pool(work, rest, workers)
+
+
+def _in_pool(work: Callable[[Piece], Result], pieces: Iterator[Piece], workers: int) -> Iterator[Result]:
+    # Unlike the standard library's, these processes do not run a script again that has no `if __name__ == "__main__"`.
+    from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+
+    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    running: deque = deque()
+    try:
+        for piece in pieces:
+            running.append(pool.submit(work, piece))
+            if len(running) > 2 * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    except TerminatedWorkerError as error:
+        raise MemoryError(
+            "a process that read clips was lost, as where memory runs out: give fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(kill_workers=True)

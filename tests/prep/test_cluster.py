@@ -1,0 +1,111 @@
+"""Work on a Ray cluster: the same bytes as here, whatever is lost on the way; and what is wrong, in one line."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import cluster_jobs
+import pytest
+from cluster_jobs import Square
+from packed_stores import SIZE, contents, write_raw
+from pose_files import write_array_folder
+
+from native_prep.datasets.recordings import BadClip
+from native_prep.pipeline.cluster import Cluster, cluster
+from native_prep.pipeline.prepare import prepare
+from native_prep.poses.custom import prepare_custom
+
+ALL = [(number, number * number) for number in range(9)]
+
+
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(cluster_jobs.__file__).parent))
+        with cluster("local:2") as found:
+            yield found
+
+
+@pytest.fixture
+def joined(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the address, the cluster of these tests is joined."""
+    monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", SIZE)
+    monkeypatch.setattr("native_prep.pipeline.store_run.cluster", lambda address: nullcontext(machines))
+
+
+@pytest.mark.parametrize("models", [False, True])
+def test_every_piece_is_done_once(machines: Cluster, tmp_path: Path, models: bool) -> None:
+    results = list(machines.run(Square(tmp_path, waits_at=0), range(9), models))
+    assert sorted(results) == ALL
+    assert results[-1] == (0, 0)  # who is slow keeps nobody waiting
+    if models:
+        assert len(list(tmp_path.glob("opened-*"))) == 2
+
+
+@pytest.mark.parametrize("models", [False, True])
+def test_a_lost_process(machines: Cluster, tmp_path: Path, models: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sorted(machines.run(Square(tmp_path, dies_once_at=4), range(9), models)) == ALL
+    assert (tmp_path / "died").exists()
+    monkeypatch.setattr("native_prep.pipeline.cluster._RETRIES", 0)
+    with pytest.raises(ValueError, match="--cluster: a piece of work lost its process 1 times"):
+        list(machines.run(Square(tmp_path, dies_always_at=4), [4], models))
+
+
+def test_what_a_piece_raises(machines: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(BadClip, match=r"^clip\.json:7: is bad: fix it$"):
+        list(machines.run(Square(tmp_path, fails_at=4), range(9)))
+    with pytest.raises(ValueError, match=r"^model\.onnx: no such file: give another$"):
+        list(machines.run(Square(tmp_path, opens=False), [1], models=True))
+
+
+@pytest.mark.parametrize("formats", [["packed"], ["npy"], ["npy", "packed"]])
+def test_a_data_set(joined: None, tmp_path: Path, formats: list[str]) -> None:
+    raw = write_raw(tmp_path / "raw")
+    prepare("ntu60", raw, tmp_path / "here", formats=formats, max_frames=64)
+    result = prepare("ntu60", raw, tmp_path / "there", formats=formats, max_frames=64, cluster="auto")
+    assert (result["clips"], result["shards"]) == (9, 5)
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_ones_own_poses(joined: None, tmp_path: Path) -> None:
+    raw, given = write_array_folder(tmp_path / "raw"), {"layout": "coco17", "image_size": "640x480"}
+    expected = prepare_custom(raw, tmp_path / "here", **given)
+    found = prepare_custom(raw, tmp_path / "there", cluster="auto", **given)
+    same = ("clips", "frames", "warnings", "quality")
+    assert {key: found[key] for key in same} == {key: expected[key] for key in same}
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_a_bad_file_in_every_shard(joined: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = write_raw(tmp_path / "raw", 20)
+    bad = sorted(raw.iterdir())[::SIZE]
+    for path in bad:
+        path.write_text("1\n")
+    with pytest.raises(ValueError, match=r"A003\.skeleton:2: .* \(10 bad files, nothing is written"):
+        prepare("ntu60", raw, tmp_path / "out", formats=["packed"], max_frames=64, cluster="auto")
+    assert not (tmp_path / "out").exists()
+    results = [
+        prepare("ntu60", raw, tmp_path / out, max_frames=64, on_bad_file="skip", cluster=address)
+        for out, address in (("here", None), ("there", "auto"))
+    ]
+    assert [(result["clips"], result["bad_files"]) for result in results] == [(10, 10)] * 2
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        dead = f"127.0.0.1:{taken.getsockname()[1]}"
+        for address, words in (
+            (dead, f"--cluster {dead}: nothing answers there"),
+            (f"ray://{dead}", "nothing answers there"),
+            ("local:0", "is no address: give local, local:N, auto"),
+            ("here", "is no address"),
+        ):
+            with pytest.raises(ValueError, match=words), cluster(address):
+                pass
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"needs Ray: pip install 'two-stream-agcn\[cluster\]'"), cluster("local"):
+        pass
