@@ -17,6 +17,7 @@ from agcn.model.network import model_arguments, model_keys
 from agcn.settings import Config, FeederArgs
 from agcn.validate import coerce, nearest
 from native_prep.io.hashes import hash_value
+from native_prep.io.whole import read_whole
 from native_prep.io.yaml_file import dump_yaml, read_yaml, yaml_value
 from native_prep.poses.custom import custom_file, custom_metadata
 from native_prep.skeletons.layouts import LAYOUTS
@@ -121,7 +122,7 @@ def find_config(name: str | Path) -> Path:
 
 def has_streams(name: str | Path) -> bool:
     """Whether a configuration is for all streams: whether `{stream}` stands in it."""
-    return "{stream}" in find_config(name).read_text(encoding="utf-8", errors="replace")
+    return b"{stream}" in read_whole(find_config(name), "a YAML file")
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int | str]]:
@@ -137,7 +138,7 @@ def _override(raw: dict[str, Any], lines: dict[str, int | str], pair: str) -> No
     try:
         value = yaml_value(text)
     except ValueError as error:
-        raise ValueError(f"--set {pair}: the value is not YAML: quote it") from error
+        raise ValueError(f"--set {pair}: {error}") from error
     *parents, leaf = key.split(".")
     place = raw
     for parent in parents:

@@ -1,14 +1,11 @@
 """Which device computes, and at which precision."""
 
-import ctypes
-import os
-import re
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 
 import torch
+
+from native_prep.io import whole
 
 AMP_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -70,13 +67,4 @@ def free_memory(device: torch.device) -> int:
     """Bytes of `device` that can be had; of a processor's what is available without swapping, on macOS all there is."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    path = Path("/proc/meminfo")
-    found = re.search(r"MemAvailable: *(\d+) kB", path.read_text()) if path.is_file() else None
-    if found:
-        return int(found[1]) * 1024
-    if sys.platform == "win32":
-        # MEMORYSTATUSEX: its size and the load, memory, free memory, and more.
-        status = (ctypes.c_uint64 * 8)(64)
-        ctypes.windll.kernel32.GlobalMemoryStatusEx(status)
-        return int(status[2])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return whole.free_memory()

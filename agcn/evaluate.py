@@ -21,7 +21,7 @@ from agcn.model.network import Model, build_model
 from agcn.score_files import BEST_FILE, SCORE_FILE, best_checkpoint, read_note, stale_reason, write_scores
 from agcn.settings import Config, FeederArgs
 from native_prep.datasets.catalog import DATASETS, class_names
-from native_prep.io.atomic import OutputSet
+from native_prep.io.atomic import OutputSet, check_writable
 from native_prep.io.hashes import sha256
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
@@ -103,6 +103,7 @@ def test(
         raise ValueError(f"{config.config}: no weights to test: give --weights FILE.pt, or set weights")
     if work_dir is not None:
         config = dataclasses.replace(config, work_dir=str(work_dir))
+    check_writable(config.work_dir)
     place = pick_device(device, config.device[0] if config.device else 0)
     model = build_model(config.model, config.model_args)
     load_weights(model, chosen)

@@ -13,6 +13,7 @@ from bench.run import run
 from export.build import export_engines
 from export.fusion import fuse_scores
 from export.runtime.predict import fuse_engine, predict
+from native_prep.io.atomic import check_writable
 from native_prep.io.yaml_file import dump_yaml
 from native_prep.pipeline.prepare import prepare
 from native_prep.synth.make import synth
@@ -81,6 +82,7 @@ def demo(out: str | Path = "demo_out", *, seed: int = 0, sizes: DemoSizes | None
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: is not an empty folder: name a new one or empty it first")
+    check_writable(out)
     sizes = sizes or DemoSizes(bench=SHORT_BENCH)
     steps = _Steps(8 if sizes.bench is not None else 7)
     raw, data = out / "raw", out / "data"

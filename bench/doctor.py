@@ -19,6 +19,7 @@ from agcn.validate import nearest
 from export.engines.flavors import RTX_TARGETS, is_installed, load_flavor, present_target
 from export.engines.tensorrt import cache_folder
 from native_prep.datasets.catalog import DATASETS, Dataset
+from native_prep.datasets.recordings import files_below
 from native_prep.poses.video.packages import load
 
 
@@ -189,9 +190,7 @@ def _data(dataset: Dataset) -> str:
     published, folder = _PUBLISHED[dataset.name], Path(dataset.data_path)
     if not folder.is_dir():
         return f"{folder}: is not here ({published.clips:,} files are published)"
-    count = sum(
-        name.endswith(dataset.suffix) and "label" not in name for _, _, names in os.walk(folder) for name in names
-    )
+    count = sum(file.name.endswith(dataset.suffix) and "label" not in file.name for file in files_below(folder))
     frame = 3 * dataset.layout.num_joints * 4
     dense = frame * (dataset.max_frames or 201) * dataset.num_person
     arrays = published.clips * dense * _STREAMS * max(1, len(dataset.benchmarks)) / 1e9

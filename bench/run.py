@@ -12,6 +12,7 @@ from bench.part import Part
 from bench.prep.measure import run_prep
 from bench.report import failures, read_results, summary, write_report
 from bench.train import run_train
+from native_prep.io.atomic import check_writable
 
 PARTS: dict[str, Callable[..., Part]] = {"prep": run_prep, "train": run_train, "infer": run_infer}
 
@@ -38,6 +39,7 @@ def run(what: str = "all", out: str | Path = "bench_out", **sizes: Mapping[str, 
     if unknown:
         raise ValueError(f"bench has no part {unknown[0]!r}: use one of {', '.join(PARTS)}, all")
     start = time.monotonic()
+    check_writable(out)
     parts = read_results(out)
     outputs: list[str] = []
     for name in names:

@@ -182,6 +182,8 @@ def _predict(result: Result) -> tuple[list[Row], str]:
         for one in result["actions"]:
             who = f", person {one['person']}" if one.get("person") else ""
             rows.append((f"{one['start']:.1f} to {one['end']:.1f} s", f"{_answer(one)}{who}"))
+        if not result["actions"]:
+            rows.append(("", "nobody is in it"))
         rows += [("written", path) for path in (result["timeline"], result["overlay"]) if path]
         return [*rows, ("runtime", result["runtime"])], ""
     if not isinstance(result.get("clips"), list):

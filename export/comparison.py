@@ -16,6 +16,7 @@ from agcn.settings import Config
 from export.inputs import DEFAULT_FRAMES, dataset_of, feeder_from, feeder_settings, input_batches, spread, to_input
 from native_prep.cpu.one_file import read_raw_clip
 from native_prep.datasets.catalog import DATASETS, Dataset, missing_samples
+from native_prep.datasets.recordings import files_below
 from native_prep.reference import prepare_raw_clip
 from native_prep.skeletons.layouts import NTU, Layout
 from native_prep.synth.make import joint_batch, synth
@@ -55,7 +56,7 @@ def raw_comparison_clips(
 
 def _raw_files(place: Path, dataset: Dataset) -> list[Path]:
     unusable = missing_samples(dataset.name)
-    found = (path for path in place.rglob(f"*{dataset.suffix}") if "label" not in path.name)
+    found = (path for path in files_below(place) if path.suffix == dataset.suffix and "label" not in path.name)
     return sorted(path for path in found if path.stem not in unusable)
 
 

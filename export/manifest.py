@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from native_prep.io.hashes import sha256
+from native_prep.io.whole import read_whole
 
 FILE_NAME = "manifest.json"
 VERSION = 1
@@ -119,14 +120,15 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     path = Path(folder) / FILE_NAME
     if not path.is_file():
         raise ValueError(f"{folder}: no {FILE_NAME} in it: give the folder that export-trt wrote")
+    content = read_whole(path, "a manifest")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(content)
         if not isinstance(raw, dict):
             raise ValueError("no table of keys")
         version = raw.pop("version")
         engines = [EngineFile(**engine) for engine in raw.pop("engines")]
         manifest = Manifest(engines=engines, **{**raw, "streams": tuple(raw.get("streams", Manifest.streams))})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not a manifest that this version reads ({error}): run export-trt again") from error
     if version != VERSION:
         raise ValueError(f"{path}: of form {version}, this program reads form {VERSION}: run export-trt again")

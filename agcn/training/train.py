@@ -34,7 +34,7 @@ from agcn.training.profiler import TRACE_FILE, StepTrace
 from agcn.training.resume import STATE_FILE, epoch_state, fingerprint, keep_finished, restore_epoch
 from agcn.training.run_folder import check_begins
 from agcn.training.setup import Run, set_up_run
-from native_prep.io.atomic import OutputSet, atomic_file
+from native_prep.io.atomic import OutputSet, atomic_file, check_writable
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress, duration, percent
 
@@ -91,6 +91,7 @@ def train(
     if resume and overwrite:
         raise ValueError("--resume goes on with a run, --overwrite begins anew: give one of them")
     with distributed_context(device, config.device[0] if config.device else 0) as context:
+        context.from_main(lambda: check_writable(config.work_dir))
         if not resume:
             context.from_main(lambda: check_begins(config, overwrite))
         run = set_up_run(config, context, amp_dtype if amp else None, compile, resume)

@@ -16,7 +16,7 @@ from native_prep.cpu.in_memory import prepare_frames
 from native_prep.cpu.one_file import read_clip
 from native_prep.datasets.catalog import class_names, get_dataset
 from native_prep.datasets.names import parse_name
-from native_prep.datasets.recordings import EmptyClip
+from native_prep.datasets.recordings import EmptyClip, files_below
 from native_prep.poses.checks import MARGIN
 from native_prep.poses.custom import custom_clip, default_metadata
 from native_prep.poses.files import default_layout, kind_of_clip, read_pose_file
@@ -133,7 +133,7 @@ def open_raw(path: str, raw: RawClips | None, layout: str | None, size: tuple[in
 
 def _read_poses(path: str, layout: str | None) -> tuple[Poses, Layout]:
     place = Path(path)
-    if place.is_dir() and any(dataset_of_file(str(file)) for file in islice(sorted(place.iterdir()), 9)):
+    if place.is_dir() and any(dataset_of_file(str(file)) for file in islice(files_below(place), 9)):
         raise ValueError(f"{path}: is a folder of raw clips: give one of them, or the folder that prep makes of it")
     kind = kind_of_clip(place)
     if kind is None:

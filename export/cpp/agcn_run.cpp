@@ -98,8 +98,12 @@ std::string run(const Options& options) {
     const bool empty = std::all_of(clip.begin(), clip.end(), [](float number) { return number == 0; });
     if (empty) std::cerr << path << ": nobody is seen in any of its frames: it has no answer\n";
     const std::string answer = empty ? "" : best(options, *network, network->scores(clip));
-    if (options.json) out += (out.back() == '[' ? "" : ", ") + ("{\"clip\": " + json_text(path)) + ", \"top\": [" + answer + "]}";
-    else out += path + '\n' + answer;
+    const std::string nobody = !empty ? "" : options.json ? ", \"nobody\": true" : "           nobody is in it\n";
+    if (options.json) {
+      out += (out.back() == '[' ? "" : ", ") + ("{\"clip\": " + json_text(path)) + ", \"top\": [" + answer + "]" + nobody + "}";
+    } else {
+      out += path + '\n' + answer + nobody;
+    }
   }
   return options.json ? out + "], \"runtime\": " + json_text(network->runtime) + "}\n" : out;
 }

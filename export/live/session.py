@@ -20,6 +20,7 @@ from export.live.window import Fate, Window
 from export.raw_clips import RawClips
 from export.runtime.open import Engine, open_engine
 from export.runtime.predict import likeliest
+from native_prep.datasets.recordings import NOBODY, EmptyClip
 from native_prep.io.atomic import atomic_file
 from native_prep.poses.tracking import Follower
 
@@ -91,7 +92,8 @@ def predict_stream(
 
     Returns:
         frames, answers, dropped {late, repeated, bad_lines}, restarts, skipped_answers, window, stride,
-        latency_seconds {median, p99, max}, prepare_seconds (median), timeline, interrupted, runtime.
+        latency_seconds {median, p99, max}, prepare_seconds (median), timeline, interrupted, runtime; and nobody, True,
+        where nobody was seen in any frame.
 
     Raises:
         ValueError: a recording or stream that does not fit the engine; it names the file and line.
@@ -105,6 +107,8 @@ def predict_stream(
         interrupted = session.run(_arrivals(session.raw, source, follow, idle, settings.fps, session))
         if part is not None:
             session.timeline.write(part)
+    if session.nobody:
+        print(f"{session.place}: {NOBODY}", file=sys.stderr)
     result = session.result() | {"timeline": timeline and os.fspath(timeline), "interrupted": interrupted}
     return result | {"runtime": f"{engine.runtime} on {engine.device}"}
 
@@ -139,7 +143,11 @@ def _arrivals(
     session: "LiveSession",
 ) -> Iterable[Arrival]:
     if source not in (None, "-") and not str(source).endswith(LINE_SUFFIXES):
-        return _recorded(frames_of(raw.read_people(str(source)), raw.layout))
+        try:
+            return _recorded(frames_of(raw.read_people(str(source)), raw.layout))
+        except EmptyClip:  # of which it is not even known how many frames it has
+            session.nobody = True
+            return ()
     parser = session.parser = FrameParser(raw.layout, fps, raw.fault)
     if follow:
         lines = LineFrames(follow_file(follow, idle), follow, parser, live=True)
@@ -161,7 +169,9 @@ class LiveSession:
 
     Attributes:
         raw: how frames become the engine's input; timeline: of the answers so far.
+        place: what messages name.
         parser, lines: set by who feeds lines.
+        nobody: whether there were answers, and nobody in any of them.
     """
 
     def __init__(
@@ -170,7 +180,8 @@ class LiveSession:
         self.raw, self.timeline = RawClips(engine.manifest, engine.folder), Timeline(settings.per_person)
         self.parser: FrameParser | None = None
         self.lines: LineFrames | None = None
-        self._engine, self._place, self._write, self._settings = engine, place, write, settings
+        self.place, self.nobody = place, False
+        self._engine, self._write, self._settings = engine, write, settings
         self.length = settings.window or self.raw.default_window
         self.stride = settings.stride or max(1, self.length // 6)
         self._follower = Follower(self.raw.layout.coordinates == "image")
@@ -255,7 +266,7 @@ class LiveSession:
     def _restart(self, arrivals: list[Arrival]) -> None:
         """Another window, of frames that do not follow those of this one."""
         number, before = arrivals[0].frame.number, self._window.newest
-        print(f"{self._place}: frame {number} follows frame {before}: the window begins anew", file=sys.stderr)
+        print(f"{self.place}: frame {number} follows frame {before}: the window begins anew", file=sys.stderr)
         self._finish(arrivals[0].arrived)
         self._window.clear()
         self._times.clear()
@@ -281,7 +292,7 @@ class LiveSession:
         people = window.people()
         top: list[dict[str, Any]] = []
         if people:
-            clip = self.raw.prepare(np.stack(list(people.values())), self._place)
+            clip = self.raw.prepare(np.stack(list(people.values())), self.place)
             self._prepared.append(time.monotonic() - began)
             top = likeliest(self._engine, clip, settings.top)
         self.timeline.add(start, end, top)
@@ -290,6 +301,7 @@ class LiveSession:
             alone = {name: top if len(people) == 1 else self._alone(points) for name, points in people.items()}
         self.timeline.add_people(start, end, alone, {name: self._seen(people[name]) for name in alone})
         self._latencies.append(time.monotonic() - arrived)
+        self.nobody = not people and (self.nobody or not self._count["answers"])
         self._count["answers"] += 1
         self._write(
             {
@@ -308,7 +320,7 @@ class LiveSession:
 
     def _alone(self, points: np.ndarray) -> list[dict[str, Any]]:
         """The likeliest actions of one person (T, V, 3)."""
-        return likeliest(self._engine, self.raw.prepare(points[None], self._place), self._settings.top)
+        return likeliest(self._engine, self.raw.prepare(points[None], self.place), self._settings.top)
 
     def _seconds(self, number: int) -> float:
         """When a frame was taken: as the nearest frame that says so and the rate have it."""
@@ -339,4 +351,5 @@ class LiveSession:
                 "max": float(latencies.max()),
             },
             "prepare_seconds": float(np.median(self._prepared)) if self._prepared else None,
+            **({"nobody": True} if self.nobody else {}),
         }

@@ -18,6 +18,7 @@ from export.live.timeline import Timeline
 from export.manifest import Manifest
 from export.raw_clips import RawClips
 from export.runtime.open import open_engine
+from native_prep.datasets.recordings import NOBODY
 from native_prep.io.progress import Progress, percent
 from native_prep.poses.custom import DEFAULT_FPS
 from native_prep.poses.video.camera import Camera
@@ -54,7 +55,7 @@ def predict_video(
 
     Returns:
         video, frames, fps, actions (see `Timeline.as_dicts`), answers, window, stride, timeline, overlay, pose_model,
-        runtime.
+        runtime; and nobody, True, where nobody was seen in any frame.
 
     Raises:
         ValueError: a video that is damaged, an engine for 3-D skeletons, networks that cannot be had.
@@ -77,8 +78,8 @@ def predict_video(
             frames = _kept(people, seen) if overlay else people
             if session.run(_arrivals(frames, people.followed, session.raw, found, time.monotonic)):
                 raise KeyboardInterrupt
-        if not session.timeline.rows:
-            print(f"{path}: nobody is seen in it", file=sys.stderr)
+        if session.nobody:
+            print(f"{path}: {NOBODY}", file=sys.stderr)
         if rows is not None:
             session.timeline.write(rows)
         if drawn is not None:
@@ -88,7 +89,7 @@ def predict_video(
         "video": path, "frames": result["frames"], "fps": fps, "actions": session.timeline.as_dicts(),
         **{key: result[key] for key in ("answers", "window", "stride")},
         "timeline": timeline and os.fspath(timeline), "overlay": overlay and os.fspath(overlay), "pose_model": model,
-        "runtime": f"{engine.runtime} on {engine.device}",
+        "runtime": f"{engine.runtime} on {engine.device}", **({"nobody": True} if session.nobody else {}),
     }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from export.manifest import Manifest
 from export.raw_clips import RawClips
 from export.runtime.base import Engine, score_recordings, softmax
 from export.runtime.open import open_engine
-from native_prep.io.progress import Progress, first_names
+from native_prep.datasets.recordings import NOBODY
+from native_prep.io.progress import Progress
 from native_prep.poses.custom import parse_size
 from native_prep.skeletons.layouts import Layout
 
@@ -44,7 +45,8 @@ def predict(
 
     Returns:
         clips: for each {"clip": path, "top": [{"class": name, "label": number from 0, "score": probability}]}, the
-        probability being the softmax of the fused scores; `top` is empty where nobody is in the clip; per person also
+        probability being the softmax of the fused scores; where nobody is in the clip `top` is empty, and `nobody` is
+        there and True; per person also
         "persons": [{"person": id, or a number from 0, "frames": [first, last], "top": the same}]; runtime: what ran.
 
     Raises:
@@ -57,13 +59,13 @@ def predict(
     paths = [os.fspath(clip) for clip in clips]
     raw = RawClips(engine.manifest, engine.folder, parse_size(image_size))
     found = score_recordings(engine, paths, raw)
-    if empty := [path for path, scores in zip(paths, found, strict=True) if scores is None]:
-        print(
-            f"nobody is seen in {len(empty)} of the clips, they have no answer: {first_names(empty)}", file=sys.stderr
-        )
+    for path, scores in zip(paths, found, strict=True):
+        if scores is None:
+            print(f"{path}: {NOBODY}", file=sys.stderr)
     answers = [[] if scores is None else best_classes(scores, engine.manifest, top) for scores in found]
     clips_found: list[dict[str, Any]] = [
-        {"clip": path, "top": answer} for path, answer in zip(paths, answers, strict=True)
+        {"clip": path, "top": answer} if answer else {"clip": path, "top": [], "nobody": True}
+        for path, answer in zip(paths, answers, strict=True)
     ]
     if per_person:
         for one, path in zip(clips_found, paths, strict=True):

@@ -18,9 +18,10 @@ from agcn.score_files import write_scores
 from agcn.training.distributed import DistributedContext, distributed_context
 from export.inputs import feeder_from, input_batches
 from export.runtime.open import Engine, open_engine
-from native_prep.io.atomic import OutputSet
+from native_prep.io.atomic import OutputSet, check_writable
 from native_prep.io.hashes import hash_value, sha256
 from native_prep.io.progress import Progress
+from native_prep.io.whole import read_whole
 from native_prep.skeletons.streams import STREAMS
 from native_prep.store.format import STORE
 from native_prep.store.reader import FOLDER, Store
@@ -78,7 +79,7 @@ def score_stores(
     ) as context:  # what processes tell each other is small; the engine finds its own device
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        shards, engine = _together(context, lambda: _open(folder, paths, part, Path(out), runtime))
+        shards, engine = _together(context, lambda: _open(folder, paths, part, Path(out), runtime, context))
         rows = _score(engine, shards, context)
         files = _together(context, lambda: _write(Path(out), rows, engine, shards) if context.is_main_process else [])
     count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
@@ -112,10 +113,17 @@ def _together(context: DistributedContext, work: Callable[[], T]) -> T:
 
 
 def _open(
-    folder: str | os.PathLike[str], paths: Sequence[str], part: str | None, out: Path, runtime: str
+    folder: str | os.PathLike[str],
+    paths: Sequence[str],
+    part: str | None,
+    out: Path,
+    runtime: str,
+    context: DistributedContext,
 ) -> tuple[list[Shard], Engine]:
     if out.is_dir():
         raise ValueError(f"{out}: is a folder: name a file for --out")
+    if context.is_main_process:
+        check_writable(out.parent)
     shards = list_shards(paths, part)
     engine = open_engine(folder, runtime)
     if engine.manifest.with_prep:
@@ -164,7 +172,7 @@ def _entries(paths: Sequence[str]) -> Iterator[str]:
             yield path
             continue
         try:
-            lines = Path(path).read_text(encoding="utf-8").splitlines()
+            lines = read_whole(path, "a list of stores").decode("utf-8").splitlines()
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not text: give a store, or a list of stores and shards, one a line") from error
         yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))

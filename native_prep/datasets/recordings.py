@@ -2,16 +2,22 @@
 
 import json
 import os
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
 from native_prep.io.archives import Member
-from native_prep.io.folders import ArchiveFolder, Folder, open_zip
+from native_prep.io.folders import ArchiveFolder, Folder, LocalFolder, open_zip
+from native_prep.io.progress import first_names
+from native_prep.io.whole import MIB, read_whole
 
 SPLITS = ("train", "val")
+# Kinetics' label file of 240,000 clips has less than 30.
+_MOST_LABELS = 512 * MIB
 
 
 @dataclass(frozen=True)
@@ -34,16 +40,16 @@ class Recording:
         path, name: where it lies, and its name as label files have it.
         label: counted from 0; -1 where only the file itself tells.
         parts: the places in `Recordings.parts` that it belongs to.
-        content: what who reads it has to know besides.
         member: where its bytes are; None for a file on disk, whose `path` says it.
+        content: what who reads it has to know besides.
     """
 
     path: str
     name: str
     label: int
     parts: tuple[int, ...]
-    content: Any = None
     member: Member | None = None
+    content: Any = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def find_recordings(
     """
     ignored = _ignored(dataset, ignored_samples)
     if dataset.layout.name == "kinetics":
-        recordings = _find_kinetics(_unwrapped(dataset, data_path), ignored)
+        recordings = _find_kinetics(dataset, data_path, ignored)
     else:
         recordings = _find_named(dataset, data_path, benchmarks, ignored)
     if not recordings.found and not recordings.bad:
@@ -99,7 +105,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
     if not path.is_file():
         raise ValueError(f"{path}: no such file: give --ignored-sample-path a list of names, one a line, or none")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_whole(path, "a list of names").decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error.reason}): give a list of names, one a line") from error
     names: set[str] = set()
@@ -107,7 +113,7 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
         name = line.strip().removesuffix(dataset.suffix)
         if not name:
             continue
-        if dataset.layout.name == "ntu" and not _is_ntu_name(name):
+        if dataset.layout.name == "ntu" and not _is_named("ntu120", name):
             if names:
                 raise ValueError(f"{path}:{number}: {name[:60]!r} is not the name of an NTU clip: fix the list")
             continue  # the published lists begin with sentences
@@ -117,41 +123,91 @@ def _ignored(dataset: Dataset, given: str | os.PathLike[str] | None) -> frozense
     return frozenset(names)
 
 
-def _is_ntu_name(name: str) -> bool:
+def _is_named(dataset: str, name: str) -> bool:
     try:
-        parse_name("ntu120", name)
+        parse_name(dataset, name)
     except ValueError:
         return False
     return True
 
 
-def _unwrapped(dataset: Dataset, folder: Folder) -> Folder:
-    """Of an archive that holds nothing but one folder, that one."""
-    while isinstance(folder, ArchiveFolder) and not folder.names(dataset.suffix):
-        inside = folder.folders()
-        if len(inside) != 1 or inside[0].name in [f"kinetics_{split}" for split in SPLITS]:
-            break
-        folder = inside[0]
-    return folder
+def hidden(name: str) -> bool:
+    """Whether a file or folder is one that file managers, archives and file systems leave behind: never a clip."""
+    return name.startswith((".", "__MACOSX"))
+
+
+def files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
+    """Files in a folder and in those in it, its own first; none that is hidden, or right in one of `without`."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        inside = Path(where)
+        if inside not in without:
+            yield from (inside / name for name in sorted(names) if not hidden(name))
+
+
+def _names(folder: Folder, suffix: str) -> list[str]:
+    return [name for name in folder.names(suffix) if not hidden(name)]
 
 
 def _folders(dataset: Dataset, data_path: Folder) -> list[Folder]:
-    """Where the clips lie: the folder itself, or the one or two of the data set's own folders or zips in it."""
-    data_path = _unwrapped(dataset, data_path)
-    if data_path.names(dataset.suffix):
+    """Where the clips lie: the folder itself, those in it that hold clips, or the data set's own zips in it.
+
+    Raises:
+        ValueError: they lie deeper; it says where.
+    """
+    if _names(data_path, dataset.suffix):
         return [data_path]
-    inside = data_path.folders()
+    zips = [name for name in _names(data_path, ".zip") if name.startswith("nturgb")]
+    inside = _folders_with(data_path, partial(_has_clips, dataset), dataset, deeper=not zips)
     if dataset.name == "nw-ucla":
-        return [folder for folder in inside if folder.name == "all_sqe"]
-    ours = [folder for folder in inside if folder.name.startswith("nturgb") and folder.names(dataset.suffix)]
-    if not ours and dataset.layout.name == "ntu":
-        zips = [name for name in data_path.names(".zip") if name.startswith("nturgb")]
+        return [folder for folder in inside if folder.name == "all_sqe"] or inside
+    if not inside and dataset.layout.name == "ntu":
         if dataset.name == "ntu60" and len(zips) > 1:
             zips = [name for name in zips if name == "nturgbd_skeletons_s001_to_s017.zip"]
         return [folder for name in zips for folder in _folders(dataset, open_zip(data_path.path(name)))]
+    ours = [folder for folder in inside if folder.name.startswith("nturgb")]
     if dataset.name == "ntu60" and len(ours) > 1:
         return [folder for folder in ours if folder.name == "nturgb+d_skeletons"]
-    return ours
+    return ours or inside
+
+
+def _has_clips(dataset: Dataset, folder: Folder) -> bool:
+    """Whether a folder has files that end as the data set's do; where others end so too, ones of their names."""
+    names = _names(folder, dataset.suffix)
+    return any(_is_named(dataset.name, name) for name in names) if dataset.suffix == ".json" else bool(names)
+
+
+# Folders that are looked into for files that lie deeper than they should.
+_MOST_LOOKED_INTO = 1000
+
+
+def _folders_with(
+    data_path: Folder, holds: Callable[[Folder], bool], dataset: Dataset, deeper: bool = True
+) -> list[Folder]:
+    """The folders in a folder that hold clips; in an archive, where none is named, also deeper ones.
+
+    Args:
+        data_path: is looked into.
+        holds: whether a folder holds clips.
+        dataset: for the message.
+        deeper: whether to look for deeper ones where none is there.
+
+    Raises:
+        ValueError: only folders two or three below do; it says which.
+    """
+    level = [data_path]
+    for depth in range(3 if deeper else 1):
+        inside = [one for folder in level for one in folder.folders() if not hidden(one.name)]
+        level = sorted(inside, key=str)[:_MOST_LOOKED_INTO]
+        found = [folder for folder in level if holds(folder)]
+        if found and depth and not isinstance(data_path, ArchiveFolder):
+            names = first_names([str(folder) for folder in found])
+            raise ValueError(
+                f"{data_path}: its {dataset.name} clips lie deeper, in {names}: give --data-path that folder"
+            )
+        if found:
+            return found
+    return []
 
 
 def _find_named(
@@ -162,7 +218,7 @@ def _find_named(
     found, bad, left_out = [], [], 0
     places: dict[str, str] = {}
     for folder in _folders(dataset, data_path):
-        for name in folder.names(dataset.suffix):
+        for name in _names(folder, dataset.suffix):
             path = folder.path(name)
             if name.removesuffix(dataset.suffix) in ignored:
                 left_out += 1
@@ -195,19 +251,32 @@ def _label_of(dataset: Dataset, name: str) -> int:
     return action - 1
 
 
-def _find_kinetics(data_path: Folder, ignored: frozenset[str]) -> Recordings:
-    """Kinetics: a folder and a label file for each split; one split alone will do."""
-    inside = {folder.name: folder for folder in data_path.folders()}
-    splits = [split for split in SPLITS if f"kinetics_{split}" in inside]
-    if not splits:
-        raise ValueError(f"{data_path}: holds neither kinetics_train nor kinetics_val: give the folder that does")
+def _splits_in(folder: Folder) -> dict[str, Folder]:
+    """The folders of clips by split."""
+    inside = {one.name: one for one in folder.folders()}
+    return {split: inside[f"kinetics_{split}"] for split in SPLITS if f"kinetics_{split}" in inside}
+
+
+def _find_kinetics(dataset: Dataset, data_path: Folder, ignored: frozenset[str]) -> Recordings:
+    """Kinetics: a folder and a label file for each split, in the folder or in the only one in it that has them.
+
+    One split alone will do.
+    """
+    if not _splits_in(data_path):
+        inside = _folders_with(data_path, lambda folder: bool(_splits_in(folder)), dataset)
+        if len(inside) != 1:
+            where = f", {first_names([str(folder) for folder in inside])} do" if inside else ""
+            raise ValueError(
+                f"{data_path}: holds neither kinetics_train nor kinetics_val{where}: give the folder that does"
+            )
+        data_path = inside[0]
+    splits = _splits_in(data_path)
     found: list[Recording] = []
     bad: list[BadFile] = []
     left_out = 0
-    for place, split in enumerate(splits):
+    for place, (split, folder) in enumerate(splits.items()):
         labels = _load_labels(data_path, f"kinetics_{split}_label.json")
-        folder = inside[f"kinetics_{split}"]
-        for name in folder.names(".json"):
+        for name in _names(folder, ".json"):
             entry = labels.get(name.split(".")[0])
             entry = entry if isinstance(entry, dict) else {}
             if name.removesuffix(".json") in ignored or not entry.get("has_skeleton", True):
@@ -222,16 +291,23 @@ def _find_kinetics(data_path: Folder, ignored: frozenset[str]) -> Recordings:
     return Recordings(found, bad, tuple(splits), left_out)
 
 
+def _label_text(folder: Folder, name: str) -> bytes:
+    if isinstance(folder, LocalFolder):
+        return read_whole(folder.path(name), "a label file", _MOST_LABELS)
+    return folder.read(name, _MOST_LABELS)
+
+
 def _load_labels(folder: Folder, name: str) -> dict[str, Any]:
     path = folder.path(name)
     try:
-        labels = json.loads(folder.read(name))
+        labels = json.loads(_label_text(folder, name))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: the label file must lie beside the folder of clips") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON ({error.msg}): fetch the label file again") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not JSON ({error.reason}): fetch the label file again") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        why = getattr(error, "reason", "nested too deep")
+        raise ValueError(f"{path}: not JSON ({why}): fetch the label file again") from error
     if not isinstance(labels, dict):
         raise ValueError(f"{path}: not an object of labels by clip: fetch the label file again")
     return labels
@@ -246,6 +322,10 @@ class BadClip(ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.bad.path, self.bad.reason, self.bad.line)
+
+
+# What `predict`, a stream, a video and `agcn_run` say of one.
+NOBODY = "nobody is seen in any of its frames: it has no answer"
 
 
 class EmptyClip(BadClip):

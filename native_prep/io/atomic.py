@@ -6,6 +6,7 @@ earlier one that had the same number, as the only process of a container always 
 """
 
 import ctypes
+import errno
 import glob
 import os
 import re
@@ -13,6 +14,7 @@ import secrets
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +58,24 @@ def _is_old(path: Path) -> bool:
         return False
 
 
+def check_writable(folder: str | os.PathLike[str], named: str | os.PathLike[str] | None = None) -> None:
+    """Raises OSError where no file can be made in a folder, or in the nearest one above it that is there.
+
+    It names the folder that was asked for, `named` instead where that says more, and not a hidden file in it. Who
+    writes much calls it before the work begins.
+    """
+    there = Path(folder).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        return  # making the folder says what is in its way
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        why = "read-only" if error.errno == errno.EROFS else error.strerror
+        raise type(error)(error.errno, f"cannot be written ({why})", os.fspath(named or folder)) from error
+
+
 class OutputSet:
     """Files that appear together: written beside their place, renamed when the block ends without an error.
 
@@ -76,6 +96,8 @@ class OutputSet:
         """The path to write what will be called `final`; makes its folder and sweeps what killed runs left."""
         final = Path(final)
         if final not in self._parts:
+            if not any(final.parent == other.parent for other in self._parts):
+                check_writable(final.parent)
             self._made += missing_folders(final)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.is_dir():
@@ -149,8 +171,10 @@ def atomic_folder(
 
     Raises:
         ValueError: `final` is a file, or a folder with files but no `marker` in it.
+        OSError: nothing can be written beside it.
     """
     place = Path(final).absolute()
+    check_writable(place.parent, named=final)
     restore_folder(place, stays)
     if place.exists() and not place.is_dir():
         raise ValueError(f"{final}: is a file where a folder must be written: name another")

@@ -71,16 +71,18 @@ class Folder:
         """Where the bytes of a file in it are; None for one on a disk."""
         return self._files[name][1]
 
-    def read(self, name: str) -> bytes:
-        """The bytes of a file in it.
+    def read(self, name: str, most: int) -> bytes:
+        """The bytes of a file in it, of at most `most` bytes.
 
         Raises:
             FileNotFoundError: it has no such file.
-            ValueError: it is damaged, or cannot be reached.
+            ValueError: it is larger, damaged, or cannot be reached.
         """
         if name not in self._files:
             raise FileNotFoundError(self.path(name))
         path, member = self._files[name]
+        if member is not None and member.size > most:
+            raise ValueError(f"{path}: has {member.size} bytes, more than {most}: check that it is the right file")
         content = Path(path).read_bytes() if member is None else next(read_contents([(path, member)]))
         if isinstance(content, str):
             raise ValueError(f"{path}: {content}")

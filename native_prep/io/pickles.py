@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from native_prep.io.atomic import atomic_file
+from native_prep.io.whole import free_memory, size_fault
 
 _SAFE_GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"),
@@ -39,9 +40,12 @@ def load_pickle(path: str | os.PathLike[str]) -> Any:
     Python 2's pickles load too (`latin1`), as do those that an older NumPy wrote.
 
     Raises:
-        ValueError: the file is not a pickle, or holds other objects.
+        ValueError: the file is not a pickle, holds other objects, or is larger than the memory that is free.
         OSError: it cannot be read.
     """
+    fault = size_fault(path, free_memory(), "of memory that are free", "close other programs, or give a smaller one")
+    if fault:
+        raise ValueError(f"{path}: {fault}")
     try:
         with Path(path).open("rb") as file:
             return _PlainUnpickler(file, encoding="latin1").load()

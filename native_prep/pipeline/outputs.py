@@ -13,10 +13,11 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadFile
 from native_prep.io.arrays import RowFile
-from native_prep.io.atomic import OutputSet
+from native_prep.io.atomic import OutputSet, check_writable
 from native_prep.io.pickles import load_pickle
 from native_prep.io.progress import Progress
 from native_prep.pipeline.threads import in_order
+from native_prep.skeletons.layouts import Layout
 from native_prep.skeletons.streams import STREAMS
 from native_prep.store.format import STORE
 from native_prep.store.reader import FOLDER, Store
@@ -232,6 +233,12 @@ def threads_that_fit(workers: int, row: int, rows: int) -> int:
     return max(1, min(workers, _MEMORY // reader - 2))
 
 
+def check_room(frames: int | None, layout: Layout, bodies: int, streams: Sequence[str]) -> None:
+    """Raises ValueError for clips of so many frames that there is no room for one; None is checked when T is known."""
+    if frames is not None:
+        threads_that_fit(1, 4 * 3 * frames * layout.num_joints * bodies, _CLIPS_AT_ONCE * len(streams))
+
+
 def write_npy(store: Store, outputs: Outputs, parts: Sequence[str], streams: tuple[str, ...], workers: int) -> None:
     """Writes the `.npy` and label files of some of a store's parts; `outputs` was made for the same and for its shape.
 
@@ -274,6 +281,18 @@ def write_clips(rows: np.ndarray, places: list[list[Place]]) -> None:
     """Writes clips (n, S, 3, T, V, M) to all of their places."""
     for row, where in enumerate(places):
         write_clip(where, rows[row])
+
+
+def output_folder(given: str | os.PathLike[str] | None, usual: str) -> Path:
+    """The path of the folder that clips go to, which need not be there.
+
+    Raises:
+        ValueError: it is empty, see `default_folder`.
+        OSError: it cannot be written.
+    """
+    folder = default_folder(given, usual, "--out-folder")
+    check_writable(folder)
+    return folder
 
 
 def default_folder(given: str | os.PathLike[str] | None, usual: str, option: str) -> Path:

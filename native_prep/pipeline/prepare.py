@@ -25,7 +25,7 @@ from native_prep.pipeline.outputs import (
     Outputs,
     Place,
     check_formats,
-    default_folder,
+    output_folder,
     threads_that_fit,
     write_clips,
 )
@@ -112,7 +112,7 @@ def prepare(
     request = _Request(
         dataset=known,
         source=raw_place(data_path, known.data_path),
-        folder=default_folder(out_folder, known.out_folder, "--out-folder"),
+        folder=output_folder(out_folder, known.out_folder),
         benchmarks=check_benchmarks(dataset, tuple(benchmarks or ())),
         streams=check_streams(tuple(streams)),
         formats=tuple(formats),

@@ -16,7 +16,8 @@ import numpy as np
 from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
 from native_prep.io.locks import sole_run
 from native_prep.io.progress import first_names
-from native_prep.pipeline.outputs import CUSTOM, check_formats, default_folder
+from native_prep.io.whole import read_whole
+from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, output_folder
 from native_prep.pipeline.pose_shards import MadeClip, write_poses
 from native_prep.pipeline.store_run import StoreRun
 from native_prep.poses.align import orientation_warnings, posture_warnings
@@ -37,6 +38,7 @@ from native_prep.skeletons.layouts import (
 )
 from native_prep.skeletons.streams import check_streams
 from native_prep.store.format import StoreHead
+from native_prep.store.labels import read_labels
 from native_prep.store.reader import FOLDER
 
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ def prepare_custom(
     track = track or videos is not None  # people of videos have numbers
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
+    check_room(max_frames, target, settings.max_bodies, output.streams)
     found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
     if videos is not None:
         found = _estimated(found, videos, cluster)
@@ -239,9 +242,11 @@ def write_source(
         "packed" in output.formats, output.on_bad_file == "skip", output.workers or os.cpu_count() or 1, output.cluster,
         files, settings=json.dumps(metadata),
     )  # fmt: skip
+    splits = [
+        {clip.name for clip in found.clips if clip.split == split} or _names_beside(folder, split) for split in SPLITS
+    ]
     key = f"{metadata} {settings} {found.key}"
     result = write_poses(run, _Maker(found.read, layout, settings), recordings, key, found.whole_files)
-    splits = [{clip.name for clip in found.clips if clip.split == split} for split in SPLITS]
     if both := sorted(splits[0] & splits[1]):
         warned["are in train and in val, whose accuracy then says nothing of new clips"] = both
     warnings = [
@@ -289,10 +294,16 @@ def _classes_beside(metadata: dict[str, Any], folder: Path, splits: set[str]) ->
     return ours
 
 
+def _names_beside(folder: Path, split: str) -> set[str]:
+    """The clips of a split that an earlier run into the same folder has made, as from a pickle for each split."""
+    path = folder / f"{split}_label.pkl"
+    return set(read_labels(path)[0]) if path.is_file() else set()
+
+
 def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
     if not data_path:
         raise ValueError("prep custom: give --data-path the file or folder of your poses")
-    path, folder = Path(data_path), default_folder(out_folder, OUT_FOLDER, "--out-folder")
+    path, folder = Path(data_path), output_folder(out_folder, OUT_FOLDER)
     if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
     return path, folder
@@ -314,7 +325,7 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 def _recordings(clips: list[PoseClip], bad: list[Any]) -> Recordings:
     splits = tuple(split for split in SPLITS if any(clip.split == split for clip in clips)) or SPLITS[:1]
-    found = [Recording(clip.path, clip.name, clip.label, (splits.index(clip.split),), clip) for clip in clips]
+    found = [Recording(clip.path, clip.name, clip.label, (splits.index(clip.split),), content=clip) for clip in clips]
     return Recordings(found, list(bad), splits)
 
 
@@ -352,8 +363,9 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
     path = custom_file(data_path)
     if not os.fspath(data_path) or not path.is_file():
         return {}
+    content = read_whole(path, "such a note")
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(content)
         settings_from(metadata)
         layout_from_dict(metadata["layout"])
         layout_before(metadata)
@@ -361,7 +373,7 @@ def custom_metadata(data_path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError("of another version")
         if not all(isinstance(name, str) for name in metadata["classes"]):
             raise ValueError("a class has no name")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not what prep custom wrote ({error}): run prep again") from error
     return metadata
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from native_prep.datasets.recordings import BadClip, EmptyClip
+from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
 from native_prep.poses.readers import alphapose, array, azure_kinect, mediapipe, mmpose, openpose, ultralytics
-from native_prep.poses.readers.frames import Frames, Person, describe, gather, load_json, numbered_files
+from native_prep.poses.readers.frames import MOST_FRAME, Frames, Person, describe, gather, load_json, numbered_files
 from native_prep.poses.readers.mediapipe_csv import read_mediapipe_csv
 from native_prep.poses.to_clip import Poses, checked_points, convert
 from native_prep.skeletons.layouts import LAYOUTS, Layout
@@ -120,7 +120,10 @@ def kind_of_clip(path: Path) -> Kind | None:
         if kind is not None and kind.a_file_a_frame:
             raise BadClip(str(path), f"is one frame of {kind.source}: give the folder of the clip's frames")
         return kind
-    kind = first_kind([file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file)])
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file.name)]
+    kind = first_kind(files)
+    if kind is None and any(file.name.lower().endswith((".json", ultralytics.TEXT_SUFFIX)) for file in files):
+        return None
     if kind is None:
         text = f"holds no file of poses: give a folder of *{openpose.SUFFIX}, .json or .txt, one a frame"
         raise BadClip(str(path), text)
@@ -157,11 +160,6 @@ def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
     if other is None and wrong is not None:
         raise wrong
     return other
-
-
-def hidden(path: Path) -> bool:
-    """Whether a file or folder is one that file managers and file systems leave behind."""
-    return path.name.startswith((".", "__MACOSX"))
 
 
 def read_pose_file(path: str, layout: Layout, kind: Kind | None = None) -> Poses:
@@ -239,7 +237,7 @@ def _people(file: str, kind: Kind) -> list[Person]:
         return openpose.people(file)
     if kind == _TEXT:
         return ultralytics.text_people(file)
-    found: list[Person] = _FRAMES[kind.source].people(file, load_json(file))
+    found: list[Person] = _FRAMES[kind.source].people(file, load_json(file, MOST_FRAME))
     return found
 
 

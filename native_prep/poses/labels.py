@@ -11,6 +11,7 @@ import numpy as np
 
 from native_prep.datasets.recordings import SPLITS
 from native_prep.io.pickles import load_pickle
+from native_prep.io.whole import read_whole
 
 # Labels that no list of classes bounds end here: every class gets a name.
 MOST_CLASSES = 1_000_000
@@ -52,15 +53,16 @@ def read_classes(path: str | os.PathLike[str]) -> list[str]:
         OSError: the file cannot be read.
     """
     try:
-        names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        names = [line.strip() for line in read_whole(path, "a list of classes").decode("utf-8").splitlines()]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error.reason}): give the names of the classes, one a line") from error
     while names and not names[-1]:
         names.pop()
     if not names:
         raise ValueError(f"{path}: names no class: give one a line")
+    first = {name: number for number, name in reversed(list(enumerate(names, 1)))}
     for number, name in enumerate(names, 1):
-        if not name or names.index(name) != number - 1:
+        if not name or first[name] != number:
             raise ValueError(f"{path}:{number}: {name!r} is empty or appears twice: give every class a name of its own")
     return names
 
@@ -92,12 +94,14 @@ def number_labels(rows: Sequence[tuple[str, str, str, int]], path: str, classes:
     texts = {text for _, text, _, _ in rows}
     if classes is None and not any(_is_like_number(text) for text in texts):
         classes = sorted(texts)
+    places = {name: place for place, name in enumerate(classes or ())}
+    count = len(classes) if classes is not None else MOST_CLASSES
     clips: dict[str, Label] = {}
     for name, text, split, line in rows:
         where = f"{path}:{line}" if line else f"{path}"
         if name in clips:
             raise ValueError(f"{where}: clip {name!r} appears twice: keep one of them")
-        clips[name] = Label(_label_of(text, classes, where), split, line)
+        clips[name] = Label(_label_of(text, places, count, where), split, line)
     return Labels(path, clips, classes or number_classes(1 + max(one.label for one in clips.values())))
 
 
@@ -114,12 +118,11 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _label_of(text: str, classes: list[str] | None, where: str) -> int:
-    if classes is not None and text in classes:
-        return classes.index(text)
+def _label_of(text: str, places: Mapping[str, int], count: int, where: str) -> int:
+    if text in places:
+        return places[text]
     if not _is_number(text):
         raise ValueError(f"{where}: label {text!r} is not a class: give one of the list of classes, or a number from 0")
-    count = len(classes) if classes is not None else MOST_CLASSES
     if len(text.lstrip("0")) > 9 or int(text[-9:]) >= count:  # `int` refuses thousands of digits
         raise ValueError(f"{where}: label {text:.20} is not one of 0 to {count - 1}: labels count from 0")
     return int(text[-9:])
@@ -128,7 +131,7 @@ def _label_of(text: str, classes: list[str] | None, where: str) -> int:
 def _read_csv(path: Path) -> list[tuple[str, str, str, int]]:
     advice = "give a CSV file with a first line name,label or name,label,split"
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_whole(path, "a label file").decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not text ({error.reason}): {advice}") from error
     reader = csv.reader(lines)

@@ -6,7 +6,6 @@ Another reader than the usual one, which passes over ids; plain Python, for an o
 import os
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,11 @@ from native_prep.datasets.recordings import BadClip, Recording, find_recordings
 from native_prep.io.folders import open_folder
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
-from native_prep.pipeline.outputs import check_formats, default_folder
+from native_prep.pipeline.outputs import check_formats, check_room, output_folder
 from native_prep.pipeline.pose_shards import MadeClip, write_poses
 from native_prep.pipeline.reading import raw_place, read_recording
 from native_prep.pipeline.store_run import StoreRun
+from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import Poses
 from native_prep.poses.tracking import bodies_of_highest_motion
 from native_prep.reference import normalise_ntu
@@ -54,8 +54,9 @@ def prepare_tracked(
     check_formats(formats)
     frames = max_frames or dataset.max_frames
     assert frames is not None, "NTU has a T"
+    check_room(frames, NTU, dataset.num_person, asked)
     source = raw_place(data_path, dataset.data_path)
-    folder = default_folder(out_folder, dataset.out_folder, "--out-folder")
+    folder = output_folder(out_folder, dataset.out_folder)
     with open_folder(source, folder) as opened:
         recordings = find_recordings(dataset, opened, divisions, ignored_samples)
         head = StoreHead(name, NTU, dataset.num_person, frames, recordings.parts, "repeat")
@@ -99,11 +100,13 @@ def read_ntu_bodies(path: str, content: bytes | None = None) -> Poses:
         BadClip: the file is damaged; it names the line.
         OSError: it cannot be read.
     """
-    content = Path(path).read_bytes() if content is None else content
+    content = read_text(path) if content is None else content
     if not content.strip():
         raise BadClip(path, status.explain(status.EMPTY))
     lines = content.split(b"\n")
     frames = _count(lines, 0, path)
+    if not frames:
+        raise BadClip(path, status.explain(status.NO_FRAMES), 1)
     at = 1
     people: list[list[tuple[bytes, np.ndarray]]] = []
     try:

@@ -7,6 +7,7 @@ import numpy as np
 
 from native_prep.datasets.catalog import Dataset
 from native_prep.datasets.recordings import BadClip
+from native_prep.kernels import status
 from native_prep.kernels.kinetics_json import MAX_PEOPLE
 from native_prep.poses.files import load_json
 from native_prep.poses.ntu_tracked import read_ntu_bodies
@@ -37,6 +38,8 @@ def read_people(path: str, dataset: Dataset) -> Poses:
         if isinstance(error, BadClip):
             raise
         raise BadClip(path, f"not a {dataset.name} clip ({error!r}): fetch it again") from error
+    if isinstance(points, list) and not points:
+        raise BadClip(path, status.explain(status.NO_FRAMES), 1)
     return Poses(checked_points(points, dataset.layout, path))
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadFile
+from native_prep.datasets.recordings import BadFile, files_below, hidden
 from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
-from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, hidden, kind_of_file, read_pose_file
+from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
 from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
 from native_prep.poses.pyskl_pickle import PysklFile, read_annotation
 from native_prep.poses.to_clip import Poses, checked_points
@@ -98,7 +98,7 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        files = list(islice((file for file in _files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
+        files = list(islice((file for file in files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
         found = first_kind(files, source)
         if found is None:
             known = ", ".join(SOURCES)
@@ -119,15 +119,6 @@ def _kind_of_file(path: Path) -> Kind:
     kind = kind_of_file(path)
     what = f"one clip of {kind.source}" if kind is not None else "one clip"
     raise ValueError(f"{path}: is {what}: give --data-path the folder of all clips")
-
-
-def _files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
-    """Files in a folder and in those in it, in order, first its own; none of those that lie in `without` itself."""
-    for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not hidden(Path(name)))
-        inside = Path(where)
-        if inside not in without:
-            yield from (inside / name for name in sorted(names) if not hidden(Path(name)))
 
 
 def open_source(
@@ -153,7 +144,7 @@ def open_source(
         found = _open_array(path, layout, label_path, split, classes)
     else:
         found = _open_folder(kind, path, layout, label_path, split, classes)
-    clips = sorted(found.clips, key=lambda clip: clip.name)
+    clips = sorted(found.clips, key=lambda clip: (clip.name, clip.split))
     for one, other in pairwise(clips):
         if one.name == other.name and one.split == other.split:
             raise ValueError(f"{other.path}: clip {one.name!r} appears twice: give every clip a name of its own")
@@ -259,6 +250,9 @@ def _open_folder(
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: --source {kind.source} wants a folder of clips")
     notes: list[str] = []
+    given, path = path, _folder_of_clips(kind, path, label_path is not None)
+    if path != given:
+        notes.append(f"clips are taken from {path}")
     by_class = _clips_by_class(kind, path) if label_path is None and not (path / LABELS).is_file() else {}
     if by_class:
         labels, files = _labels_of_folders(path, by_class, split, classes, notes)
@@ -266,6 +260,8 @@ def _open_folder(
         if empty:
             notes.append(f"no clip of {kind.source} is in {len(empty)} of the folders ({first_names(empty)})")
     else:
+        if label_path is None and not (path / LABELS).is_file():
+            _check_depth(kind, path)
         labels = _read_labels(label_path, path, classes)
         files = _clip_files(kind, path, Path(labels.path))
     clips, bad = [], (_left_over(kind, path, set(files.values())) if by_class else [])
@@ -287,10 +283,40 @@ def _read_file(layout: Layout, kind: Kind, clip: PoseClip) -> Poses:
     return read_pose_file(clip.path, layout, kind)
 
 
+def _folder_of_clips(kind: Kind, path: Path, labelled: bool) -> Path:
+    """The folder of all clips: `path`, or the only one in it, however deep, that holds them, or holds their classes.
+
+    Args:
+        labelled: whether a label file is given, so that a folder's name is no class.
+    """
+    place = path
+    while not _clip_files(kind, place) and not (place / LABELS).is_file():
+        only, *others = _folders(place) or [place]
+        if not labelled and _clips_by_class(kind, place) and (others or not (only / LABELS).is_file()):
+            return place
+        if others or only == place:
+            return path
+        place = only
+    return place
+
+
+def _check_depth(kind: Kind, path: Path) -> None:
+    """Raises ValueError where clips lie deeper in a folder than in it, or in folders of classes; it says where."""
+    if _clip_files(kind, path):
+        return
+    deeper = next((file for file in files_below(path) if file.name.lower().endswith(kind.suffixes)), None)
+    if deeper is not None:
+        raise ValueError(
+            f"{path}: has no clip of {kind.source} itself, the first lies in {deeper.parent}: give --data-path the "
+            "folder of the clips, or of [train|val/]CLASS/CLIP"
+        )
+
+
 def clips_below(kind: Kind, path: Path) -> Iterator[Path]:
     """The files or folders of clips, wherever in a folder they lie; none in a file of many."""
     if not path.is_dir():
         return
+    path = _folder_of_clips(kind, path, labelled=False)
     if direct := _clip_files(kind, path):
         yield from direct.values()
     else:
@@ -340,13 +366,13 @@ def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFil
     suffixes = VIDEO.suffixes if kind == VIDEO else _POSES
     return [
         BadFile(str(one), 0, text)
-        for one in _files_below(folder, {folder, *taken})
+        for one in files_below(folder, {folder, *taken})
         if one.suffix.lower() in suffixes and one not in taken
     ]
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one))
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one.name))
 
 
 def _labels_of_folders(
@@ -391,11 +417,11 @@ def _labels_of_folders(
 def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dict[str, Path]:
     """The clips that lie in a folder itself, by name."""
     if kind.a_file_a_frame:
-        suffix = kind.suffixes[0]
-        return {one.name: one for one in _folders(folder) if next(one.glob(f"*{suffix}"), None) is not None}
+        pattern = f"*{kind.suffixes[0]}"
+        return {one.name: one for one in _folders(folder) if not all(hidden(file.name) for file in one.glob(pattern))}
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in kind.suffixes or hidden(file):
+        if file.suffix.lower() not in kind.suffixes or hidden(file.name):
             continue
         if label_file is not None and file.resolve() == label_file.resolve():
             continue

@@ -22,6 +22,8 @@ NO_UNIT = "none"
 _LARGEST = 1e6
 # A clip's frames may be numbered with gaps, but not with more than these.
 MOST_FRAMES = 100_000
+# More people than any picture shows; memory for all of them is taken for every clip.
+MOST_BODIES = 1000
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class PoseSettings:
     def __post_init__(self) -> None:
         if self.max_bodies < 1:
             raise ValueError(f"max bodies is {self.max_bodies}: keep at least 1")
+        if self.max_bodies > MOST_BODIES:
+            raise ValueError(f"max bodies is {self.max_bodies}: keep at most {MOST_BODIES}")
         if self.align not in ALIGNMENTS:
             raise ValueError(f"align {self.align!r} is not known: use one of {', '.join(ALIGNMENTS)}")
         if self.unit not in (*UNITS, NO_UNIT):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip
-from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
+from native_prep.io.atomic import check_writable, hidden, left_behind, missing_folders, remove_empty
+from native_prep.pipeline.outputs import check_room
 from native_prep.poses.custom import PoseOutput, parse_size, write_source
 from native_prep.poses.labels import number_labels
 from native_prep.poses.sources import PoseClip, PoseSource
@@ -77,10 +78,12 @@ def write_clips(
         OSError: a file cannot be written.
     """
     folder = Path(out_folder)
+    check_writable(folder)
     output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     skeleton = find_layout(layout)
     settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
     settings.check(skeleton)
+    check_room(max_frames, skeleton, settings.max_bodies, output.streams)
     with _temporary_folder(folder) as temporary:
         found = _take(clips, temporary, skeleton, list(classes) if classes is not None else None)
         return write_source(found, folder, skeleton, settings, output)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.io.hashes import sha256
+from native_prep.io.whole import read_whole
 from native_prep.skeletons.layouts import Layout
 
 VERSION = 1
@@ -125,11 +126,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         ValueError: there is no such file, it is no description of a store, or one of another version.
     """
     try:
-        metadata = json.loads(path.read_bytes())
-        version = metadata["version"]
+        content = read_whole(path, "such a description")
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: give a folder that `prep --format packed` wrote") from error
-    except (ValueError, KeyError, TypeError) as error:
+    try:
+        metadata = json.loads(content)
+        version = metadata["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not the description of a packed store: run prep again") from error
     if version != VERSION:
         raise ValueError(f"{path}: is of version {version}, this program reads {VERSION}: run prep again")

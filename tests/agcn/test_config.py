@@ -203,7 +203,8 @@ def test_written_and_read_back(original: Path, tmp_path: Path) -> None:
         ("train_feeder_args.random_choose=True", r"yaml:11: train_feeder_args.window_size is -1, but random_choose"),
         ("test_feeder_args.sample=linear", "test_feeder_args.window_size is -1, but sample"),
         ("test_feeder_args=3", "must hold KEY: VALUE pairs"),
-        ("step=[1", "the value is not YAML"),
+        ("step=[1", r"--set step=\[1: the value is not YAML"),
+        ("model_args={a: 1, a: 2}", r"--set model_args=.*: line 1: key a stands in line 1 already: keep one of them"),
         ("step", "give KEY=VALUE"),
         ("num_epoch.x=3", "--set num_epoch.x=3: num_epoch is 50, it holds no keys"),
         ("model.x=3", "it holds no keys: give model=VALUE"),
@@ -224,6 +225,7 @@ def test_wrong_values(original: Path, override: str, text: str) -> None:
         ("warm_up_epoch", "warmup_epoch", r"joint_aagcn\.yaml:27: unknown key 'warmup_epoch': did you mean 'warm_up"),
         ("num_point", "num_points", r"joint_aagcn\.yaml:19: unknown key 'model_args.num_points'"),
         ("batch_size: 64", "batch_size: 0", r"joint_aagcn\.yaml:29: batch_size is 0"),
+        ("warm_up_epoch: ", "batch_size: 8\nbatch_size: ", r"yaml:28: key batch_size stands in line 27 already"),
         ("work_dir: ./work_dir/ntu/xsub/aagcn_joint", "work_dir: [a, b]", r":1: work_dir is \['a', 'b'\]: give text"),
     ],
 )

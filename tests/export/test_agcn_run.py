@@ -26,7 +26,7 @@ from export.manifest import EngineFile
 from export.runtime.aotinductor import AotEngine
 from native_prep.cpu.reader import CODE, LINE, Reader, reason
 from native_prep.datasets.catalog import get_dataset
-from native_prep.datasets.recordings import BadFile
+from native_prep.datasets.recordings import NOBODY, BadFile
 from native_prep.reference import prepare_raw_clip
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch, write_ntu
@@ -176,8 +176,10 @@ def test_program_says_what_is_wrong(program: Path, package: tuple[Path, EngineFi
     empty = tmp_path / "empty.skeleton"
     empty.write_text("2\n0\n0\n")
     done = small.run(program, *engine, "--json", str(empty))
-    assert (done.returncode, json.loads(done.stdout)["clips"]) == (0, [{"clip": str(empty), "top": []}])
-    assert done.stderr == f"{empty}: nobody is seen in any of its frames: it has no answer\n"
+    assert (done.returncode, json.loads(done.stdout)["clips"]) == (0, [{"clip": str(empty), "top": [], "nobody": True}])
+    assert done.stderr == f"{empty}: {NOBODY}\n"
+    done = small.run(program, *engine, str(empty))
+    assert (done.returncode, done.stdout) == (0, f"{empty}\n           nobody is in it\n")
     done = small.run(program, "--help")
     assert done.returncode == 0 and done.stdout.startswith("usage: agcn_run")
 

@@ -266,9 +266,11 @@ def test_clips_that_are_there_twice_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"clip0\.json: is the same clip as clip0\.csv: keep one of them"):
         prepare_custom(folder, tmp_path / "out", source="mediapipe", layout="mediapipe33")
     twice = [annotation("a", 0, walker(5)[None]), annotation("a", 0, walker(5)[None])]
+    for splits in (None, {"train": ["a"], "val": ["a"]}):
+        path = write_pyskl(tmp_path / "p.pkl", twice, splits)
+        with pytest.raises(ValueError, match=r"p\.pkl: clip 'a' appears twice: give every clip a name"):
+            prepare_custom(path, tmp_path / "out", layout="coco17", split=None if splits else "train")
     path = write_pyskl(tmp_path / "p.pkl", twice)
-    with pytest.raises(ValueError, match=r"p\.pkl: clip 'a' appears twice: give every clip a name"):
-        prepare_custom(path, tmp_path / "out", split="train", **given)
     with pytest.raises(ValueError, match="--label: such a pickle holds its own labels"):
         prepare_custom(path, tmp_path / "out", split="train", label="labels.csv", **given)
     with pytest.raises(ValueError, match=r"p\.pkl: no clip is left to prepare"):

@@ -155,4 +155,10 @@ def test_what_looks_wrong_is_counted(tmp_path: Path, capsys: pytest.CaptureFixtu
     pickled = [annotation(name, 0, walker(4)[None]) for name in "abc"]
     path = write_pyskl(tmp_path / "x.pkl", pickled, {"train": ["a", "b"], "val": ["b", "c"]})
     told = prepare_custom(path, tmp_path / "pickle", layout="coco17")["warnings"]
-    assert "1 of 4 clips are in train and in val, whose accuracy then says nothing of new clips (b)" in told
+    both = "clips are in train and in val, whose accuracy then says nothing of new clips"
+    assert f"1 of 4 {both} (b)" in told
+    assert f"1 of 4 {both} (b)" in capsys.readouterr().err
+    for split, names in (("train", "ab"), ("val", "bc")):  # as older pickles are, one for each
+        path = write_pyskl(tmp_path / f"{split}.pkl", [one for one in pickled if one["frame_dir"] in names])
+        told = prepare_custom(path, tmp_path / "two", layout="coco17", split=split)["warnings"]
+    assert f"1 of 2 {both} (b)" in told

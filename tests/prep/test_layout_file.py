@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from agcn.model.graph import resolve_graph
+from native_prep.io.yaml_file import read_yaml
 from native_prep.skeletons.layouts import (
     COCO17,
     LAYOUTS,
@@ -98,6 +99,32 @@ def test_what_is_no_layout(tmp_path: Path, text: str, words: str) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match="not a text file"):
         load_layout(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("centre: hip\njoints: [hip]\ncentre: head\n", ":3: key centre stands in line 1 already: keep one of them"),
+        ("conversions:\n  ntu: {head: a,\n    head: b}\n", ":3: key head stands in line 2 already: keep one of them"),
+        ("edges:\n- {a: 1}\n- {b: 1, b: 2}\n", ":3: key b stands in line 3 already: keep one of them"),
+        ("a: &x\n  b: [*x]\n", ":2: *x stands within &x: write out what is meant"),
+        ("a: " + "[" * 100_000, ":1: more than 50 values stand in one another: write fewer"),
+    ],
+    ids=["twice", "nested", "in a list", "itself", "deep"],
+)
+def test_what_loaders_pass_over(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        load_layout(path)
+    assert str(error.value) == f"{path}{words}"
+
+
+def test_merge_keys_stand_beside_others(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: &a {b: 1, c: 2}\nd: &d {e: 3}\nf:\n  <<: *a\n  <<: *d\n  b: 4\n")
+    raw, lines = read_yaml(path, "pairs")
+    assert raw["f"] == {"b": 4, "c": 2, "e": 3} and lines["f.b"] == 6
 
 
 def test_no_such_layout() -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pose_files import write_array_folder
 from prep_checks import nothing_in
 from prep_files import NAMES, write_ntu, write_ntu_folder
 
+from native_prep.command import prep
 from native_prep.cpu.one_file import read_clip
 from native_prep.io.pickles import load_pickle
 from native_prep.pipeline.prepare import prepare
+from native_prep.synth.make import synth
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,15 +84,49 @@ def test_old_outputs_stay_when_a_run_fails(tmp_path):
         ({"device": "tpu"}, "device 'tpu' cannot"),
         ({"on_bad_file": "ask"}, "on_bad_file is 'ask'"),
         ({"data_path": "absent"}, "absent: no such folder"),
-        ({"data_path": "."}, "no ntu60 file"),
+        ({"data_path": "empty"}, "no ntu60 file"),
     ],
 )
 def test_wrong_requests(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
     raw = write_ntu_folder(tmp_path / "raw")
     given = {"dataset": "ntu60", "data_path": raw, "out_folder": tmp_path / "out", **options}
     with pytest.raises(ValueError, match=message) as caught:
         prepare(**given)
+    assert "\n" not in str(caught.value)
+    assert nothing_in(tmp_path / "out")
+
+
+OWN = {"layout": "coco17", "image_size": "640x480"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options", "message"),
+    [
+        ("ntu60", {}, "a clip of 57220458 MiB is too long: set a smaller --max-frames"),
+        ("ntu60", {"formats": ["packed"]}, "a clip of 57220458 MiB is too long: set a smaller --max-frames"),
+        ("ntu60", {"track": True}, "a clip of 57220458 MiB is too long: set a smaller --max-frames"),
+        ("kinetics", {}, "a clip of 41198730 MiB is too long: set a smaller --max-frames"),
+        ("nw-ucla", {}, "a clip of 22888183 MiB is too long: set a smaller --max-frames"),
+        ("custom", OWN, "a clip of 38909912 MiB is too long: set a smaller --max-frames"),
+        ("custom", {**OWN, "formats": ["packed"]}, "a clip of 38909912 MiB is too long: set a smaller --max-frames"),
+        ("custom", {**OWN, "max_bodies": 10**11}, "max bodies is 100000000000: keep at most 1000"),
+        ("pku-mmd", {}, "a clip of 57220458 MiB is too long: set a smaller --max-frames"),
+        ("uav-human", {"max_bodies": 10**11}, "max bodies is 100000000000: keep at most 1000"),
+    ],
+)
+def test_clips_larger_than_memory_are_refused_before_any_is_read(tmp_path, monkeypatch, dataset, options, message):
+    raw = tmp_path / "raw"
+    if dataset == "custom":
+        write_array_folder(raw, clips=1)
+    elif dataset in ("pku-mmd", "uav-human"):
+        raw.mkdir()
+    else:
+        synth(dataset, raw, clips=2, classes=2)
+    monkeypatch.setattr(np, "load", lambda path, **_: pytest.fail(f"reads {path}"))
+    with pytest.raises(ValueError, match=message) as caught:
+        prep(dataset, data_path=raw, out_folder=tmp_path / "out", max_frames=10**11, **options)
     assert "\n" not in str(caught.value)
     assert nothing_in(tmp_path / "out")
 

@@ -158,7 +158,10 @@ def made(recording: Recording) -> MadeClip:
 
 
 def write_made(folder: Path, head: StoreHead, clips: list) -> dict:
-    found = [Recording("", f"clip {n}", n % 2, range(1 + n % 2)[: len(head.parts)], one) for n, one in enumerate(clips)]
+    found = [
+        Recording("", f"clip {n}", n % 2, range(1 + n % 2)[: len(head.parts)], content=one)
+        for n, one in enumerate(clips)
+    ]
     run = StoreRun("custom", folder, folder, head, head.parts, STREAMS, True, False, 1)
     return write_poses(run, made, Recordings(found, [], head.parts))
 

@@ -152,7 +152,8 @@ def test_what_is_wrong_is_one_line(
     capsys.readouterr()
     nobody = write_video(tmp_path / "nobody.mp4", np.arange(5) / 30, people=0)
     result = predict_video(job / "engine", nobody, pose_model=networks, overlay=overlay)
-    assert result["actions"] == [] and "nobody.mp4: nobody is seen in it" in capsys.readouterr().err
+    assert result["actions"] == [] and result["nobody"] is True
+    assert "nobody.mp4: nobody is seen in any of its frames: it has no answer\n" in capsys.readouterr().err
     assert len(list(read_frames(str(overlay)))) == 5
     for source in ("7", "9" * 30, "nowhere"):
         with pytest.raises(ValueError, match=f"--camera {source}: cannot be opened: give its number"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadClip, BadFile
+from native_prep.datasets.recordings import BadClip, BadFile, files_below
 from native_prep.io.progress import first_names
 from native_prep.poses.sources import PoseClip, PoseSource
 from native_prep.poses.to_clip import MOST_FRAMES, Poses, checked_points
@@ -40,7 +40,7 @@ def open_pku_mmd(folder: Path, benchmark: str, classes: list[str]) -> PoseSource
         ValueError: a folder or file is missing, or is there twice.
         OSError: a folder cannot be read.
     """
-    texts = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    texts = [path for path in files_below(folder) if path.suffix == ".txt" and path.is_file()]
     recordings = _by_name(texts, "skeleton", folder, "PKU_Skeleton_Renew")
     label_files = _by_name(texts, "label", folder, "Train_Label_PKU_final")
     splits = _read_splits(texts, BENCHMARKS[benchmark], folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from native_prep.datasets.catalog import LISTS
-from native_prep.pipeline.outputs import default_folder
+from native_prep.pipeline.outputs import check_room, default_folder, output_folder
 from native_prep.poses.custom import OUT_FOLDER, PoseOutput, parse_size, write_source
 from native_prep.poses.labels import read_classes
 from native_prep.poses.published import pku_mmd, uav_human
@@ -74,7 +74,7 @@ def prepare_published(
         known = " or ".join(found.benchmarks)
         raise ValueError(f"--benchmark {' '.join(benchmarks)}: prep {dataset} is for one at a time, {known}: give it")
     path = default_folder(data_path, found.data_path, "--data-path")
-    folder = default_folder(out_folder, OUT_FOLDER, "--out-folder")
+    folder = output_folder(out_folder, OUT_FOLDER)
     output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     if not path.is_dir():
         raise ValueError(f"{path}: no such folder: give --data-path the data set's")
@@ -82,6 +82,7 @@ def prepare_published(
         max_bodies or 2, parse_size(image_size), align, track, keep_empty=keep_empty, min_quality=min_quality
     )
     settings.check(found.layout)
+    check_room(max_frames, found.layout, settings.max_bodies, output.streams)
     source = found.open(path, benchmark, read_classes(LISTS / found.class_list))
     if not source.clips and not source.bad:
         raise ValueError(f"{path}: no clip is left to prepare: check --data-path")

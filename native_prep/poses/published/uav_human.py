@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadClip
+from native_prep.datasets.recordings import BadClip, files_below
 from native_prep.poses.sources import PoseClip, PoseSource
 from native_prep.poses.to_clip import MOST_FRAMES, Poses, checked_points
 from native_prep.skeletons.layouts import COCO17
@@ -50,7 +50,9 @@ def open_uav_human(folder: Path, benchmark: str, classes: list[str]) -> PoseSour
     """
     train, others = training_subjects(benchmark), 0
     clips: dict[str, PoseClip] = {}
-    for path in sorted(folder.rglob("*.txt")):
+    for path in files_below(folder):
+        if path.suffix != ".txt":
+            continue
         match = _NAME.fullmatch(path.stem)
         if match is None or int(match[2]) >= len(classes) or not path.is_file():
             others += 1

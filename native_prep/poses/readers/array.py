@@ -4,7 +4,9 @@ import numpy as np
 
 from native_prep.datasets.recordings import BadClip
 from native_prep.io.arrays import load_array
+from native_prep.io.whole import size_fault
 from native_prep.poses.checks import HIGHEST_SCORE, score_fault
+from native_prep.poses.readers.frames import MOST_CLIP
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
@@ -21,6 +23,8 @@ def read(path: str, layout: Layout) -> Poses:
         BadClip: another shape or joint count, more than one reading, or none.
         OSError: it cannot be read.
     """
+    if fault := size_fault(path, MOST_CLIP, "that a clip can have", "cut it, or move it away"):
+        raise BadClip(path, fault)
     try:
         array = load_array(path)
     except ValueError as error:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadClip, EmptyClip
+from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
+from native_prep.io.whole import MIB, size_fault
 from native_prep.poses.to_clip import Poses, check_joints, checked_points, frame_span
 from native_prep.skeletons.layouts import Layout
 
@@ -28,15 +29,32 @@ class Person(NamedTuple):
 Frames = dict[int, list[Person]]
 
 
-def load_json(path: str) -> Any:
+# Bytes: the longest clip that is taken, of several people with hands and faces, has less, and a frame of hundreds.
+MOST_CLIP, MOST_FRAME = 1024 * MIB, 16 * MIB
+
+
+def read_text(path: str, most: int = MOST_CLIP) -> bytes:
+    """The bytes of a clip's file, or of a frame's (`MOST_FRAME`).
+
+    Raises:
+        BadClip: it is larger than such a file can be, a pipe or a device.
+        OSError: it cannot be read.
+    """
+    what = "a frame" if most == MOST_FRAME else "a clip"
+    if fault := size_fault(path, most, f"that {what} can have", "cut it, or move it away"):
+        raise BadClip(path, fault)
+    return Path(path).read_bytes()
+
+
+def load_json(path: str, most: int = MOST_CLIP) -> Any:
     """What a JSON file holds.
 
     Raises:
-        BadClip: it is not JSON.
+        BadClip: it is not JSON, or see `read_text`.
         OSError: it cannot be read.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_text(path, most))
     except json.JSONDecodeError as error:
         raise BadClip(path, f"not JSON ({error.msg}): write it again", error.lineno) from error
     except (UnicodeDecodeError, RecursionError) as error:
@@ -125,7 +143,7 @@ def numbered_files(folder: str, suffix: str) -> dict[int, Path]:
         OSError: the folder cannot be read.
     """
     numbered: dict[int, Path] = {}
-    for file in sorted(Path(folder).glob(f"*{suffix}")):
+    for file in sorted(file for file in Path(folder).glob(f"*{suffix}") if not hidden(file.name)):
         digits = re.search(r"(\d{1,15})$", file.name.removesuffix(suffix))
         if digits is None:
             raise BadClip(str(file), f"its name has no number of a frame: it should look like x_000000000012{suffix}")

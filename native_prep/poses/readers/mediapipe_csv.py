@@ -7,11 +7,11 @@ frame,landmark,x,y,z,visibility           long: `landmark` is a number from 0 or
 """
 
 import csv
-from pathlib import Path
 
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip
+from native_prep.poses.readers.frames import read_text
 from native_prep.poses.to_clip import check_joints, frame_span
 from native_prep.skeletons.layouts import Layout
 
@@ -31,7 +31,7 @@ def read_mediapipe_csv(path: str, layout: Layout) -> np.ndarray:
         OSError: the file cannot be read.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).decode("utf-8-sig").splitlines()
         rows = [(number, row) for number, row in enumerate(csv.reader(lines), 1) if any(cell.strip() for cell in row)]
     except UnicodeDecodeError as error:
         raise BadClip(path, f"not text ({error.reason}): give landmarks as CSV") from error

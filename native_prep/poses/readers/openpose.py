@@ -3,7 +3,7 @@
 from typing import Any
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.readers.frames import Person, load_json, person_number, triplets
+from native_prep.poses.readers.frames import MOST_FRAME, Person, load_json, person_number, triplets
 
 SUFFIX = "_keypoints.json"
 
@@ -15,7 +15,7 @@ def people(file: str) -> list[Person]:
         BadClip: it is no such file.
         OSError: it cannot be read.
     """
-    content = load_json(file)
+    content = load_json(file, MOST_FRAME)
     found = content.get("people") if isinstance(content, dict) else None
     if not isinstance(found, list) or not all(isinstance(person, dict) for person in found):
         raise BadClip(file, "has no list of people: give files that OpenPose wrote with --write_json")

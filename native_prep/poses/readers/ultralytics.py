@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.readers.frames import Frames, Person, numbers_of, person_number, scored
+from native_prep.poses.readers.frames import MOST_FRAME, Frames, Person, numbers_of, person_number, read_text, scored
 
 TEXT_SUFFIX = ".txt"
 # Class, and the box's centre and size.
@@ -95,7 +95,7 @@ def text_people(file: str) -> list[Person]:
         OSError: it cannot be read.
     """
     try:
-        lines = Path(file).read_text(encoding="ascii").splitlines()
+        lines = read_text(file, MOST_FRAME).decode("ascii").splitlines()
     except UnicodeDecodeError as error:
         raise BadClip(file, "not text: give label files that save_txt wrote") from error
     return [_text_person(line, file, number) for number, line in enumerate(lines, 1) if line.strip()]
