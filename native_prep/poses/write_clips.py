@@ -67,8 +67,8 @@ def write_clips(
         clips: taken one at a time; they wait in a hidden folder beside `out_folder`, not in memory.
         out_folder, layout: where the arrays go; the name of the skeleton, or a YAML file.
         classes: the names of the classes; None for those of the labels, sorted.
-        streams, formats, max_frames, max_bodies, image_size, align, track, unit, keep_empty, min_quality, on_bad_file,
-            workers, cluster: as `prepare_custom`'s.
+        streams, formats, max_frames, max_bodies, image_size, align, track, unit: as `prepare_custom`'s.
+        keep_empty, min_quality, on_bad_file, workers, cluster: as there.
 
     Returns:
         What `prepare_custom` returns.

@@ -58,6 +58,7 @@ WORLDS: dict[str, Callable[[Path, Earlier], None]] = {
     "engines.md": _engines,
     "live.md": _live,
     "looking.md": _looking,
+    "clusters.md": lambda folder, _: worlds.write_ntu(folder),
     "file-formats.md": lambda folder, _: worlds.write_recordings(folder),
     "your-own-data.md": lambda folder, _: worlds.write_own_data(folder),
 }

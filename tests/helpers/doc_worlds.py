@@ -74,9 +74,14 @@ def _with_files(words: list[str]) -> list[str]:
     return spread
 
 
+def write_ntu(folder: Path) -> None:
+    """Raw recordings of NTU 60, in the usual place."""
+    synth("ntu60", folder / NTU_RAW, clips=24, classes=3, frames=12)
+
+
 def write_recordings(folder: Path) -> None:
     """Raw recordings of the data sets, in the usual places."""
-    synth("ntu60", folder / NTU_RAW, clips=24, classes=3, frames=12)
+    write_ntu(folder)
     synth("ntu120", folder / "made", clips=240, classes=120, frames=8)
     later = folder / "data/nturgbd_raw/nturgb+d_skeletons120"
     later.mkdir()
