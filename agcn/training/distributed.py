@@ -50,11 +50,14 @@ class DistributedContext:
 
     def concatenate(self, part: np.ndarray) -> np.ndarray:
         """The parts of all processes, one after the other."""
-        if self.world_size == 1:
-            return part
-        parts = [part] * self.world_size
-        dist.all_gather_object(parts, part)
-        return np.concatenate(parts)
+        return np.concatenate(self.gather(part)) if self.world_size > 1 else part
+
+    def gather(self, value: Any) -> list[Any]:
+        """What every process gives, by rank."""
+        values = [value] * self.world_size
+        if self.world_size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
     def together(self, work: Callable[[], T]) -> T:
         """Does a piece of work, which tells the other processes nothing, in each; where one fails, all end.

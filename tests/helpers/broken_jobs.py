@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import cli
 from export.runtime import stores
@@ -13,8 +14,9 @@ from export.runtime.stores import Piece, ScoreJob
 GONE = "frames.npy: its disk has gone: copy it again"
 
 
-def _die() -> None:
+def _die() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("not reached")
 
 
 class KilledOnce(ScoreJob):
@@ -29,7 +31,6 @@ class KilledOnce(ScoreJob):
             except FileExistsError:
                 return work(piece)
             _die()
-            raise AssertionError("not reached")
 
         return killed_once
 

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import broken_jobs
 import numpy as np
 import pytest
-from exported import CLASSES
+from exported import CLASSES, FRAMES
 from prep_files import write_kinetics_folder, write_ntu
-from ray_cluster import ROOT, ray_cluster
 
 import cli
 from export.fusion import fuse_scores, read_scores
@@ -23,10 +23,15 @@ from export.runtime.shard_list import list_shards
 from export.runtime.stores import ScoreJob, plan_pieces, score_stores
 from native_prep.io.locks import sole_run
 from native_prep.io.pickles import save_pickle
+from native_prep.pipeline.cluster import Cluster, cluster
 from native_prep.pipeline.prepare import prepare
 from native_prep.skeletons.layouts import NTU
 from native_prep.store.reader import Store
+from native_prep.synth.make import joint_batch
 
+ROOT = Path(__file__).resolve().parents[2]
+# What other processes import.
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "helpers")))
 NAMES = ("s.pkl", "s_joint.pkl", "s_bone.pkl")
 
 
@@ -46,9 +51,17 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with ray_cluster() as found:
-        yield found
+def machines() -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATHS)
+        with cluster("local:2") as found:
+            yield found
+
+
+@pytest.fixture
+def joined(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the address, the cluster of these tests is joined."""
+    monkeypatch.setattr("export.runtime.stores.cluster", lambda address: nullcontext(machines))
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +79,8 @@ def read(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in NAMES]
 
 
-def run(exported: Path, stores: Path, out: Path, address: str | None = None, part: str | None = None) -> dict:
-    return score_stores(
-        exported / "engine", [str(stores / "one"), str(stores / "two")], out / "s.pkl", part, address=address
-    )
+def run(exported: Path, stores: Path, out: Path, address: str | None = None) -> dict:
+    return score_stores(exported / "engine", [str(stores / "one"), str(stores / "two")], out / "s.pkl", address=address)
 
 
 def test_scores_are_the_engines(exported: Path, stores: Path, tmp_path: Path) -> None:
@@ -102,10 +113,10 @@ def test_a_part_of_a_store(exported: Path, stores: Path, tmp_path: Path) -> None
 
 
 def test_two_processes_are_one_also_where_one_is_killed(
-    exported: Path, stores: Path, tmp_path: Path, address: str, scores: list[bytes], monkeypatch: pytest.MonkeyPatch
+    exported: Path, stores: Path, tmp_path: Path, joined: None, scores: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.runtime.stores.ScoreJob", broken_jobs.KilledOnce)
-    result = run(exported, stores, tmp_path, address)
+    result = run(exported, stores, tmp_path, "auto")
     (tmp_path / ".s.pkl.shards.killed").unlink()
     assert read(tmp_path) == scores
     assert result.pop("seconds") > 0 and result.pop("clips_per_second") > 0
@@ -114,19 +125,22 @@ def test_two_processes_are_one_also_where_one_is_killed(
     assert result == {"clips": 14, "shards": 4, "resumed": 0}
 
 
-def test_a_killed_run_is_resumed(
-    exported: Path, stores: Path, tmp_path: Path, address: str, scores: list[bytes]
-) -> None:
+def test_threads_change_no_bit(exported: Path, stores: Path) -> None:
+    joints = joint_batch(NTU, 3, FRAMES, 2, seed=1)
+    answers = [open_engine(exported / "engine", "onnxruntime", threads).run(joints) for threads in (1, 2, 3)]
+    assert len({np.stack(answer).tobytes() for answer in answers}) == 1
+
+
+def test_a_killed_run_is_resumed(exported: Path, stores: Path, tmp_path: Path, scores: list[bytes]) -> None:
     words = ["predict", "--engine", exported / "engine", "--store", stores / "one", stores / "two"]
-    words += ["--out", tmp_path / "s.pkl", "--cluster", address]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}"}
+    words += ["--out", tmp_path / "s.pkl", "--cluster", "local:2"]
     killed = subprocess.run(
         [sys.executable, broken_jobs.__file__, *map(str, words)],
-        env=environment, capture_output=True, text=True, timeout=200, check=False,
+        env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert not (tmp_path / "s.pkl").exists()
-    assert 1 <= run(exported, stores, tmp_path)["resumed"] <= 4
+    assert run(exported, stores, tmp_path)["resumed"] >= 1
     assert read(tmp_path) == scores
 
 
@@ -135,7 +149,9 @@ def test_an_error_is_one_line_and_finished_shards_stay(
     exported: Path, stores: Path, tmp_path: Path, scores: list[bytes], shared: bool,
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    address = ["--cluster", request.getfixturevalue("address")] if shared else []
+    address = ["--cluster", "auto"] if shared else []
+    if shared:
+        request.getfixturevalue("joined")
     words = ["predict", "--engine", exported / "engine", "--store", stores / "one", stores / "two"]
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as done:
         patch.setattr("export.runtime.stores.ScoreJob", broken_jobs.Failing)
