@@ -8,7 +8,7 @@ import pytest
 
 from agcn.config import has_streams
 from export.manifest import read_manifest
-from export.runtime.stores import list_shards
+from export.runtime.shard_list import list_shards
 from native_prep.datasets.catalog import DATASETS
 from native_prep.datasets.recordings import BadClip, find_recordings
 from native_prep.io import pickles
