@@ -353,10 +353,11 @@ def fuse_eval(**options: Any) -> dict[str, Any]:
 @click.option("--store", "stores", multiple=True, metavar="PATH", help="Packed store, shard, or a list of such.")
 @click.option("--part", metavar="NAME", help="store: xsub/val, say; else all clips.")
 @click.option("--out", metavar="FILE.pkl", help="store: Scores by name.")
+@_cluster_option
 @click.argument("clips", nargs=-1, metavar="[CLIP...]")
 @reports
 def predict(**options: Any) -> dict[str, Any]:
-    """Name the actions in recordings, videos, a stream, or packed stores (also under torchrun)."""
+    """Name the actions in recordings, videos, a stream, or packed stores."""
     from export.commands import run_predict as run
 
     return run(**options)

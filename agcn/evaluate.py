@@ -120,7 +120,7 @@ def test(
     scores = score_clips(model.to(place), loader, config.test_batch_size, views=config.test_windows)
     with OutputSet() as outputs:
         metadata = score_note(config, Path(chosen), Path(chosen).name, clips, data_hash)
-        write_scores(outputs, path, dict(zip(clips.names, scores, strict=True)), metadata)
+        write_scores(outputs, path, zip(clips.names, scores, strict=True), metadata)
     write_outcome(Path(config.work_dir), scores, clips.labels, class_names_of(model, clips))
     if stale := stale_reason(path):
         warnings.append(f"{path}: {stale}: fuse-eval refuses it without --allow-stale")

@@ -8,9 +8,10 @@ where another program has replaced it, the note counts for nothing.
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from native_prep.io.hashes import sha256
 SCORE_FILE = "epoch1_test_score.pkl"
 BEST_FILE = "best.pt"
 _VERSION = 1
+# Clips that are pickled at a time.
+_BATCH = 1024
 
 
 def note_path(scores: str | os.PathLike[str]) -> Path:
@@ -28,18 +31,37 @@ def note_path(scores: str | os.PathLike[str]) -> Path:
     return Path(f"{os.fspath(scores)}.json")
 
 
-def write_scores(outputs: OutputSet, path: Path, scores: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+def write_scores(
+    outputs: OutputSet, path: Path, scores: Iterable[tuple[str, np.ndarray]], metadata: Mapping[str, Any]
+) -> None:
     """Writes a score file and its note, to appear with the other files of `outputs`.
 
     Args:
         path: of the score file.
-        scores: {sample name: (num_class,)}.
+        scores: sample names and (num_class,), which need not fit into memory together.
         metadata: weights {stream: {file, sha256}}, config_sha256, data {path, clips, sha256}.
     """
     part = outputs.temporary(path)
-    part.write_bytes(pickle.dumps(dict(scores), protocol=4))
+    with part.open("wb") as file:
+        _stream_dict(file, scores)
     note = {"version": _VERSION, "scores_sha256": sha256(part), **metadata}
     outputs.temporary(note_path(path)).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def _stream_dict(file: BinaryIO, items: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Writes the pickle of a dictionary, a batch of its items at a time.
+
+    A pickle is a program: these bytes push an empty dictionary, then those of each batch put items into it. Of the
+    pickle of a batch, itself a dictionary, all stays but its beginning and its end. In protocol 3 what is remembered
+    (BINPUT) has numbers, which may be given again, whereas those of protocol 4 only count up.
+    """
+    empty = pickle.dumps({}, protocol=3)
+    begin, end = empty[:-1], empty[-1:]
+    file.write(begin)
+    rest = iter(items)
+    while batch := dict(islice(rest, _BATCH)):
+        file.write(pickle.dumps(batch, protocol=3)[len(begin) : -len(end)])
+    file.write(end)
 
 
 def read_note(path: str | os.PathLike[str]) -> dict[str, Any]:

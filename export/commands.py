@@ -172,6 +172,7 @@ def run_predict(
     stores: tuple[str, ...],
     part: str | None,
     out: str | None,
+    cluster: str | None = None,
     image_size: str | None = None,
     per_person: bool = False,
     runtime: str = "auto",
@@ -194,7 +195,7 @@ def run_predict(
     _refuse({"follow": follow, "idle": idle, "realtime": realtime or None}, "--stream", stream)
     live = {"timeline": timeline, "window": window, "stride": stride, "fps": fps, "gone": gone}
     _refuse(live, "--stream, --video and --camera", stream or seen)
-    _refuse({"part": part, "out": out}, "--store", bool(stores))
+    _refuse({"part": part, "out": out, "cluster": cluster}, "--store", bool(stores))
     _refuse({"overlay": overlay}, "--video", video is not None)
     _refuse({"pose_model": pose_model}, "--video and --camera", seen)
     if stores or stream or seen:
@@ -220,7 +221,7 @@ def run_predict(
         engine = _usual_engine(dataset)
     if stores:
         _refuse({"top": top, "per_person": per_person or None}, "clips and --stream", False)
-        return _of_stores(engine, stores, clips, stream, out, part, runtime)
+        return _of_stores(engine, stores, clips, stream, out, part, runtime, cluster)
     top = TOP if top is None else top
     if stream or seen:
         from export.live.session import LiveSettings
@@ -254,12 +255,13 @@ def _of_stores(
     out: str | None,
     part: str | None,
     runtime: str,
+    cluster: str | None,
 ) -> dict[str, Any]:
     if clips or stream or not out:
         raise ValueError("--store goes with --out FILE.pkl, and without clips or --stream: see --help")
     from export.runtime.stores import score_stores
 
-    return score_stores(engine, stores, out, part, runtime=runtime)
+    return score_stores(engine, stores, out, part, runtime, cluster)
 
 
 def _of_stream(

@@ -266,7 +266,7 @@ def _put_scores(run: Run, outputs: OutputSet) -> None:
     metadata = score_note(
         run.config, outputs.temporary(run.folder / BEST_FILE), BEST_FILE, clips, run.data_hash, run.amp_dtype
     )
-    write_scores(outputs, run.folder / SCORE_FILE, dict(zip(clips.names, run.best_scores, strict=True)), metadata)
+    write_scores(outputs, run.folder / SCORE_FILE, zip(clips.names, run.best_scores, strict=True), metadata)
     outputs.to_remove += [path for name in OUTCOME_FILES if (path := run.folder / name).is_file()]
 
 

@@ -1,48 +1,82 @@
-"""`predict --store`: the scores of many packed shards, in one process or in several that torchrun starts."""
+"""`predict --store`: the scores of many packed shards, one after the other, or many at a time on a cluster.
+
+The scores of finished shards wait in a hidden folder beside the score file, `.scores.pkl.shards`, each under a
+fingerprint of all that decides about them: a run that was killed goes on where it ended.
+"""
 
 import os
-import sys
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import cache
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from agcn.data.clips import Clips
 from agcn.score_files import write_scores
-from agcn.training.distributed import DistributedContext, distributed_context
 from export.inputs import feeder_from, input_batches
+from export.manifest import FILE_NAME, Manifest, read_manifest
 from export.runtime.open import Engine, open_engine
-from native_prep.io.atomic import OutputSet, check_writable
-from native_prep.io.hashes import hash_value, sha256
+from export.runtime.shard_list import Shard, list_shards
+from native_prep.io.atomic import OutputSet, atomic_file, check_writable
+from native_prep.io.hashes import hash_value, sha256, sources_digest
+from native_prep.io.locks import sole_run
 from native_prep.io.progress import Progress
-from native_prep.io.whole import read_whole
+from native_prep.pipeline.cluster import cluster
 from native_prep.skeletons.streams import STREAMS
-from native_prep.store.format import STORE
-from native_prep.store.reader import FOLDER, Store
+from native_prep.store.format import STORE, describe, read_store
+from native_prep.store.reader import Store
 
-T = TypeVar("T")
 _BATCH = 64
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One shard of an opened store: its number there, and the clips of it that are wanted, int64 (n,)."""
+class Piece(NamedTuple):
+    """A shard as it travels: the store's folder, the rest as `Shard`; and the fingerprint that its scores go by."""
 
-    store: Store
+    store: Path
     number: int
     clips: np.ndarray
+    key: str
 
-    @property
-    def names(self) -> list[str]:
-        """The clips' names."""
-        names = self.store.names
-        return [names[clip] for clip in self.clips]
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """How shards are scored; see `native_prep.pipeline.cluster`.
+
+    Attributes:
+        engine, runtime, threads: see `open_engine`.
+        folder: where the scores go.
+    """
+
+    engine: str
+    runtime: str
+    folder: Path
+    threads: int | None = None
+
+    def open(self) -> Callable[[Piece], str]:
+        """What scores a shard, and returns the name of the file, which says what ran."""
+        engine, opened = open_engine(self.engine, self.runtime, self.threads), cache(Store)
+        return lambda piece: self._score(engine, opened(piece.store), piece)
+
+    def _score(self, engine: Engine, store: Store, piece: Piece) -> str:
+        manifest, labels = engine.manifest, store.labels[piece.clips]
+        args, size = feeder_from(manifest.feeder_args), min(_BATCH, manifest.max_batch)
+        clips = Clips(str(store.folder), store.select(piece.clips, "joint"), labels, list(map(str, piece.clips)))
+        scores = np.empty((len(manifest.streams) + 1, len(clips), manifest.num_class), np.float32)
+        start = 0
+        for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size):
+            manifest.check_shape(batch.shape[1:], str(store.folder), self.engine)
+            scores[:, start : start + len(batch)] = engine.run(batch)
+            start += len(batch)
+        store.forget(piece.number)
+        path = self.folder / f"{piece.key}.{engine.runtime} on {engine.device}.npy"
+        with atomic_file(path) as part, part.open("wb") as file:
+            np.save(file, scores)
+        return path.name
 
 
 def score_stores(
@@ -51,199 +85,132 @@ def score_stores(
     out: str | os.PathLike[str],
     part: str | None = None,
     runtime: str = "auto",
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Scores of every clip by name, as `fuse-eval` takes them.
 
-    Under torchrun every process takes its share of the shards. The scores are those of one process to the bit: a
-    batch never has clips of two shards. Process 0 alone writes.
+    However the shards are shared, a batch never has clips of two.
 
     Args:
         folder: what `export-trt` wrote.
         paths: stores, single shards of stores, or text files that list such, one a line.
         out: the file of the fused scores, {name: float32 (num_class,)}; those of the streams lie beside it, with
-            `_joint`, `_bone` behind their name. All appear together, or none.
+            `_joint`, `_bone` behind their name. All appear together, or none. Clips are in the order of their names
+            within a shard, shards in the order of their first.
         part: of a store ("xsub/val"); None for all clips.
         runtime: see `open_engine`.
+        address: of the machines that do it, see `cluster.cluster`; None for this process.
 
     Returns:
-        clips, shards, processes, scores (the files), seconds, clips_per_second, runtime.
+        clips, shards, resumed (how many were finished), scores (the files), seconds, clips_per_second (without those
+        of finished shards), runtime.
 
     Raises:
-        ValueError: no such store, shard or part, a clip in two of them, a store that does not fit the engine; what
-            went wrong in any process.
-        OSError: a file cannot be read or written.
+        ValueError: no such store, shard or part, a clip in two of them, a store that does not fit the engine; another
+            run writes there.
+        OSError: a file cannot be read or written. Finished shards stay for the next run.
     """
-    start = time.monotonic()
-    with distributed_context(
-        "cpu"
-    ) as context:  # what processes tell each other is small; the engine finds its own device
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        shards, engine = _together(context, lambda: _open(folder, paths, part, Path(out), runtime, context))
-        rows = _score(engine, shards, context)
-        files = _together(context, lambda: _write(Path(out), rows, engine, shards) if context.is_main_process else [])
-    count, seconds = sum(len(shard.clips) for shard in shards), time.monotonic() - start
+    start, final = time.monotonic(), Path(out)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("predict --store: torchrun is for training: give --cluster local:N for N processes")
+    if final.is_dir():
+        raise ValueError(f"{out}: is a folder: name a file for --out")
+    check_writable(final.parent)
+    shards = list_shards(paths, part)
+    manifest = _fitting_manifest(folder, shards)
+    with sole_run(final):
+        job = ScoreJob(os.fspath(folder), runtime, final.with_name(f".{final.name}.shards"))
+        pieces = plan_pieces(job, shards)
+        kept = _kept_scores(job.folder, pieces, manifest)
+        missing = [piece for piece in pieces if piece.key not in kept]
+        files = kept | _score(job, missing, address)
+        found = [(shard, files[piece.key]) for shard, piece in zip(shards, pieces, strict=True)]
+        scores = _write(final, found, manifest)
+        shutil.rmtree(job.folder)
+    seconds = time.monotonic() - start
     return {
-        "clips": count,
-        "shards": len(shards),
-        "processes": context.world_size,
-        "scores": files,
+        "clips": sum(len(piece.clips) for piece in pieces),
+        "shards": len(pieces),
+        "resumed": len(kept),
+        "scores": scores,
         "seconds": round(seconds, 3),
-        "clips_per_second": round(count / seconds, 2),
-        "runtime": f"{engine.runtime} on {engine.device}",
+        "clips_per_second": round(sum(len(piece.clips) for piece in missing) / seconds, 2),
+        "runtime": ", ".join(sorted({path.stem.partition(".")[2] for path in files.values()})),
     }
 
 
-def _together(context: DistributedContext, work: Callable[[], T]) -> T:
-    """Does a piece of work in every process; where one fails, all end, and process 0 says why."""
-    result, error = None, None
-    try:
-        result = work()
-    except Exception as caught:
-        error = caught
-    errors = context.gather(error and (str(error) or type(error).__name__))
-    failed = [(rank, text) for rank, text in enumerate(errors) if text is not None]
-    if error is not None and (context.is_main_process or not isinstance(error, ValueError | OSError | MemoryError)):
-        raise error
-    if failed and context.is_main_process:
-        raise ValueError(f"process {failed[0][0]} of {context.world_size}: {failed[0][1]}")
-    if failed:
-        raise SystemExit(2)  # process 0 has said it
-    return cast(T, result)
-
-
-def _open(
-    folder: str | os.PathLike[str],
-    paths: Sequence[str],
-    part: str | None,
-    out: Path,
-    runtime: str,
-    context: DistributedContext,
-) -> tuple[list[Shard], Engine]:
-    if out.is_dir():
-        raise ValueError(f"{out}: is a folder: name a file for --out")
-    if context.is_main_process:
-        check_writable(out.parent)
-    shards = list_shards(paths, part)
-    engine = open_engine(folder, runtime)
-    if engine.manifest.with_prep:
+def _fitting_manifest(folder: str | os.PathLike[str], shards: Sequence[Shard]) -> Manifest:
+    manifest = read_manifest(folder)
+    if manifest.with_prep:
         raise ValueError(f"{folder}: takes raw joints, a store holds prepared ones: export without --with-prep")
     for store in {id(shard.store): shard.store for shard in shards}.values():
-        if store.head.layout.name != engine.manifest.layout:
-            ours, theirs = engine.manifest.layout, store.head.layout.name
+        if store.head.layout.name != manifest.layout:
+            ours, theirs = manifest.layout, store.head.layout.name
             raise ValueError(f"{store.folder}: is of skeleton {theirs!r}, the engine for {ours!r}: give one for it")
-    return shards, engine
+    return manifest
 
 
-def list_shards(paths: Sequence[str], part: str | None = None) -> list[Shard]:
-    """The shards of stores, single ones, and those in lists, each once, in order, without those of no wanted clip.
-
-    Raises:
-        ValueError: a path is none of these, a store has no such part, a clip is in two shards, or none is left.
-    """
-    stores: dict[Path, Store] = {}
-    chosen: dict[tuple[Path, int], Shard] = {}
-    for path in _entries(paths):
-        home, only = _store_of(path)
-        if home not in stores:
-            stores[home] = Store(home)
-        store = stores[home]
-        wanted = np.arange(len(store.labels)) if part is None else store.split(part)
-        for number, name in enumerate(store.shard_folders):
-            if only not in (None, name):
-                continue
-            if (home, number) in chosen:
-                print(f"{path}: shard {name} is listed twice: it is scored once", file=sys.stderr)
-            clips = wanted[store.shards[wanted] == number]
-            if len(clips):
-                chosen[home, number] = Shard(store, number, clips)
-        if only is not None and only not in store.shard_folders:
-            raise ValueError(f"{path}: is not a shard of {home / STORE}: name one that it lists")
-    if not chosen:
-        raise ValueError(f"{', '.join(paths)}: no clips in it: give packed stores with clips")
-    _check_names(list(chosen.values()))
-    return list(chosen.values())
-
-
-def _entries(paths: Sequence[str]) -> Iterator[str]:
-    """Paths, and in the place of a text file the lines in it."""
-    for path in paths:
-        if not Path(path).is_file():
-            yield path
-            continue
-        try:
-            lines = read_whole(path, "a list of stores").decode("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: not text: give a store, or a list of stores and shards, one a line") from error
-        yield from (line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
-
-
-def _store_of(path: str) -> tuple[Path, str | None]:
-    """The folder of the store that a path names, and the shard, None for all."""
-    place = Path(path).resolve()
-    for folder, shard in ((place, None), (place / FOLDER, None), (place.parent, place.name)):
-        if (folder / STORE).is_file():
-            return folder, shard
-    raise ValueError(f"{path}: no packed store and no shard of one: give what `prep --format packed` wrote")
-
-
-def _check_names(shards: list[Shard]) -> None:
-    """Scores go by name: nobody could tell two clips of one name apart."""
-    first: dict[str, Shard] = {}
-    twice = [(name, shard) for shard in shards for name in shard.names if first.setdefault(name, shard) is not shard]
-    if twice:
-        name, shard = twice[0]
-        here, there = (f"{one.store.folder.name}/{one.store.shard_folders[one.number]}" for one in (first[name], shard))
-        raise ValueError(
-            f"{shard.store.folder}: {len(twice)} names are in two shards, {name} first (in {here} and {there}): "
-            "scores go by name, list only one of them"
-        )
-
-
-def _score(engine: Engine, shards: list[Shard], context: DistributedContext) -> dict[str, np.ndarray]:
-    """{name: (S + 1, num_class)} of all clips: the streams' scores and their sum."""
-    # The largest first, so that shards scored at the same time are alike.
-    order = sorted(shards, key=lambda shard: -len(shard.clips))
-    rows: dict[str, np.ndarray] = {}
-    with Progress(
-        sum(len(shard.clips) for shard in shards), "predict", "clip", quiet=not context.is_main_process
-    ) as progress:
-        for start in range(0, len(order), context.world_size):
-            mine = order[start : start + context.world_size][context.rank : context.rank + 1]
-            # All meet after every round, so that nobody works on for hours after another has failed.
-            scores = _together(context, partial(_score_shards, engine, mine))
-            for part in context.gather(scores):
-                progress.update(len(part))
-                rows |= part if context.is_main_process else {}
-    return rows
-
-
-def _score_shards(engine: Engine, shards: list[Shard]) -> dict[str, np.ndarray]:
-    """`_score` of some shards by this process."""
-    manifest = engine.manifest
-    args, size = feeder_from(manifest.feeder_args), min(_BATCH, manifest.max_batch)
-    rows: dict[str, np.ndarray] = {}
+def plan_pieces(job: ScoreJob, shards: Sequence[Shard]) -> list[Piece]:
+    """Shards as they travel; a fingerprint changes with the clips, the engine, what runs it, and the code."""
+    # The manifest has the hashes of the other files.
+    shared = [sources_digest("native_prep", "agcn", "export"), sha256(Path(job.engine) / FILE_NAME), job.runtime]
+    described = cache(read_store)
+    pieces = []
     for shard in shards:
-        store, names = shard.store, iter(shard.names)
-        clips = Clips(str(store.folder), store.select(shard.clips, "joint"), store.labels[shard.clips], shard.names)
-        for batch, _ in input_batches(clips, args, store.head.layout, np.arange(len(clips)), size):
-            manifest.check_shape(batch.shape[1:], str(store.folder), engine.folder)
-            scores = np.stack(engine.run(batch), axis=1)  # (B, S + 1, num_class)
-            rows |= zip(islice(names, len(batch)), scores, strict=True)
-        store.forget(shard.number)
-    return rows
+        head, about = described(shard.store.folder / STORE)
+        key = hash_value([*shared, describe(head), about[shard.number]["files"], shard.names])[:32]
+        pieces.append(Piece(shard.store.folder, shard.number, shard.clips, key))
+    return pieces
 
 
-def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Sequence[Shard]) -> list[str]:
+def _kept_scores(folder: Path, pieces: Sequence[Piece], manifest: Manifest) -> dict[str, Path]:
+    """The files of finished shards, by fingerprint."""
+    found = {path.name.partition(".")[0]: path for path in folder.glob("*.npy")}
+    streams, classes = len(manifest.streams) + 1, manifest.num_class
+    return {
+        piece.key: found[piece.key]
+        for piece in pieces
+        if piece.key in found and _is_whole(found[piece.key], (streams, len(piece.clips), classes))
+    }
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    try:
+        return bool(np.load(path, mmap_mode="r").shape == shape)
+    except (ValueError, EOFError):  # the power failed before it was on the disk
+        return False
+
+
+def _score(job: ScoreJob, pieces: Sequence[Piece], address: str | None) -> dict[str, Path]:
+    """Scores shards; their files, by fingerprint."""
+    files = {}
+    # The largest first, so that the last ones are short.
+    order = sorted(pieces, key=lambda piece: -len(piece.clips))
+    with Progress(sum(len(piece.clips) for piece in pieces), "predict", "clip") as progress:
+        for piece, name in _scored(job, order, address):
+            files[piece.key] = job.folder / name
+            progress.update(len(piece.clips))
+    return files
+
+
+def _scored(job: ScoreJob, pieces: Sequence[Piece], address: str | None) -> Iterator[tuple[Piece, str]]:
+    if pieces and address is not None:
+        with cluster(address) as machines:
+            yield from machines.run(replace(job, threads=machines.threads), pieces, models=True)
+    elif pieces:
+        work = job.open()
+        yield from ((piece, work(piece)) for piece in pieces)
+
+
+def _write(out: Path, found: Sequence[tuple[Shard, Path]], manifest: Manifest) -> list[str]:
     """Score files of the sum and of each stream, each with its note; their paths."""
-    names = sorted(rows)
-    table = np.stack([rows[name] for name in names], axis=1)  # (S + 1, N, num_class)
-    streams = [out.with_name(f"{out.stem}_{stream}{out.suffix}") for stream in STREAMS[: len(table) - 1]]
-    sources = engine.manifest.sources
-    weights = [*({stream: sources[stream]} for stream in engine.manifest.streams), sources]
-    stores = sorted({shard.store.folder for shard in shards})
+    ordered = sorted(found, key=lambda one: min(one[0].names))
+    names = sorted(name for shard, _ in ordered for name in shard.names)
+    streams = [out.with_name(f"{out.stem}_{stream}{out.suffix}") for stream in STREAMS[: len(manifest.streams)]]
+    weights = [*({stream: manifest.sources[stream]} for stream in manifest.streams), manifest.sources]
+    stores = sorted({shard.store.folder for shard, _ in ordered})
     metadata = {
-        "config_sha256": hash_value(engine.manifest.feeder_args),
+        "config_sha256": hash_value(manifest.feeder_args),
         "data": {
             "path": ", ".join(map(str, stores)),
             "clips": len(names),
@@ -251,6 +218,13 @@ def _write(out: Path, rows: dict[str, np.ndarray], engine: Engine, shards: Seque
         },
     }
     with OutputSet() as outputs:
-        for path, scores, files in zip((*streams, out), table, weights, strict=True):
-            write_scores(outputs, path, dict(zip(names, scores, strict=True)), {"weights": files, **metadata})
+        for place, (path, files) in enumerate(zip((*streams, out), weights, strict=True)):
+            write_scores(outputs, path, _rows(ordered, place), {"weights": files, **metadata})
     return [str(path) for path in (out, *streams)]
+
+
+def _rows(found: Sequence[tuple[Shard, Path]], place: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and scores (num_class,) of a stream, the sum being the last, with those of one shard in memory."""
+    for shard, path in found:
+        scores = np.array(np.load(path, mmap_mode="r")[place])  # (n, num_class)
+        yield from sorted(zip(shard.names, scores, strict=True), key=itemgetter(0))

@@ -19,10 +19,10 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 @cache
-def sources_digest() -> str:
-    """Of the code that prepares clips, and of its skeletons: tells one version from another."""
-    folder = Path(__file__).resolve().parent.parent
-    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
+def sources_digest(*packages: str) -> str:
+    """Of the code and the tables of packages of ours, of native_prep where none is named: tells versions apart."""
+    folders = [Path(__file__).resolve().parents[2] / package for package in packages or ("native_prep",)]
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 

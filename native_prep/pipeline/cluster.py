@@ -35,10 +35,11 @@ class Cluster:
 
     Attributes:
         gpus: how many it has.
+        threads: how many each process may use, so that all together are as many as the processors.
     """
 
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
+    def __init__(self, ray: Any, threads: int = 1) -> None:
+        self._ray, self.threads = ray, threads
         self.gpus = int(ray.cluster_resources().get("GPU", 0))
 
     def run(self, job: Job, pieces: Sequence[Piece], models: bool = False) -> Iterator[tuple[Piece, Any]]:
@@ -163,10 +164,13 @@ def cluster(address: str) -> Iterator[Cluster]:
     """
     ray = _import_ray()
     quiet = {"logging_level": "error", "log_to_driver": False}
+    processors, threads = os.cpu_count() or 1, 1
     local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", address)
     try:
         if local:
-            ray.init(address="local", num_cpus=int(local[1] or os.cpu_count() or 1), include_dashboard=False, **quiet)
+            count = int(local[1] or processors)
+            ray.init(address="local", num_cpus=count, include_dashboard=False, **quiet)
+            threads = max(1, processors // count)
         else:
             ray.init(address=address if address == "auto" else _checked(address), **quiet)
     except ConnectionError as error:
@@ -178,7 +182,7 @@ def cluster(address: str) -> Iterator[Cluster]:
         ) from error
     with redirect_stdout(sys.stderr):  # Ray prints there what becomes of processes
         try:
-            yield Cluster(ray)
+            yield Cluster(ray, threads)
         finally:
             ray.shutdown()
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class PackJob:
     final: Path
     max_frames: int
     skip: bool
+    models: ClassVar[bool] = False
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard in one thread, and returns what `shard.json` says."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from native_prep.pipeline.reading import stamps_of
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.store_run import Made, StoreRun, finish_shard, write_store
 from native_prep.pipeline.threads import runs
-from native_prep.store.format import StoreHead
+from native_prep.store.format import StoreHead, frames_to_keep
 from native_prep.store.shards import Shard, begin_shard, bits_of, plan_shards
 
 # Clips that a process makes at a time.
@@ -72,6 +72,7 @@ class PoseJob:
     final: Path
     skip: bool
     whole_files: bool = False
+    models: ClassVar[bool] = False
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard, and returns what is said of it."""
@@ -111,7 +112,7 @@ class PoseJob:
             return _bad(BadFile(recording.path, 0, f"clip {recording.name} {text}"))
         if made.bodies is None:
             return _bad(None)._replace(note=made.note)
-        kept = [_without_end(body, self.head.padding == "repeat") for body in made.bodies]
+        kept = [frames_to_keep(body, self.head.padding) for body in made.bodies]
         return _Outcome(np.concatenate(kept), tuple(map(len, kept)), made.frames, note=made.note)
 
     def _write(self, shard: Shard, outcomes: Iterable[list[_Outcome]]) -> dict[str, Any]:
@@ -138,17 +139,6 @@ class PoseJob:
 
 def _bad(bad: BadFile | None) -> _Outcome:
     return _Outcome(np.empty((0, 0, 3), np.float32), (), 0, bad is None, bad)
-
-
-def _without_end(body: np.ndarray, repeats: bool) -> np.ndarray:
-    """The frames of a body (T', V, 3) that a store has to hold: up to the last that is not zero, or a period."""
-    seen = np.flatnonzero(body.any(axis=(1, 2)))
-    if not repeats or not len(seen):
-        return body[: seen[-1] + 1 if len(seen) else 0]
-    for period in np.flatnonzero((body == body[0]).all(axis=(1, 2))).tolist()[1:]:
-        if (body[period:] == body[:-period]).all():
-            return body[:period]
-    return body
 
 
 def write_poses(

@@ -108,7 +108,7 @@ def prepare(
     """
     start = time.perf_counter()
     known = get_dataset(dataset)
-    _check_choices(formats, device, on_bad_file, packed_dtype)
+    _check_choices(formats, device, on_bad_file, packed_dtype, cluster)
     request = _Request(
         dataset=known,
         source=raw_place(data_path, known.data_path),
@@ -132,15 +132,15 @@ def prepare(
     return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
-def _check_choices(formats: Sequence[str], device: str, on_bad_file: str, packed_dtype: str) -> None:
+def _check_choices(
+    formats: Sequence[str], device: str, on_bad_file: str, packed_dtype: str, cluster: str | None
+) -> None:
     check_formats(formats)
     if device not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} cannot prepare clips: use cpu or cuda")
-    if device == "cuda":
+    if device == "cuda" and cluster is None:  # the machines of a cluster have GPUs of their own
         from native_prep.cuda.target import check_device
 
-        if "packed" in formats:
-            raise ValueError("the packed store is made on the processor: leave --device cuda out, or use --format npy")
         check_device()
     if on_bad_file not in ("error", "skip"):
         raise ValueError(f"on_bad_file is {on_bad_file!r}: use error or skip")
@@ -248,5 +248,10 @@ def _make_store(request: _Request, recordings: Recordings, statistics: Statistic
         workers=threads_that_fit(request.workers, size, 4),  # most clips fill a small part of their room
         cluster=request.cluster,
     )
-    job = PackJob(head, run.final, max_frames, request.skip_bad)
-    return write_store(run, job, plan_shards(head, sources_digest(), recordings.found, stamps_of), statistics)
+    plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of)
+    settings = head, run.final, max_frames, request.skip_bad
+    if request.device == "cpu":
+        return write_store(run, PackJob(*settings), plan, statistics)
+    from native_prep.cuda.packing import CudaPackJob
+
+    return write_store(run, CudaPackJob(*settings), plan, statistics)

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from native_prep.io.progress import Progress
 from native_prep.pipeline.cluster import cluster
@@ -22,6 +22,9 @@ class ShardJob(Protocol):
 
     What is said of a shard: clips, recorded (frames), longest, empty, bytes_read, bad; and notes for `StoreRun.files`.
     """
+
+    # Whether it is kept open, and has a GPU where there is one.
+    models: ClassVar[bool]
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard in one thread, and returns what is said of it."""
@@ -111,7 +114,7 @@ def _make(run: StoreRun, job: ShardJob, shards: Sequence[Shard]) -> Iterator[Mad
             yield from job.run_here(shards, run.workers, progress.update)
             return
         with cluster(run.cluster) as machines:
-            for shard, metadata in machines.run(job, shards):
+            for shard, metadata in machines.run(job, shards, job.models):
                 progress.update(len(shard.recordings))
                 yield shard, metadata
 

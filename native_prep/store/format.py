@@ -69,6 +69,17 @@ def clip_dtype(name_bytes: int, bodies: int) -> np.dtype:
     return np.dtype([*table, ("start", "<i8", (bodies,)), ("length", "<i4", (bodies,))])
 
 
+def frames_to_keep(body: np.ndarray, padding: str) -> np.ndarray:
+    """The frames of a body (T', V, 3) that a store has to hold: up to the last that is not zero, or a period."""
+    seen = np.flatnonzero(body.any(axis=(1, 2)))
+    if padding == "zero" or not len(seen):
+        return body[: seen[-1] + 1 if len(seen) else 0]
+    for period in np.flatnonzero((body == body[0]).all(axis=(1, 2))).tolist()[1:]:
+        if (body[period:] == body[:-period]).all():
+            return body[:period]
+    return body
+
+
 def _head_keys() -> list[str]:
     return [field.name for field in fields(StoreHead) if field.name != "layout"]
 

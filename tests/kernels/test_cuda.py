@@ -170,7 +170,8 @@ def test_json(tmp_path, dataset):
 
 
 @on_device
-def test_prepare(tmp_path):
+@pytest.mark.parametrize("formats", [("npy",), ("npy", "packed")])
+def test_prepare(tmp_path, formats):
     from native_prep.pipeline.prepare import prepare
 
     folder = tmp_path / "raw"
@@ -182,8 +183,9 @@ def test_prepare(tmp_path):
         for path in folder.iterdir():
             archive.write(path, path.name)
     results = {}
+    given = {"streams": ("joint",), "formats": formats, "max_frames": T}
     for device, source in (("cpu", folder), ("cuda", tmp_path / "raw.zip")):
-        results[device] = prepare("ntu60", source, tmp_path / device, streams=("joint",), max_frames=T, device=device)
+        results[device] = prepare("ntu60", source, tmp_path / device, device=device, **given)
         results[device].pop("seconds")
         results[device]["outputs"] = [Path(path).relative_to(tmp_path / device) for path in results[device]["outputs"]]
     assert results["cpu"] == results["cuda"]

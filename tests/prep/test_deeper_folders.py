@@ -10,6 +10,7 @@ from prep_files import NAMES, write_kinetics_folder, write_ntu_folder, write_nw_
 
 from native_prep.datasets.catalog import DATASETS
 from native_prep.datasets.recordings import find_recordings
+from native_prep.io.folders import LocalFolder
 from native_prep.poses.files import default_layout
 from native_prep.poses.sources import clips_below, detect_kind, open_source
 from native_prep.skeletons.layouts import LAYOUTS
@@ -17,7 +18,7 @@ from native_prep.skeletons.layouts import LAYOUTS
 
 def names(dataset: str, folder: Path) -> list[str]:
     benchmarks = ("xsub",) if dataset.startswith("ntu") else ("",)
-    return [one.name for one in find_recordings(DATASETS[dataset], folder, benchmarks, "none").found]
+    return [one.name for one in find_recordings(DATASETS[dataset], LocalFolder(str(folder)), benchmarks, "none").found]
 
 
 def all_sqe_of_another_name(folder: Path) -> None:

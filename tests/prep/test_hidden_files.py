@@ -14,6 +14,7 @@ from bench.prep.recordings import kinetics_files
 from export.comparison import _raw_files
 from native_prep.datasets.catalog import DATASETS
 from native_prep.datasets.recordings import find_recordings
+from native_prep.io.folders import LocalFolder
 from native_prep.poses.files import read_as
 from native_prep.poses.published.pku_mmd import open_pku_mmd
 from native_prep.poses.published.uav_human import open_uav_human
@@ -22,7 +23,9 @@ from native_prep.skeletons.layouts import LAYOUTS
 
 
 def _raw(dataset: str, folder: Path) -> object:
-    return find_recordings(DATASETS[dataset], folder, ("xsub",) if dataset == "ntu60" else ("",), "none")
+    return find_recordings(
+        DATASETS[dataset], LocalFolder(str(folder)), ("xsub",) if dataset == "ntu60" else ("",), "none"
+    )
 
 
 def _own(layout: str, folder: Path) -> object:

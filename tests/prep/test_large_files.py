@@ -8,10 +8,11 @@ import pytest
 
 from agcn.config import has_streams
 from export.manifest import read_manifest
-from export.runtime.stores import list_shards
+from export.runtime.shard_list import list_shards
 from native_prep.datasets.catalog import DATASETS
 from native_prep.datasets.recordings import BadClip, find_recordings
 from native_prep.io import pickles
+from native_prep.io.folders import LocalFolder
 from native_prep.io.pickles import load_pickle
 from native_prep.io.whole import MIB
 from native_prep.io.yaml_file import read_yaml
@@ -30,8 +31,14 @@ COCO = LAYOUTS["coco17"]
 READERS: dict[str, tuple[int, Callable[[Path], object]]] = {
     "classes.txt": (64, read_classes),
     "labels.csv": (64, read_label_file),
-    "ignored.txt": (64, lambda path: find_recordings(DATASETS["ntu60"], path.parent, ("xsub",), path)),
-    "kinetics_train_label.json": (512, lambda path: find_recordings(DATASETS["kinetics"], path.parent, ("",), None)),
+    "ignored.txt": (
+        64,
+        lambda path: find_recordings(DATASETS["ntu60"], LocalFolder(str(path.parent)), ("xsub",), path),
+    ),
+    "kinetics_train_label.json": (
+        512,
+        lambda path: find_recordings(DATASETS["kinetics"], LocalFolder(str(path.parent)), ("",), None),
+    ),
     "layout.yaml": (4, lambda path: read_yaml(path, "a layout")),
     "config.yaml": (64, has_streams),
     "custom.json": (64, lambda path: custom_metadata(path.with_name("train_data_joint.npy"))),

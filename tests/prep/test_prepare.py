@@ -123,8 +123,9 @@ def test_kinetics_labels(tmp_path, capsys):
     labels.unlink()
     with pytest.raises(ValueError, match=r"kinetics_val_label\.json: no such file"):
         prepare("kinetics", raw, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="neither kinetics_train nor kinetics_val"):
-        prepare("kinetics", tmp_path, tmp_path / "out")
+        prepare("kinetics", tmp_path / "empty", tmp_path / "out")
     assert nothing_in(tmp_path / "out")
 
 

@@ -14,11 +14,12 @@ from agcn.config import Config, FeederArgs, config_mismatches
 from agcn.data.clips import hash_clips, open_clips
 from agcn.evaluate import test as score
 from agcn.metrics import top5
-from agcn.score_files import SCORE_FILE, note_path, read_note, stale_reason
+from agcn.score_files import SCORE_FILE, note_path, read_note, stale_reason, write_scores
 from agcn.training import train as training
 from agcn.training.train import train
 from export.commands import run_fuse_eval as fuse_eval
 from export.fusion import fuse_arrays, fuse_dataset, fuse_scores
+from native_prep.io.atomic import OutputSet
 from native_prep.io.hashes import sha256
 from native_prep.io.pickles import load_pickle, save_pickle
 
@@ -53,6 +54,23 @@ def put(path: Path, content: bytes = b"old") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def test_scores_are_written_a_batch_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is an ordinary pickle of a dictionary, whatever the batches."""
+    monkeypatch.setattr("agcn.score_files._BATCH", 3)
+    rows = np.arange(40, dtype=np.float32).reshape(8, 5)
+    for count in (0, 1, 3, 4, 8):
+        names = [f"clip é{number}" for number in range(count)]
+        with OutputSet() as outputs:
+            write_scores(outputs, tmp_path / "s.pkl", zip(names, rows, strict=False), {"weights": {}, "data": {}})
+        assert read_note(tmp_path / "s.pkl")["version"] == 1
+        with (tmp_path / "s.pkl").open("rb") as file:
+            plain = pickle.load(file)
+        for scores in (plain, load_pickle(tmp_path / "s.pkl")):
+            assert list(scores) == names
+            for name, row in zip(names, rows, strict=False):
+                assert scores[name].dtype == np.float32 and scores[name].tolist() == row.tolist()
 
 
 def test_a_run_leaves_its_best_scores_with_their_hashes(config: Config) -> None:

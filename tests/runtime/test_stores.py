@@ -1,28 +1,38 @@
-"""Scores of packed shards: by name, the same in two processes as in one, or one line of error."""
+"""Scores of packed shards: by name, those of one process to the byte however they are shared, or one line of error."""
 
-import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+import broken_jobs
 import numpy as np
 import pytest
-from exported import CLASSES
+from exported import CLASSES, FRAMES
 from prep_files import write_kinetics_folder, write_ntu
 
+import cli
 from export.fusion import fuse_scores, read_scores
 from export.inputs import feeder_from, to_input
 from export.runtime.open import open_engine
-from export.runtime.stores import list_shards, score_stores
+from export.runtime.shard_list import list_shards
+from export.runtime.stores import ScoreJob, plan_pieces, score_stores
+from native_prep.io.locks import sole_run
 from native_prep.io.pickles import save_pickle
+from native_prep.pipeline.cluster import Cluster, cluster
 from native_prep.pipeline.prepare import prepare
 from native_prep.skeletons.layouts import NTU
 from native_prep.store.reader import Store
+from native_prep.synth.make import joint_batch
 
 ROOT = Path(__file__).resolve().parents[2]
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+# What other processes import.
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "tests" / "helpers")))
+NAMES = ("s.pkl", "s_joint.pkl", "s_bone.pkl")
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +50,42 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(exported: Path, *args: object) -> list[str]:
-    return [str(ROOT / "cli.py"), "predict", "--engine", str(exported / "engine"), *map(str, args)]
+@pytest.fixture(scope="module")
+def machines() -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATHS)
+        with cluster("local:2") as found:
+            yield found
 
 
-def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=200, check=False
-    )
+@pytest.fixture
+def joined(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the address, the cluster of these tests is joined."""
+    monkeypatch.setattr("export.runtime.stores.cluster", lambda address: nullcontext(machines))
+
+
+@pytest.fixture(scope="module")
+def scores(exported: Path, stores: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """The score files of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    result = score_stores(exported / "engine", [str(stores / "two"), str(stores / "one")], folder / "s.pkl")
+    assert (result["shards"], result["resumed"]) == (4, 0)
+    return read(folder)
+
+
+def read(folder: Path) -> list[bytes]:
+    """The score files, beside which nothing else is left."""
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*NAMES, *(f"{name}.json" for name in NAMES)])
+    return [(folder / name).read_bytes() for name in NAMES]
+
+
+def run(exported: Path, stores: Path, out: Path, address: str | None = None) -> dict:
+    return score_stores(exported / "engine", [str(stores / "one"), str(stores / "two")], out / "s.pkl", address=address)
 
 
 def test_scores_are_the_engines(exported: Path, stores: Path, tmp_path: Path) -> None:
     result = score_stores(exported / "engine", [str(stores / "one")], tmp_path / "s.pkl", runtime="onnxruntime")
-    assert (result["clips"], result["shards"], result["processes"]) == (7, 3, 1)
+    assert (result["clips"], result["shards"], result["resumed"]) == (7, 3, 0)
     assert result["scores"] == [str(tmp_path / f"{name}.pkl") for name in ("s", "s_joint", "s_bone")]
     engine, store = open_engine(exported / "engine", "onnxruntime"), Store(stores / "one" / "packed")
     args = feeder_from(engine.manifest.feeder_args)
@@ -79,42 +112,106 @@ def test_a_part_of_a_store(exported: Path, stores: Path, tmp_path: Path) -> None
     assert list(read_scores(tmp_path / "s.pkl")) == sorted(store.names_and_labels("xview/val")[0])
 
 
-def test_two_processes_are_one(exported: Path, stores: Path, tmp_path: Path) -> None:
-    one, two = stores / "one" / "packed", stores / "two" / "packed"
-    shards = [one / name for name in Store(one).shard_folders]
-    (tmp_path / "shards.txt").write_text("\n".join(["# all", *map(str, shards), "", str(two)]))
-    alone = run([sys.executable, *command(exported, "--store", one, two, "--out", tmp_path / "alone" / "s.pkl")])
-    assert alone.returncode == 0, alone.stderr[-2000:]
-    both = run([*TWO, *command(exported, "--store", tmp_path / "shards.txt", "--out", tmp_path / "both" / "s.pkl")])
-    assert both.returncode == 0, both.stderr[-2000:]
-    (line,) = both.stdout.splitlines()
-    result = json.loads(line)
-    assert (result["command"], result["clips"], result["shards"], result["processes"]) == ("predict", 14, 4, 2)
-    for name in ("s.pkl", "s_joint.pkl", "s_bone.pkl"):
-        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
-        assert len(read_scores(tmp_path / "both" / name)) == 14
+def test_two_processes_are_one_also_where_one_is_killed(
+    exported: Path, stores: Path, tmp_path: Path, joined: None, scores: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.runtime.stores.ScoreJob", broken_jobs.KilledOnce)
+    result = run(exported, stores, tmp_path, "auto")
+    (tmp_path / ".s.pkl.shards.killed").unlink()
+    assert read(tmp_path) == scores
+    assert result.pop("seconds") > 0 and result.pop("clips_per_second") > 0
+    assert " on c" in result.pop("runtime")
+    assert result.pop("scores") == [str(tmp_path / name) for name in NAMES]
+    assert result == {"clips": 14, "shards": 4, "resumed": 0}
 
 
-def test_a_process_that_fails_fails_all(exported: Path, stores: Path, tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(
-        "import os, sys\n"
-        "import cli, export.runtime.stores as scoring\n"
-        "plain = scoring._score_shards\n"
-        "def broken(engine, shards):\n"
-        "    if os.environ['RANK'] == '1':\n"
-        "        raise ValueError('frames.npy: its disk has gone: copy it again')\n"
-        "    return plain(engine, shards)\n"
-        "scoring._score_shards = broken\n"
-        "cli.main(sys.argv[1:])\n"
-    )
-    args = command(exported, "--store", stores / "one", "--out", tmp_path / "out" / "s.pkl")[1:]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    words = [*TWO, str(tmp_path / "job.py"), *args]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode != 0 and done.stdout == ""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert errors == ["Error: process 1 of 2: frames.npy: its disk has gone: copy it again"]
-    assert not (tmp_path / "out").exists()
+def test_threads_change_no_bit(exported: Path, stores: Path) -> None:
+    joints = joint_batch(NTU, 3, FRAMES, 2, seed=1)
+    answers = [open_engine(exported / "engine", "onnxruntime", threads).run(joints) for threads in (1, 2, 3)]
+    assert len({np.stack(answer).tobytes() for answer in answers}) == 1
+
+
+def test_a_killed_run_is_resumed(exported: Path, stores: Path, tmp_path: Path, scores: list[bytes]) -> None:
+    words = ["predict", "--engine", exported / "engine", "--store", stores / "one", stores / "two"]
+    words += ["--out", tmp_path / "s.pkl", "--cluster", "local:2"]
+    killed = subprocess.run(
+        [sys.executable, broken_jobs.__file__, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": PATHS}, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert not (tmp_path / "s.pkl").exists()
+    assert run(exported, stores, tmp_path)["resumed"] >= 1
+    assert read(tmp_path) == scores
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_error_is_one_line_and_finished_shards_stay(
+    exported: Path, stores: Path, tmp_path: Path, scores: list[bytes], shared: bool,
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    address = ["--cluster", "auto"] if shared else []
+    if shared:
+        request.getfixturevalue("joined")
+    words = ["predict", "--engine", exported / "engine", "--store", stores / "one", stores / "two"]
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as done:
+        patch.setattr("export.runtime.stores.ScoreJob", broken_jobs.Failing)
+        cli.main([*map(str, words), "--out", str(tmp_path / "s.pkl"), *address])
+    out, err = capfd.readouterr()
+    assert (done.value.code, out) == (2, "")
+    assert [line for line in err.splitlines() if "predict: " not in line] == [f"Error: {broken_jobs.GONE}"]
+    assert [path.name for path in tmp_path.iterdir()] == [".s.pkl.shards"]
+    if shared:
+        return
+    kept = sorted((tmp_path / ".s.pkl.shards").iterdir())
+    assert len(kept) == 3
+    kept[0].write_bytes(kept[0].read_bytes()[:-1])
+    assert run(exported, stores, tmp_path)["resumed"] == 2
+    assert read(tmp_path) == scores
+
+
+def test_scores_of_another_kind_are_not_taken(exported: Path, stores: Path, tmp_path: Path) -> None:
+    """What decides about a shard's scores is in its fingerprint: which clips, the engine, what runs it."""
+    engine, one = str(exported / "engine"), [str(stores / "one")]
+    everything, part = list_shards(one), list_shards(one, "xview/val")
+    (tmp_path / "manifest.json").write_text((exported / "engine" / "manifest.json").read_text() + "\n")
+
+    def keys(shards: list, engine: str = engine, runtime: str = "auto") -> list[str]:
+        return [piece.key for piece in plan_pieces(ScoreJob(engine, runtime, tmp_path), shards)]
+
+    known = set(keys(everything))
+    assert len(known) == 3 and keys(list_shards(one)) == keys(everything)
+    for shard, key in zip(part, keys(part), strict=True):
+        assert (key in known) == (len(shard.clips) == (everything[0].store.shards == shard.number).sum())
+    assert known.isdisjoint(keys(everything, runtime="onnxruntime"))
+    assert known.isdisjoint(keys(everything, engine=str(tmp_path)))
+
+
+def test_no_run_where_another_works(exported: Path, stores: Path, tmp_path: Path) -> None:
+    with sole_run(tmp_path / "s.pkl"), pytest.raises(ValueError, match=r"s\.pkl: another run writes there"):
+        run(exported, stores, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("local", r"--cluster: needs Ray: pip install"), ("127.0.0.1:9", r"--cluster 127\.0\.0\.1:9: nothing answers")],
+)
+def test_no_cluster(
+    exported: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, message: str
+) -> None:
+    if address == "local":
+        monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=message):
+        run(exported, stores, tmp_path, address)
+    assert not list(tmp_path.iterdir())
+
+
+def test_torchrun_is_for_training(
+    exported: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="torchrun is for training: give --cluster local:N"):
+        run(exported, stores, tmp_path)
 
 
 def test_wrong_lists(exported: Path, stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
