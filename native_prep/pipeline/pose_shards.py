@@ -81,7 +81,7 @@ class PoseJob:
     def run_here(self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]) -> Iterator[Made]:
         """Makes the clips in processes, and writes the shards here."""
         chunks = [self._chunks(shard) for shard in shards]
-        outcomes = in_processes(self.make_clips, chain.from_iterable(chunks), workers)
+        outcomes = in_processes(self.make_clips, list(chain.from_iterable(chunks)), workers)
 
         def told(count: int) -> Iterator[list[_Outcome]]:
             for some in islice(outcomes, count):
