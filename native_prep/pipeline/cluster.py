@@ -8,9 +8,10 @@ import os
 import re
 import socket
 import sys
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,8 +20,8 @@ Piece = TypeVar("Piece")
 _RETRIES = 4
 # Seconds that an address has to answer; Ray alone tries for two minutes, then ends the process.
 _PATIENCE = 10.0
-# Pieces that wait at the scheduler for each that a processor works on, so that none is idle.
-_AHEAD = 2
+# At least so many pieces wait at the scheduler, so that no processor is idle, and for machines that come later.
+_AHEAD = 16
 
 
 class Job(Protocol):
@@ -51,76 +52,46 @@ class Cluster:
                 one, or as there are processors; else every piece asks for a processor, wherever one is free.
 
         Raises:
-            ValueError: the processes of a piece were lost again and again.
+            ValueError: the process of a piece was lost again and again.
             Exception: what a piece raised.
         """
-        errors = self._ray.exceptions
+        errors, left = self._ray.exceptions, deque(pieces)
+        slots = self._slots(job, len(pieces), models)
+        running: dict[Any, tuple[Piece, Callable[[Piece], Any]]] = {}
         try:
-            yield from self._by_actors(job, pieces) if models else self._by_tasks(job, pieces)
+            while left or running:
+                while left and slots:
+                    slot, piece = slots.pop(), left.popleft()
+                    running[slot(piece)] = piece, slot
+                (done, *_), _ = self._ray.wait(list(running))
+                piece, slot = running.pop(done)
+                yield piece, self._ray.get(done)
+                if left:  # else what the slot holds goes, for a process that was lost and has found no place yet
+                    slots.append(slot)
+                del slot
         except errors.RayTaskError as error:
             if isinstance(error.cause, errors.RaySystemError):  # what was sent could not be opened there
-                raise ValueError(
-                    f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
-                ) from None
+                text = f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
+                raise ValueError(text) from None
             raise error.cause from None
         except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError) as error:
-            raise ValueError(
-                f"--cluster: a piece of work lost its process {_RETRIES + 1} times: is there too little memory?"
-            ) from error
-
-    def _by_tasks(self, job: Job, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
-        ray, left = self._ray, deque(pieces)
-        shared = ray.put((job, Path.cwd()))
-        work = ray.remote(num_cpus=1, max_retries=_RETRIES)(_work)
-        running: dict[Any, Piece] = {}
-        while left or running:
-            # Asked each time: machines come and go.
-            room = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-            while left and len(running) < room:
-                piece = left.popleft()
-                running[work.remote(shared, piece)] = piece
-            (done, *_), _ = ray.wait(list(running))
-            yield running.pop(done), ray.get(done)
-
-    def _by_actors(self, job: Job, pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
-        ray, left, losses = self._ray, deque(range(len(pieces))), Counter[int]()
-        needs = {"num_gpus": 1} if self.gpus else {"num_cpus": 1}
-        actor, shared = ray.remote(**needs)(_Actor), ray.put((job, Path.cwd()))
-        # What each actor is at, a piece, by its place, or opening the job; and those that have nothing to do.
-        busy: dict[Any, tuple[Any, int | None]] = {}
-        idle: list[Any] = []
-
-        def begin() -> None:
-            one = actor.remote(shared)
-            busy[one.open.remote()] = one, None
-
-        for _ in range(min(len(pieces), self.gpus or int(ray.cluster_resources().get("CPU", 1)))):
-            begin()
-        unfinished = len(pieces)
-        try:
-            while unfinished:  # an actor that found no place by then is not waited for
-                (done, *_), _ = ray.wait(list(busy))
-                one, place = busy.pop(done)
-                try:
-                    result = ray.get(done)
-                    idle.append(one)
-                except ray.exceptions.RayActorError:
-                    if place is not None:
-                        left.appendleft(place)
-                        losses[place] += 1
-                        if losses[place] > _RETRIES:
-                            raise
-                    begin()
-                    place = None
-                while left and idle:
-                    free, following = idle.pop(), left.popleft()
-                    busy[free.work.remote(pieces[following])] = free, following
-                if place is not None:
-                    unfinished -= 1
-                    yield pieces[place], result
+            text = f"--cluster: a piece of work lost its process {_RETRIES + 1} times: is there too little memory?"
+            raise ValueError(text) from error
         finally:
-            for one in [*idle, *(one for one, _ in busy.values())]:
-                ray.kill(one)  # an error that is kept keeps them too
+            # An error that is kept keeps these, too, and with them processors and GPUs.
+            running.clear()
+            slots.clear()
+
+    def _slots(self, job: Job, pieces: int, models: bool) -> list[Callable[[Any], Any]]:
+        """What a piece can be given to, each for one at a time."""
+        ray, shared = self._ray, self._ray.put((job, Path.cwd()))
+        processors = int(ray.cluster_resources().get("CPU", 1))
+        if not models:
+            work = ray.remote(num_cpus=1, max_retries=_RETRIES)(_work)
+            return [partial(work.remote, shared)] * (processors + max(processors, _AHEAD))
+        needs = {"num_gpus": 1} if self.gpus else {"num_cpus": 1}
+        actor = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **needs)(_Actor)
+        return [partial(_give, actor.remote(shared)) for _ in range(min(pieces, self.gpus or max(1, processors)))]
 
 
 class _Actor:
@@ -129,12 +100,17 @@ class _Actor:
     def __init__(self, shared: tuple[Job, Path]) -> None:
         self._shared = shared
 
-    def open(self) -> None:
-        """Opens the job; what goes wrong here is told as what it is, and not as a lost process."""
-        self._work = _opened(*self._shared)
+    @cached_property
+    def _opened(self) -> Callable[[Any], Any]:
+        # Not before the first piece: what goes wrong here is told as what it is, and not as a lost process.
+        return _opened(*self._shared)
 
     def work(self, piece: Any) -> Any:
-        return self._work(piece)
+        return self._opened(piece)
+
+
+def _give(actor: Any, piece: Any) -> Any:
+    return actor.work.remote(piece)
 
 
 def _work(shared: tuple[Job, Path], piece: Any) -> Any:
@@ -174,7 +150,8 @@ def cluster(address: str) -> Iterator[Cluster]:
         else:
             ray.init(address=address if address == "auto" else _checked(address), **quiet)
     except ConnectionError as error:
-        raise ValueError(f"--cluster {address}: no Ray runs there: `ray start` it, or give --cluster local") from error
+        text = "no Ray runs there, or it wants a token (RAY_AUTH_TOKEN): `ray start` it, or give --cluster local"
+        raise ValueError(f"--cluster {address}: {text}") from error
     except (RuntimeError, SystemExit) as error:  # of another version; what listens there is no Ray
         text = str(error).partition("\n")[0]
         raise ValueError(

@@ -1,25 +1,30 @@
-"""Raw recordings to the shards of a packed store, each read, prepared and packed in one go."""
+"""Raw recordings to the shards of a packed store, each read, prepared and packed by one thread."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from native_prep.cpu.reader import Reader
+from native_prep.cpu import reader as cpu
 from native_prep.datasets.catalog import get_dataset
-from native_prep.datasets.recordings import Recording
 from native_prep.pipeline.reading import read_recordings
 from native_prep.pipeline.statistics import Statistics
-from native_prep.pipeline.store_run import finish_shard
-from native_prep.pipeline.threads import in_order, runs
-from native_prep.store.format import StoreHead
-from native_prep.store.shards import Shard, ShardWriter, begin_shard, bits_of
+from native_prep.pipeline.store_run import Made, finish_shard
+from native_prep.pipeline.threads import runs
+from native_prep.store.format import StoreHead, frames_to_keep
+from native_prep.store.shards import Shard, begin_shard, bits_of
 
-# Files a thread takes at a time.
+# Files read at a time.
 _FILES_AT_ONCE = 32
+
+
+def _nothing(count: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -30,111 +35,97 @@ class PackJob:
         head, final: of the store.
         max_frames: of a clip.
         skip: whether bad files are left out; a shard with bad files is not kept otherwise.
+        device: what makes clips, cpu or cuda.
     """
 
     head: StoreHead
     final: Path
     max_frames: int
     skip: bool
-    models: ClassVar[bool] = False
+    device: str = "cpu"
+
+    @property
+    def models(self) -> bool:
+        """Whether it wants a GPU, and is to be kept open."""
+        return self.device == "cuda"
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
-        """What makes one shard in one thread, and returns what `shard.json` says."""
-        packer = Packer(self, 1)
-        return lambda shard: packer.make([shard], lambda count: None)[0][1]
+        """What makes one shard, and returns what is said of it."""
+        reader = self._reader()
+        return lambda shard: self._make(reader, shard, _nothing)
 
-    def run_here(
-        self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]
-    ) -> list[tuple[Shard, dict[str, Any]]]:
-        """Makes shards in threads; `update` is told how many recordings were read."""
-        return Packer(self, workers).make(shards, update)
+    def run_here(self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]) -> Iterator[Made]:
+        """Makes shards in threads, or on this machine's GPU; `update` is told how many recordings were read."""
+        workers = 1 if self.models else min(workers, len(shards))
+        free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(workers):
+            free.put(self._reader())
+        lock, stops = threading.Lock(), threading.Event()
 
+        def note(count: int) -> None:
+            if stops.is_set():
+                raise CancelledError
+            with lock:
+                update(count)
 
-@dataclass
-class _Open:
-    """A shard under way: chunks still to be written, and its counts so far."""
+        def make(shard: Shard) -> Made:
+            reader = free.get()
+            try:
+                return shard, self._make(reader, shard, note)
+            finally:
+                free.put(reader)
 
-    writer: ShardWriter
-    chunks: int
-    longest: int = 0
-    counts: Statistics = field(default_factory=Statistics)
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                yield from pool.map(make, shards)
+            except BaseException:  # an interruption too: nobody works on
+                stops.set()
+                pool.shutdown(cancel_futures=True)
+                raise
 
+    def _reader(self) -> Any:
+        dataset, frames = get_dataset(self.head.dataset), self.max_frames
+        if self.device == "cpu":
+            return cpu.Reader(dataset, (), frames, _FILES_AT_ONCE, packs=True)
+        from native_prep.cuda.reader import Reader, files_at_once
 
-class Packer:
-    """Makes shards in threads, several at a time; see `PackJob`."""
+        return Reader(dataset, ("joint",), frames, files_at_once(12 * frames * dataset.layout.num_joints * 2))
 
-    def __init__(self, job: PackJob, workers: int) -> None:
-        dataset = get_dataset(job.head.dataset)
-        self._job, self._workers = job, workers
-        self._readers = [Reader(dataset, (), job.max_frames, _FILES_AT_ONCE, packs=True) for _ in range(workers + 2)]
-        self._open: dict[str, _Open] = {}
-        self._lock = threading.Lock()
-        self._made: list[tuple[Shard, dict[str, Any]]] = []
-
-    def make(self, shards: Sequence[Shard], update: Callable[[int], None]) -> list[tuple[Shard, dict[str, Any]]]:
-        """Packs shards and keeps them; what each says of itself.
-
-        Raises:
-            OSError: the disk is full or cannot be written; finished shards stay.
-        """
-
-        def place(reader: Reader, task: tuple[Shard, Sequence[Recording]], reports: np.ndarray) -> Any:
-            update(len(task[1]))
-            return self._place(*task, reader, reports)
-
-        self._made = []
+    def _make(self, reader: Any, shard: Shard, update: Callable[[int], None]) -> dict[str, Any]:
+        counts, longest = Statistics(), 0
+        writer = begin_shard(self.final, shard.name, self.head)
         try:
-            in_order(_chunks(shards), self._readers, self._workers, _read, place, self._write)
-        finally:
-            for one in self._open.values():
-                one.writer.drop()
-            self._open.clear()
-        return self._made
+            for chunk in runs(shard.recordings, len(reader.rows)):
+                good = counts.note(chunk, read_recordings(reader, chunk))
+                rows = [row for row, _, _ in good]
+                kept = self._kept_of_gpu if self.models else _kept
+                lengths, frames = kept(reader, rows)
+                clips = [(chunk[row].name, label, bits_of(chunk[row].parts), length) for row, label, length in good]
+                counts.empty += int((lengths.sum(axis=1) == 0).sum())
+                longest = max(longest, *(length for _, _, length in good), 0)
+                place = writer.place(clips, lengths)
+                if self.skip or not counts.bad:
+                    writer.write(place, frames)
+                update(len(chunk))
+        except BaseException:
+            writer.drop()
+            raise
+        return finish_shard(writer, self.final, shard, self.skip, longest, counts)
 
-    def _place(
-        self, shard: Shard, chunk: Sequence[Recording], reader: Reader, reports: np.ndarray
-    ) -> tuple[Shard, int, np.ndarray]:
-        """Notes what was read; where its frames go."""
-        if shard.name not in self._open:
-            chunks = -(-len(shard.recordings) // _FILES_AT_ONCE)
-            self._open[shard.name] = _Open(begin_shard(self._job.final, shard.name, self._job.head), chunks)
-        one = self._open[shard.name]
-        good = one.counts.note(chunk, reports)
-        one.longest = max(one.longest, *(frames for _, _, frames in good), 0)
-        rows = [row for row, _, _ in good]
-        lengths = reader.lengths[rows]
-        one.counts.empty += int((lengths.sum(axis=1) == 0).sum())
-        clips = [(chunk[row].name, label, bits_of(chunk[row].parts), frames) for row, label, frames in good]
-        return shard, one.writer.place(clips, lengths), _frames_of(reader, rows, len(chunk))
-
-    def _write(self, reader: Reader, where: tuple[Shard, int, np.ndarray]) -> None:
-        shard, place, frames = where
-        one = self._open[shard.name]
-        if self._job.skip or not one.counts.bad:
-            one.writer.write(place, frames)
-        with self._lock:
-            one.chunks -= 1
-            last = one.chunks == 0
-        if last:
-            job = self._job
-            self._made.append((shard, finish_shard(one.writer, job.final, shard, job.skip, one.longest, one.counts)))
-            del self._open[shard.name]
+    def _kept_of_gpu(self, reader: Any, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """`_kept` of a reader that makes dense clips."""
+        clips = [reader.rows[row, 0].transpose(3, 1, 2, 0) for row in rows]  # (M, T, V, 3)
+        kept = [frames_to_keep(body, self.head.padding) for clip in clips for body in clip]
+        lengths = np.array([len(body) for body in kept], np.int64).reshape(len(rows), self.head.bodies)
+        return lengths, np.concatenate([np.empty((0, *reader.rows.shape[4:5], 3), np.float32), *kept])
 
 
-def _chunks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, Sequence[Recording]]]:
-    for shard in shards:
-        for chunk in runs(shard.recordings, _FILES_AT_ONCE):
-            yield shard, chunk
-
-
-def _read(reader: Reader, task: tuple[Shard, Sequence[Recording]]) -> np.ndarray:
-    return read_recordings(reader, task[1])
-
-
-def _frames_of(reader: Reader, rows: list[int], files: int) -> np.ndarray:
-    """The frames of the clips in `rows`; a reader also packs clips whose labels turn out to be wrong."""
-    ends = np.cumsum(reader.lengths[:files].sum(axis=1))
-    if len(rows) == files:
-        return reader.packed[: ends[-1]]
-    starts = ends - reader.lengths[:files].sum(axis=1)
-    return np.concatenate([reader.packed[:0], *(reader.packed[starts[row] : ends[row]] for row in rows)])
+def _kept(reader: cpu.Reader, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of the clips in `rows` that a store has to hold: int64 (n, M), how many of whom, and (F, V, 3)."""
+    ends = np.cumsum(reader.lengths.sum(axis=1))
+    starts = ends - reader.lengths.sum(axis=1)
+    # A reader also packs clips whose labels turn out to be wrong.
+    parts = [reader.packed[starts[row] : ends[row]] for row in rows]
+    if len(rows) and rows == list(range(rows[-1] + 1)):
+        parts = [reader.packed[: ends[rows[-1]]]]
+    return reader.lengths[rows], np.concatenate([reader.packed[:0], *parts]) if len(parts) != 1 else parts[0]

@@ -72,7 +72,7 @@ class PoseJob:
     final: Path
     skip: bool
     whole_files: bool = False
-    models: ClassVar[bool] = False
+    models: ClassVar[bool] = False  # nothing is dear to open
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard, and returns what is said of it."""
@@ -81,7 +81,7 @@ class PoseJob:
     def run_here(self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]) -> Iterator[Made]:
         """Makes the clips in processes, and writes the shards here."""
         chunks = [self._chunks(shard) for shard in shards]
-        outcomes = in_processes(self.make_clips, chain.from_iterable(chunks), workers)
+        outcomes = in_processes(self.make_clips, list(chain.from_iterable(chunks)), workers)
 
         def told(count: int) -> Iterator[list[_Outcome]]:
             for some in islice(outcomes, count):

@@ -249,9 +249,5 @@ def _make_store(request: _Request, recordings: Recordings, statistics: Statistic
         cluster=request.cluster,
     )
     plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of)
-    settings = head, run.final, max_frames, request.skip_bad
-    if request.device == "cpu":
-        return write_store(run, PackJob(*settings), plan, statistics)
-    from native_prep.cuda.packing import CudaPackJob
-
-    return write_store(run, CudaPackJob(*settings), plan, statistics)
+    job = PackJob(head, run.final, max_frames, request.skip_bad, request.device)
+    return write_store(run, job, plan, statistics)

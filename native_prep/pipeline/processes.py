@@ -3,35 +3,38 @@
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
-# Seconds of work that are done here before processes are started, which take as long to import what they need.
-_ALONE = 1.0
+# Seconds of work that are done here before it is known how long the rest takes, and of the rest that processes are
+# worth: they take a second to import what they need.
+_ALONE, _WORTH = 0.5, 2.0
 
 
-def in_processes(work: Callable[[Piece], Result], pieces: Iterable[Piece], workers: int) -> Iterator[Result]:
+def in_processes(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[Result]:
     """The result of each piece, in order; of so many pieces at a time that memory stays bounded.
 
     Args:
         work: can be pickled, as pieces and results can.
-        pieces: taken as they are needed.
+        pieces: what is to be done.
         workers: processes; 1 for none but this one.
 
     Raises:
         MemoryError: a process was lost.
         Exception: what `work` raises.
     """
-    rest, began = iter(pieces), time.monotonic()
-    for piece in rest:
+    began = time.monotonic()
+    for done, piece in enumerate(pieces, 1):
         yield work(piece)
-        if workers > 1 and time.monotonic() - began > _ALONE:
-            yield from _in_pool(work, rest, workers)
+        spent = time.monotonic() - began
+        if workers > 1 and spent >= _ALONE and spent / done * (len(pieces) - done) >= _WORTH:
+            yield from _in_pool(work, pieces[done:], workers)
+            return
 
 
-def _in_pool(work: Callable[[Piece], Result], pieces: Iterator[Piece], workers: int) -> Iterator[Result]:
+def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[Result]:
     # Unlike the standard library's, these processes do not run a script again that has no `if __name__ == "__main__"`.
     from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 

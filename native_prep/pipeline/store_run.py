@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
+from native_prep.io.atomic import publish_folder
 from native_prep.io.progress import Progress
 from native_prep.pipeline.cluster import cluster
 from native_prep.pipeline.outputs import Outputs, write_npy
@@ -23,8 +24,9 @@ class ShardJob(Protocol):
     What is said of a shard: clips, recorded (frames), longest, empty, bytes_read, bad; and notes for `StoreRun.files`.
     """
 
-    # Whether it is kept open, and has a GPU where there is one.
-    models: ClassVar[bool]
+    @property
+    def models(self) -> bool:
+        """Whether it is to be kept open, and to have a GPU where there is one."""
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard in one thread, and returns what is said of it."""
@@ -131,7 +133,7 @@ def _publish(run: StoreRun, directory: ShardDirectory, statistics: Statistics, f
             outputs.write_bad_files(statistics.bad)
         if run.packed:
             outputs.warn_of_foreign_files(store)
-            directory.publish()
+            publish_folder(directory.finished, run.final)
     if not run.packed:
         shutil.rmtree(directory.finished)
     return [str(path) for path in ([run.final] if run.packed else []) + outputs.paths]

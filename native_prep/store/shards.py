@@ -21,7 +21,7 @@ import numpy as np
 from native_prep.datasets.names import parse_name
 from native_prep.datasets.recordings import Recording
 from native_prep.io.arrays import RowFile
-from native_prep.io.atomic import atomic_file, hidden, publish_folder, restore_folder
+from native_prep.io.atomic import atomic_file, hidden, restore_folder
 from native_prep.io.hashes import sha256
 from native_prep.io.locks import sole_run
 from native_prep.store.format import (
@@ -39,8 +39,9 @@ from native_prep.store.format import (
     verify_shard,
 )
 
-# Clips in a shard: at most so much is done again after a kill.
+# Clips in a shard at most, which is what is done again after a kill; of few clips there are more shards than threads.
 SHARD_CLIPS = 1024
+_FEW_CLIPS, _SHARDS = 64, 64
 _LARGEST_HALF = 65504.0
 
 
@@ -170,8 +171,9 @@ def plan_shards(
     """
     shared = new_sha256(json.dumps([VERSION, version, describe(head)]).encode())
     shards = []
-    for number, start in enumerate(range(0, len(recordings), SHARD_CLIPS)):
-        chunk, digest = recordings[start : start + SHARD_CLIPS], shared.copy()
+    size = min(SHARD_CLIPS, max(_FEW_CLIPS, -(-len(recordings) // _SHARDS)))
+    for number, start in enumerate(range(0, len(recordings), size)):
+        chunk, digest = recordings[start : start + size], shared.copy()
         for one, stamp in zip(chunk, stamps_of(chunk), strict=True):
             digest.update(f"{one.name!r} {one.label} {one.parts} {stamp}\n".encode())
         shards.append(Shard(f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
@@ -276,7 +278,3 @@ class ShardDirectory:
             print(f"{self.final}: {count}", file=sys.stderr)
             self.discard(foreign)
         write_store_json(self.finished, head, shards, new_sha256(" ".join(shards).encode()).hexdigest())
-
-    def publish(self) -> None:
-        """Gives the folder of finished shards the store's name."""
-        publish_folder(self.finished, self.final)

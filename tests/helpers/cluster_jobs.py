@@ -20,8 +20,11 @@ class Square:
     waits_at: int | None = None
     fails_at: int | None = None
     opens: bool = True
+    dies_opening: bool = False
 
     def open(self) -> Callable[[int], int]:
+        if self.dies_opening:
+            os.kill(os.getpid(), signal.SIGKILL)
         if not self.opens:
             raise ValueError("model.onnx: no such file: give another")
         Path(self.folder / f"opened-{os.getpid()}").touch()

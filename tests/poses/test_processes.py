@@ -18,6 +18,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("native_prep.pipeline.processes._ALONE", 0.0)
+    monkeypatch.setattr("native_prep.pipeline.processes._WORTH", 0.0)
     monkeypatch.setattr("native_prep.store.shards.SHARD_CLIPS", 20)
 
 
@@ -42,7 +43,7 @@ def _negate(number: int) -> int:
 
 
 def test_order_and_errors() -> None:
-    assert list(in_processes(_negate, iter([9, 8, 7, 6, 4, 3]), 2)) == [-9, -8, -7, -6, -4, -3]
+    assert list(in_processes(_negate, [9, 8, 7, 6, 4, 3], 2)) == [-9, -8, -7, -6, -4, -3]
     results = in_processes(_negate, range(9), 2)
     assert [next(results) for _ in range(5)] == [0, -1, -2, -3, -4]
     with pytest.raises(ValueError, match=r"^five$"):

@@ -1,5 +1,6 @@
 """Work on a Ray cluster: the same bytes as here, whatever is lost on the way; and what is wrong, in one line."""
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ ALL = [(number, number * number) for number in range(9)]
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(cluster_jobs.__file__).parent))
+        helpers = Path(cluster_jobs.__file__).parent
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (helpers, helpers.parents[1]))))
         with cluster("local:2") as found:
             yield found
 
@@ -51,6 +53,9 @@ def test_a_lost_process(machines: Cluster, tmp_path: Path, models: bool, monkeyp
     monkeypatch.setattr("native_prep.pipeline.cluster._RETRIES", 0)
     with pytest.raises(ValueError, match="--cluster: a piece of work lost its process 1 times"):
         list(machines.run(Square(tmp_path, dies_always_at=4), range(9), models))
+    if models:
+        with pytest.raises(ValueError, match="lost its process 1 times"):
+            list(machines.run(Square(tmp_path, dies_opening=True), [4], models))
 
 
 def test_what_a_piece_raises(machines: Cluster, tmp_path: Path) -> None:

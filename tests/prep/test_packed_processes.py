@@ -137,7 +137,7 @@ import threading
 import cli
 from native_prep.pipeline import packing
 pack(out.with_name('whole'))
-read, interrupted = packing._read, threading.Event()
+read, interrupted = packing.read_recordings, threading.Event()
 def shards():
     return len(list(out.glob('.packed.shards/shard-*/frames.npy')))
 def wait_and_read(*args):  # so that no process gets further than to its interruption
@@ -148,7 +148,7 @@ def wait_and_read(*args):  # so that no process gets further than to its interru
 def interrupt(*args):
     interrupted.set()
     signal.default_int_handler(*args)
-packing._read = wait_and_read
+packing.read_recordings = wait_and_read
 answers = []
 for finished in (1, 4, 8):
     pid = os.fork()
