@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 
 from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
 from native_prep.io.whole import MIB, size_fault
@@ -53,8 +54,13 @@ def load_json(path: str, most: int = MOST_CLIP) -> Any:
         BadClip: it is not JSON, or see `read_text`.
         OSError: it cannot be read.
     """
+    text = read_text(path, most)
     try:
-        return json.loads(read_text(path, most))
+        return orjson.loads(text)  # in a quarter of the standard library's time
+    except orjson.JSONDecodeError:
+        pass  # NaN, say, which that takes; or what it has a line for
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise BadClip(path, f"not JSON ({error.msg}): write it again", error.lineno) from error
     except (UnicodeDecodeError, RecursionError) as error:
