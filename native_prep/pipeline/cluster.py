@@ -150,9 +150,11 @@ def cluster(address: str) -> Iterator[Cluster]:
         else:
             ray.init(address=address if address == "auto" else _checked(address), **quiet)
     except ConnectionError as error:
-        text = "no Ray runs there, or it wants a token (RAY_AUTH_TOKEN): `ray start` it, or give --cluster local"
+        text = (
+            "no Ray runs there, or it wants a token (RAY_AUTH_MODE=token), or is another machine's (ray://HOST:10001)"
+        )
         raise ValueError(f"--cluster {address}: {text}") from error
-    except (RuntimeError, SystemExit) as error:  # of another version; what listens there is no Ray
+    except RuntimeError as error:  # of another version; what listens there is no Ray
         text = str(error).partition("\n")[0]
         raise ValueError(
             f"--cluster {address}: Ray cannot join it ({text}): are all machines' versions the same?"

@@ -89,9 +89,9 @@ def write_store(run: StoreRun, job: ShardJob, plan: Sequence[Shard], statistics:
         found = {shard.name: directory.metadata(shard.name) for shard in plan}
         resumed = [name for name, metadata in found.items() if metadata is not None]
         missing = [shard for shard in plan if found[shard.name] is None]
+        for shard, metadata in _make(run, job, missing):
+            found[shard.name] = metadata
         try:
-            for shard, metadata in _make(run, job, missing):
-                found[shard.name] = metadata
             said = [metadata for metadata in found.values() if metadata is not None]
             assert len(said) == len(plan), "a shard was not made"
             for name, metadata in zip(found, said, strict=True):
