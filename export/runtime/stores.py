@@ -196,7 +196,7 @@ def _score(job: ScoreJob, pieces: Sequence[Piece], address: str | None) -> dict[
 def _scored(job: ScoreJob, pieces: Sequence[Piece], address: str | None) -> Iterator[tuple[Piece, str]]:
     if pieces and address is not None:
         with cluster(address) as machines:
-            yield from machines.run(replace(job, threads=machines.threads), pieces, models=True)
+            yield from machines.run(replace(job, threads=machines.threads), pieces, gpu=True)
     elif pieces:
         work = job.open()
         yield from ((piece, work(piece)) for piece in pieces)

@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,8 +20,6 @@ Piece = TypeVar("Piece")
 _RETRIES = 4
 # Seconds that an address has to answer; Ray alone tries for two minutes, then ends the process.
 _PATIENCE = 10.0
-# At least so many pieces wait at the scheduler, so that no processor is idle, and for machines that come later.
-_AHEAD = 16
 
 
 class Job(Protocol):
@@ -35,63 +33,56 @@ class Cluster:
     """A Ray cluster that was joined; see `cluster`.
 
     Attributes:
-        gpus: how many it has.
         threads: how many each process may use, so that all together are as many as the processors.
     """
 
     def __init__(self, ray: Any, threads: int = 1) -> None:
         self._ray, self.threads = ray, threads
-        self.gpus = int(ray.cluster_resources().get("GPU", 0))
 
-    def run(self, job: Job, pieces: Sequence[Piece], models: bool = False) -> Iterator[tuple[Piece, Any]]:
+    def run(self, job: Job, pieces: Sequence[Piece], gpu: bool = False) -> Iterator[tuple[Piece, Any]]:
         """Does all pieces, and gives each with its result as it comes.
 
         Args:
-            job, pieces: can be pickled.
-            models: the opened job is kept from one piece to the next, in as many processes as there are GPUs, each with
-                one, or as there are processors; else every piece asks for a processor, wherever one is free.
+            job, pieces: can be pickled. The job is opened in as many processes as there are processors.
+            gpu: in as many as there are GPUs, each with one; where there is none, as without.
 
         Raises:
             ValueError: the process of a piece was lost again and again.
             Exception: what a piece raised.
         """
-        errors, left = self._ray.exceptions, deque(pieces)
-        slots = self._slots(job, len(pieces), models)
-        running: dict[Any, tuple[Piece, Callable[[Piece], Any]]] = {}
+        ray, errors = self._ray, self._ray.exceptions
+        left, idle, begun = deque(pieces), [], 0
+        needs = "GPU" if gpu and ray.cluster_resources().get("GPU") else "CPU"
+        actor = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **{f"num_{needs.lower()}s": 1})(_Actor)
+        shared = ray.put((job, Path.cwd()))
+        busy: dict[Any, tuple[Any, Piece]] = {}
         try:
-            while left or running:
-                while left and slots:
-                    slot, piece = slots.pop(), left.popleft()
-                    running[slot(piece)] = piece, slot
-                (done, *_), _ = self._ray.wait(list(running))
-                piece, slot = running.pop(done)
-                yield piece, self._ray.get(done)
-                if left:  # else what the slot holds goes, for a process that was lost and has found no place yet
-                    slots.append(slot)
-                del slot
+            while left or busy:
+                # Asked each time: machines come and go.
+                while begun < min(len(pieces), max(1, int(ray.cluster_resources().get(needs, 0)))):
+                    idle.append(actor.remote(shared))
+                    begun += 1
+                while left and idle:
+                    one, piece = idle.pop(), left.popleft()
+                    busy[one.work.remote(piece)] = one, piece
+                (done, *_), _ = ray.wait(list(busy))
+                one, piece = busy.pop(done)
+                yield piece, ray.get(done)
+                if left:  # else it makes room for one whose machine was lost, and that waits for another
+                    idle.append(one)
+                del one
         except errors.RayTaskError as error:
             if isinstance(error.cause, errors.RaySystemError):  # what was sent could not be opened there
                 text = f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
                 raise ValueError(text) from None
             raise error.cause from None
-        except (errors.WorkerCrashedError, errors.OutOfMemoryError, errors.RayActorError) as error:
+        except errors.RayActorError as error:
             text = f"--cluster: a piece of work lost its process {_RETRIES + 1} times: is there too little memory?"
             raise ValueError(text) from error
         finally:
             # An error that is kept keeps these, too, and with them processors and GPUs.
-            running.clear()
-            slots.clear()
-
-    def _slots(self, job: Job, pieces: int, models: bool) -> list[Callable[[Any], Any]]:
-        """What a piece can be given to, each for one at a time."""
-        ray, shared = self._ray, self._ray.put((job, Path.cwd()))
-        processors = int(ray.cluster_resources().get("CPU", 1))
-        if not models:
-            work = ray.remote(num_cpus=1, max_retries=_RETRIES)(_work)
-            return [partial(work.remote, shared)] * (processors + max(processors, _AHEAD))
-        needs = {"num_gpus": 1} if self.gpus else {"num_cpus": 1}
-        actor = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **needs)(_Actor)
-        return [partial(_give, actor.remote(shared)) for _ in range(min(pieces, self.gpus or max(1, processors)))]
+            busy.clear()
+            idle.clear()
 
 
 class _Actor:
@@ -107,14 +98,6 @@ class _Actor:
 
     def work(self, piece: Any) -> Any:
         return self._opened(piece)
-
-
-def _give(actor: Any, piece: Any) -> Any:
-    return actor.work.remote(piece)
-
-
-def _work(shared: tuple[Job, Path], piece: Any) -> Any:
-    return _opened(*shared)(piece)
 
 
 def _opened(job: Job, folder: Path) -> Callable[[Any], Any]:

@@ -45,8 +45,8 @@ class PackJob:
     device: str = "cpu"
 
     @property
-    def models(self) -> bool:
-        """Whether it wants a GPU, and is to be kept open."""
+    def gpu(self) -> bool:
+        """Whether it wants a GPU."""
         return self.device == "cuda"
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
@@ -56,7 +56,7 @@ class PackJob:
 
     def run_here(self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]) -> Iterator[Made]:
         """Makes shards in threads, or on this machine's GPU; `update` is told how many recordings were read."""
-        workers = 1 if self.models else min(workers, len(shards))
+        workers = 1 if self.gpu else min(workers, len(shards))
         free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(workers):
             free.put(self._reader())
@@ -98,7 +98,7 @@ class PackJob:
             for chunk in runs(shard.recordings, len(reader.rows)):
                 good = counts.note(chunk, read_recordings(reader, chunk))
                 rows = [row for row, _, _ in good]
-                kept = self._kept_of_gpu if self.models else _kept
+                kept = self._kept_of_gpu if self.gpu else _kept
                 lengths, frames = kept(reader, rows)
                 clips = [(chunk[row].name, label, bits_of(chunk[row].parts), length) for row, label, length in good]
                 counts.empty += int((lengths.sum(axis=1) == 0).sum())

@@ -72,7 +72,7 @@ class PoseJob:
     final: Path
     skip: bool
     whole_files: bool = False
-    models: ClassVar[bool] = False  # nothing is dear to open
+    gpu: ClassVar[bool] = False
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard, and returns what is said of it."""

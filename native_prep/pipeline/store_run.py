@@ -25,8 +25,8 @@ class ShardJob(Protocol):
     """
 
     @property
-    def models(self) -> bool:
-        """Whether it is to be kept open, and to have a GPU where there is one."""
+    def gpu(self) -> bool:
+        """Whether it wants a GPU."""
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
         """What makes one shard in one thread, and returns what is said of it."""
@@ -116,7 +116,7 @@ def _make(run: StoreRun, job: ShardJob, shards: Sequence[Shard]) -> Iterator[Mad
             yield from job.run_here(shards, run.workers, progress.update)
             return
         with cluster(run.cluster) as machines:
-            for shard, metadata in machines.run(job, shards, job.models):
+            for shard, metadata in machines.run(job, shards, job.gpu):
                 progress.update(len(shard.recordings))
                 yield shard, metadata
 

@@ -37,32 +37,28 @@ def joined(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("native_prep.pipeline.store_run.cluster", lambda address: nullcontext(machines))
 
 
-@pytest.mark.parametrize("models", [False, True])
-def test_every_piece_is_done_once(machines: Cluster, tmp_path: Path, models: bool) -> None:
-    results = list(machines.run(Square(tmp_path, waits_at=0), range(9), models))
+def test_every_piece_is_done_once(machines: Cluster, tmp_path: Path) -> None:
+    results = list(machines.run(Square(tmp_path, waits_at=0), range(9)))
     assert sorted(results) == ALL
     assert results[-1] == (0, 0)  # who is slow keeps nobody waiting
-    if models:
-        assert len(list(tmp_path.glob("opened-*"))) == 2
+    assert len(list(tmp_path.glob("opened-*"))) == 2
 
 
-@pytest.mark.parametrize("models", [False, True])
-def test_a_lost_process(machines: Cluster, tmp_path: Path, models: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sorted(machines.run(Square(tmp_path, dies_once_at=4), range(9), models)) == ALL
+def test_a_lost_process(machines: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sorted(machines.run(Square(tmp_path, dies_once_at=4), range(9))) == ALL
     assert (tmp_path / "died").exists()
     monkeypatch.setattr("native_prep.pipeline.cluster._RETRIES", 0)
     with pytest.raises(ValueError, match="--cluster: a piece of work lost its process 1 times"):
-        list(machines.run(Square(tmp_path, dies_always_at=4), range(9), models))
-    if models:
-        with pytest.raises(ValueError, match="lost its process 1 times"):
-            list(machines.run(Square(tmp_path, dies_opening=True), [4], models))
+        list(machines.run(Square(tmp_path, dies_always_at=4), range(9)))
+    with pytest.raises(ValueError, match="lost its process 1 times"):
+        list(machines.run(Square(tmp_path, dies_opening=True), [4]))
 
 
 def test_what_a_piece_raises(machines: Cluster, tmp_path: Path) -> None:
     with pytest.raises(BadClip, match=r"^clip\.json:7: is bad: fix it$"):
         list(machines.run(Square(tmp_path, fails_at=4), range(9)))
     with pytest.raises(ValueError, match=r"^model\.onnx: no such file: give another$"):
-        list(machines.run(Square(tmp_path, opens=False), [1], models=True))
+        list(machines.run(Square(tmp_path, opens=False), [1]))
 
 
 @pytest.mark.parametrize("formats", [["packed"], ["npy"], ["npy", "packed"]])

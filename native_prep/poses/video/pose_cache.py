@@ -100,9 +100,7 @@ class PoseCache:
                     self._note(path, self.estimate_one(name, path, progress.update))
                 return
             with cluster(address) as machines:
-                for (_, path), bad in machines.run(
-                    EstimateJob(self.folder, self._model, self._fps), missing, models=True
-                ):
+                for (_, path), bad in machines.run(EstimateJob(self.folder, self._model, self._fps), missing, gpu=True):
                     self._note(path, bad)
                     progress.update(lengths[path])
 
