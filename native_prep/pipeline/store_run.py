@@ -87,7 +87,7 @@ def write_store(run: StoreRun, job: ShardJob, plan: Sequence[Shard], statistics:
     """
     with ShardDirectory(run.final) as directory:
         found = {shard.name: directory.metadata(shard.name) for shard in plan}
-        resumed = [name for name, metadata in found.items() if metadata is not None]
+        resumed = {name for name, metadata in found.items() if metadata is not None}
         missing = [shard for shard in plan if found[shard.name] is None]
         for shard, metadata in _make(run, job, missing):
             found[shard.name] = metadata
