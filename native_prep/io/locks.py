@@ -16,16 +16,25 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, refusal: str = "") -> Iterator[None]:
     """Keeps other processes and threads that lock `path` out of the block; no file of that name stays.
 
     A process that ends lets go. Where the file system knows no locks, nobody is kept out.
+
+    Args:
+        path: of the lock.
+        refusal: the error where another has locked it; "" waits.
+
+    Raises:
+        ValueError: `refusal`.
     """
     lock = FileLock(path)
     try:
         try:
-            lock.acquire(timeout=_LONG, poll_interval=_PAUSE)
-        except Timeout:
+            lock.acquire(timeout=0 if refusal else _LONG, poll_interval=_PAUSE)
+        except Timeout as error:
+            if refusal:
+                raise ValueError(refusal) from error
             print(f"{path}: waiting for another process that has locked it", file=sys.stderr)
             lock.acquire(poll_interval=_PAUSE)
     except OSError as error:
@@ -34,14 +43,14 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        _let_go(lock, path)
+        with suppress(OSError):  # Windows keeps a file that is open; filelock removes it there
+            path.unlink()  # while it is held: who waits sees that it is gone, and makes another
+        lock.release()
 
 
 @contextmanager
 def sole_run(place: Path, what: Path | None = None) -> Iterator[None]:
     """Keeps other runs that write `place` out of the block, also those of machines that share the folder.
-
-    A run that is killed lets go. Where the file system knows no locks, nobody is kept out.
 
     Args:
         place: a file or folder, beside which the lock lies.
@@ -53,23 +62,8 @@ def sole_run(place: Path, what: Path | None = None) -> Iterator[None]:
     path = place.with_name(f".{place.name}.lock")
     made = missing_folders(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        text = "another run writes there: wait until it ends, or name another place"
-        raise ValueError(f"{what or place}: {text}") from error
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    try:
-        yield
+        with locked(path, f"{what or place}: another run writes there: wait until it ends, or name another place"):
+            yield
     finally:
-        _let_go(lock, path)
         remove_empty(made)
-
-
-def _let_go(lock: FileLock, path: Path) -> None:
-    with suppress(OSError):  # Windows keeps a file that is open; filelock removes it there
-        path.unlink()  # while it is held: who waits sees that it is gone, and makes another
-    lock.release()

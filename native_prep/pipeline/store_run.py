@@ -13,7 +13,7 @@ from native_prep.pipeline.outputs import Outputs, write_npy
 from native_prep.pipeline.statistics import Statistics
 from native_prep.store.format import StoreHead
 from native_prep.store.reader import FOLDER, Store
-from native_prep.store.shards import Shard, ShardDirectory, ShardWriter, keep_shard
+from native_prep.store.shards import Shard, ShardDirectory, ShardWriter, keep_shard, shard_directory
 
 Made = tuple[Shard, dict[str, Any]]
 
@@ -85,7 +85,7 @@ def write_store(run: StoreRun, job: ShardJob, plan: Sequence[Shard], statistics:
         ValueError: files are bad and not to be left out, or no good one is left; another run works in the folder.
         OSError: a file cannot be written; finished shards stay for the next run.
     """
-    with ShardDirectory(run.final) as directory:
+    with shard_directory(run.final) as directory:
         found = {shard.name: directory.metadata(shard.name) for shard in plan}
         resumed = {name for name, metadata in found.items() if metadata is not None}
         missing = [shard for shard in plan if found[shard.name] is None]

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
 from pathlib import Path
@@ -199,46 +199,14 @@ def write_store_json(folder: Path, head: StoreHead, shards: Sequence[str], finge
 
 
 class ShardDirectory:
-    """The place where the store `final` is built, by one run at a time.
-
-    Args:
-        final: the store's place.
+    """The place where the store `final` is built; see `shard_directory`.
 
     Attributes:
         finished: the folder of finished shards.
-
-    Raises:
-        ValueError: another run works there, or something else has the store's name.
     """
 
     def __init__(self, final: Path) -> None:
-        self.final, self.finished = final, waiting_folder(final)
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "ShardDirectory":
-        with ExitStack() as stack:
-            stack.enter_context(sole_run(self.final, self.final.parent))
-            restore_folder(self.final)
-            if self.final.exists() and not (self.final.is_dir() and self._is_ours()):
-                raise ValueError(f"{self.final}: is something else than a packed store: move it away")
-            stack.callback(self._sweep)
-            self._sweep()
-            self.finished.mkdir(parents=True, exist_ok=True)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)  # type: ignore[arg-type]
-
-    def _is_ours(self) -> bool:
-        return (self.final / STORE).is_file() or not any(self.final.iterdir())
-
-    def _sweep(self) -> None:
-        """Lets half-written shards go, which nobody completes any more, and the folder if nothing is in it."""
-        for part in self.finished.glob(".*"):
-            shutil.rmtree(part, ignore_errors=True)
-        with suppress(OSError):  # something is in it, or it is gone
-            self.finished.rmdir()
+        self._final, self.finished = final, waiting_folder(final)
 
     def metadata(self, name: str) -> dict[str, Any] | None:
         """What a finished shard says of itself; None where there is none, or a damaged one, which is removed."""
@@ -275,6 +243,35 @@ class ShardDirectory:
         foreign = {path.name for path in self.finished.iterdir() if path.is_dir()} - set(shards)
         if foreign:
             count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
-            print(f"{self.final}: {count}", file=sys.stderr)
+            print(f"{self._final}: {count}", file=sys.stderr)
             self.discard(foreign)
         write_store_json(self.finished, head, shards, new_sha256(" ".join(shards).encode()).hexdigest())
+
+
+@contextmanager
+def shard_directory(final: Path) -> Iterator[ShardDirectory]:
+    """The place where the store `final` is built, by one run at a time.
+
+    Half-written shards of killed runs go, which nobody completes any more, and so does the place if nothing stays in it.
+
+    Raises:
+        ValueError: another run works there, or something else has the store's name.
+    """
+    directory = ShardDirectory(final)
+    with sole_run(final, final.parent):
+        restore_folder(final)
+        if final.exists() and not (final.is_dir() and ((final / STORE).is_file() or not any(final.iterdir()))):
+            raise ValueError(f"{final}: is something else than a packed store: move it away")
+        directory.finished.mkdir(parents=True, exist_ok=True)
+        try:
+            _remove_parts(directory.finished)
+            yield directory
+        finally:
+            _remove_parts(directory.finished)
+            with suppress(OSError):  # finished shards stay, or it has the store's name
+                directory.finished.rmdir()
+
+
+def _remove_parts(folder: Path) -> None:
+    for part in folder.glob(".*"):
+        shutil.rmtree(part, ignore_errors=True)
