@@ -103,7 +103,7 @@ def write_store(run: StoreRun, job: ShardJob, plan: Sequence[Shard], statistics:
         except ValueError:
             directory.discard(shard.name for shard in missing)
             raise
-        directory.merge(run.head, list(found), resumed)
+        directory.merge(run.head, list(found))
         outputs = _publish(run, directory, statistics, files)
     return {"outputs": outputs, "shards": len(plan), "resumed": len(resumed)}
 

@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
 from pathlib import Path
@@ -32,7 +32,6 @@ from native_prep.store.format import (
     STORE,
     VERSION,
     StoreHead,
-    check_sizes,
     clip_dtype,
     describe,
     shard_metadata,
@@ -213,7 +212,7 @@ class ShardDirectory:
         folder = self.finished / name
         try:
             metadata: dict[str, Any] = json.loads((folder / SHARD).read_bytes())
-            check_sizes(folder, shard_metadata(metadata))
+            verify_shard(folder, shard_metadata(metadata))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -226,20 +225,8 @@ class ShardDirectory:
         for name in names:
             shutil.rmtree(self.finished / name, ignore_errors=True)
 
-    def merge(self, head: StoreHead, shards: Sequence[str], resumed: Iterable[str]) -> None:
-        """Checks the shards that earlier runs made, removes those that are not of this store, writes `store.json`.
-
-        Raises:
-            ValueError: a shard's checksum is wrong; it is removed, so that the next run makes it again.
-        """
-        for name in resumed:
-            try:
-                verify_shard(
-                    self.finished / name, shard_metadata(json.loads((self.finished / name / SHARD).read_bytes()))
-                )
-            except ValueError:
-                self.discard([name])
-                raise
+    def merge(self, head: StoreHead, shards: Sequence[str]) -> None:
+        """Removes shards that are not of this store, and writes `store.json`."""
         foreign = {path.name for path in self.finished.iterdir() if path.is_dir()} - set(shards)
         if foreign:
             count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
@@ -252,7 +239,7 @@ class ShardDirectory:
 def shard_directory(final: Path) -> Iterator[ShardDirectory]:
     """The place where the store `final` is built, by one run at a time.
 
-    Half-written shards of killed runs go, which nobody completes any more, and so does the place if nothing stays in it.
+    Half-written shards of killed runs go, which nobody completes any more, and so does the place if it is empty.
 
     Raises:
         ValueError: another run works there, or something else has the store's name.
