@@ -11,7 +11,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +19,8 @@ Piece = TypeVar("Piece")
 _RETRIES = 4
 # Seconds that an address has to answer; Ray alone tries for two minutes, then ends the process.
 _PATIENCE = 10.0
+# Seconds between looks at which machines are there, while no piece is done.
+_LOOK = 5.0
 
 
 class Job(Protocol):
@@ -52,6 +53,7 @@ class Cluster:
         """
         ray, errors = self._ray, self._ray.exceptions
         left, idle, begun = deque(pieces), [], 0
+        one: Any = None
         needs = "GPU" if gpu and ray.cluster_resources().get("GPU") else "CPU"
         actor = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **{f"num_{needs.lower()}s": 1})(_Actor)
         shared = ray.put((job, Path.cwd()))
@@ -60,17 +62,17 @@ class Cluster:
             while left or busy:
                 # Asked each time: machines come and go.
                 while begun < min(len(pieces), max(1, int(ray.cluster_resources().get(needs, 0)))):
-                    idle.append(actor.remote(shared))
+                    idle.append(actor.remote())
                     begun += 1
                 while left and idle:
                     one, piece = idle.pop(), left.popleft()
-                    busy[one.work.remote(piece)] = one, piece
-                (done, *_), _ = ray.wait(list(busy))
-                one, piece = busy.pop(done)
-                yield piece, ray.get(done)
-                if left:  # else it makes room for one whose machine was lost, and that waits for another
-                    idle.append(one)
-                del one
+                    busy[one.work.remote(shared, piece)] = one, piece
+                for done in ray.wait(list(busy), timeout=_LOOK)[0]:
+                    one, piece = busy.pop(done)
+                    yield piece, ray.get(done)
+                    if left:  # else it makes room for one whose machine was lost, and that waits for another
+                        idle.append(one)
+                one = None
         except errors.RayTaskError as error:
             if isinstance(error.cause, errors.RaySystemError):  # what was sent could not be opened there
                 text = f"--cluster: a machine has not this version of two-stream-agcn: {error.cause}"
@@ -81,6 +83,7 @@ class Cluster:
             raise ValueError(text) from error
         finally:
             # An error that is kept keeps these, too, and with them processors and GPUs.
+            one = None
             busy.clear()
             idle.clear()
 
@@ -88,15 +91,12 @@ class Cluster:
 class _Actor:
     """A process that keeps an opened job."""
 
-    def __init__(self, shared: tuple[Job, Path]) -> None:
-        self._shared = shared
+    def __init__(self) -> None:
+        self._opened: Callable[[Any], Any] | None = None
 
-    @cached_property
-    def _opened(self) -> Callable[[Any], Any]:
-        # Not before the first piece: what goes wrong here is told as what it is, and not as a lost process.
-        return _opened(*self._shared)
-
-    def work(self, piece: Any) -> Any:
+    def work(self, shared: tuple[Job, Path], piece: Any) -> Any:
+        # Opened here: what goes wrong is told as what it is, and not as a lost process.
+        self._opened = self._opened or _opened(*shared)
         return self._opened(piece)
 
 
@@ -122,16 +122,21 @@ def cluster(address: str) -> Iterator[Cluster]:
         ValueError: Ray is not installed, or nothing answers at the address.
     """
     ray = _import_ray()
+    local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", address)
+    if not (local or address == "auto"):
+        _check(address)
+    if ray.is_initialized():  # by the program that calls us
+        yield Cluster(ray)
+        return
     quiet = {"logging_level": "error", "log_to_driver": False}
     processors, threads = os.cpu_count() or 1, 1
-    local = re.fullmatch(r"local(?::([1-9]\d{0,3}))?", address)
     try:
         if local:
             count = int(local[1] or processors)
             ray.init(address="local", num_cpus=count, include_dashboard=False, **quiet)
             threads = max(1, processors // count)
         else:
-            ray.init(address=address if address == "auto" else _checked(address), **quiet)
+            ray.init(address=address, **quiet)
     except ConnectionError as error:
         text = (
             "no Ray runs there, or it wants a token (RAY_AUTH_MODE=token), or is another machine's (ray://HOST:10001)"
@@ -157,8 +162,8 @@ def _import_ray() -> Any:
     return ray
 
 
-def _checked(address: str) -> str:
-    """An address that something listens at."""
+def _check(address: str) -> None:
+    """Raises ValueError where nothing listens at an address, or it is none."""
     found = re.fullmatch(r"(?:ray://)?([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", address)
     if found is None or found[1] == "local":
         raise ValueError(f"--cluster {address}: is no address: give local, local:N, auto, HOST:PORT or ray://HOST:PORT")
@@ -168,4 +173,3 @@ def _checked(address: str) -> str:
         raise ValueError(
             f"--cluster {address}: nothing answers there ({error}): is Ray started on that machine?"
         ) from error
-    return address

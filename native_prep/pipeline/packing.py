@@ -103,9 +103,8 @@ class PackJob:
                 clips = [(chunk[row].name, label, bits_of(chunk[row].parts), length) for row, label, length in good]
                 counts.empty += int((lengths.sum(axis=1) == 0).sum())
                 longest = max(longest, *(length for _, _, length in good), 0)
-                place = writer.place(clips, lengths)
                 if self.skip or not counts.bad:
-                    writer.write(place, frames)
+                    writer.append(clips, lengths, frames)
                 update(len(chunk))
         except BaseException:
             writer.drop()

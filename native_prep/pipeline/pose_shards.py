@@ -7,7 +7,7 @@ writes a whole shard. Either way the same functions make the same bytes.
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import attrgetter
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip, BadFile, Recording, Recordings
-from native_prep.io.hashes import sources_digest
+from native_prep.io.hashes import hash_value, sources_digest
 from native_prep.kernels import status
 from native_prep.pipeline.processes import in_processes
 from native_prep.pipeline.reading import stamps_of
@@ -81,15 +81,15 @@ class PoseJob:
     def run_here(self, shards: Sequence[Shard], workers: int, update: Callable[[int], None]) -> Iterator[Made]:
         """Makes the clips in processes, and writes the shards here."""
         chunks = [self._chunks(shard) for shard in shards]
-        outcomes = in_processes(self.make_clips, list(chain.from_iterable(chunks)), workers)
 
-        def told(count: int) -> Iterator[list[_Outcome]]:
+        def with_progress(count: int) -> Iterator[list[_Outcome]]:
             for some in islice(outcomes, count):
                 yield some
                 update(len(some))
 
-        for shard, ours in zip(shards, chunks, strict=True):
-            yield shard, self._write(shard, told(len(ours)))
+        with closing(in_processes(self.make_clips, list(chain.from_iterable(chunks)), workers)) as outcomes:
+            for shard, ours in zip(shards, chunks, strict=True):
+                yield shard, self._write(shard, with_progress(len(ours)))
 
     def _chunks(self, shard: Shard) -> list[Sequence[Recording]]:
         if self.whole_files:
@@ -130,7 +130,7 @@ class PoseJob:
                     counts.empty += not outcome.points.any()
                     longest = max(longest, *outcome.lengths)
                     clip = recording.name, recording.label, bits_of(recording.parts), outcome.frames
-                    writer.write(writer.place([clip], np.array([outcome.lengths])), outcome.points)
+                    writer.append([clip], np.array([outcome.lengths]), outcome.points)
         except BaseException:
             writer.drop()
             raise
@@ -193,11 +193,10 @@ class _Stamps:
         if path not in self._known:
             try:
                 with os.scandir(path) if os.path.isdir(path) else nullcontext() as entries:  # noqa: PTH112
-                    found = [entry.stat() for entry in entries] if entries else [os.stat(path)]  # noqa: PTH116
+                    files = [(entry.name, entry.stat()) for entry in entries or ()]
+                files = files or [("", os.stat(path))]  # noqa: PTH116
             except OSError as error:  # who reads the clip says what is wrong; those from Python have no file
-                self._known[path] = f"error {error.errno}"
-                return self._known[path]
-            size = sum(one.st_size for one in found)
-            self.size += size
-            self._known[path] = f"{size} {len(found)} {max((one.st_mtime_ns for one in found), default=0)}"
-        return self._known[path]
+                return f"error {error.errno}"
+            self.size += sum(found.st_size for _, found in files)
+            self._known[path] = hash_value(sorted((name, found.st_size, found.st_mtime_ns) for name, found in files))
+        return f"{self._known[path]} {getattr(recording.content, 'place', '')}"

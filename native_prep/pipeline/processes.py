@@ -1,9 +1,11 @@
 """Work in several processes of this machine, for what Python does itself: its threads would take turns."""
 
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
@@ -13,7 +15,9 @@ Result = TypeVar("Result")
 _ALONE, _WORTH = 0.5, 2.0
 
 
-def in_processes(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int) -> Iterator[Result]:
+def in_processes(
+    work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: int
+) -> Generator[Result, None, None]:
     """The result of each piece, in order; of so many pieces at a time that memory stays bounded.
 
     Args:
@@ -38,10 +42,12 @@ def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: 
     # Unlike the standard library's, these processes do not run a script again that has no `if __name__ == "__main__"`.
     from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-    pool = ProcessPoolExecutor(workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(workers)
     running: deque = deque()
     try:
-        for piece in pieces:
+        with _no_interrupts():
+            running += [pool.submit(work, piece) for piece in pieces[:workers]]
+        for piece in pieces[workers:]:
             running.append(pool.submit(work, piece))
             if len(running) > 2 * workers:
                 yield running.popleft().result()
@@ -53,3 +59,16 @@ def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: 
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes that begin here leave an interruption to this one, from their first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

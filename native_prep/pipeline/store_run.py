@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from native_prep.io.atomic import publish_folder
 from native_prep.io.progress import Progress
 from native_prep.pipeline.cluster import cluster
-from native_prep.pipeline.outputs import Outputs, write_npy
+from native_prep.pipeline.outputs import CUSTOM, Outputs, write_npy
 from native_prep.pipeline.statistics import Statistics
 from native_prep.store.format import StoreHead
 from native_prep.store.reader import FOLDER, Store
@@ -127,6 +127,10 @@ def _publish(run: StoreRun, directory: ShardDirectory, statistics: Statistics, f
     with Outputs(run.folder, run.parts, run.streams if run.parts else (), store.clip_shape, run.settings) as outputs:
         if run.parts:
             write_npy(store, outputs, run.parts, run.streams, run.workers)
+        for shard in range(len(store.shard_folders)):
+            store.forget(shard)  # Windows renames no folder of which a file is mapped
+        if CUSTOM not in files:
+            outputs.remove(CUSTOM)
         for name, text in files.items():
             outputs.temporary(name).write_text(text, encoding="utf-8")
         if run.skip_bad:

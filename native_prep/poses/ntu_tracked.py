@@ -68,7 +68,8 @@ def prepare_tracked(
 
 
 def _make(recording: Recording, frames: int, count: int) -> MadeClip:
-    return MadeClip(*read_tracked(recording.path, frames, count, read_recording(recording)))
+    content = None if recording.member is None else read_recording(recording)
+    return MadeClip(*read_tracked(recording.path, frames, count, content))
 
 
 def read_tracked(path: str, frames: int, count: int = 2, content: bytes | None = None) -> tuple[np.ndarray, int]:

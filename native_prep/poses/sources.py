@@ -194,13 +194,16 @@ def _open_array(
     return PoseSource(clips, [], labels.classes, partial(_read_row, layout, last))
 
 
-# One at a time: an archive is in memory as a whole.
-_opened = lru_cache(maxsize=1)(partial(load_array, mapped=True, archive=True))
+@lru_cache(maxsize=1)
+def _opened(path: str, size: int, changed: int) -> np.ndarray:
+    """An array that was last `changed` then; one at a time, since an archive is in memory as a whole."""
+    return load_array(path, mapped=True, archive=True)
 
 
 def _read_row(layout: Layout, last: bool, clip: PoseClip) -> Poses:
     """A clip of an array of all, (N, M, T, V, C) if its channels are last, else (N, C, T, V, M)."""
-    points = np.asarray(_opened(clip.path)[clip.place])
+    found = Path(clip.path).stat()
+    points = np.asarray(_opened(clip.path, found.st_size, found.st_mtime_ns)[clip.place])
     points = points if last else points.transpose(3, 1, 2, 0)  # (M, T, V, C)
     checked = checked_points(points, layout, clip.path, clip.what)
     # Frames without anybody at the end are the padding of shorter clips.

@@ -1,6 +1,7 @@
 """`write_clips`: poses of any format, read by a few lines of one's own, to what `prep custom` writes."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,7 +133,7 @@ def _take(clips: Iterable[Clip], temporary: Path, layout: Layout, classes: list[
         PoseClip(name, f"clip {name}", -1, labels.clips[name].label, labels.clips[name].split, str(files[name]))
         for name in sorted(files)
     ]
-    return PoseSource(found, bad, labels.classes, _read, key=temporary.name)
+    return PoseSource(found, bad, labels.classes, _read, key=secrets.token_hex(8))
 
 
 def _read(clip: PoseClip) -> Poses:

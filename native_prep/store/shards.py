@@ -45,7 +45,7 @@ _LARGEST_HALF = 65504.0
 
 
 class ShardWriter:
-    """One shard in the making; clips are placed in order, and written by several threads at once.
+    """One shard in the making.
 
     Args:
         folder: a new one, to write in.
@@ -60,19 +60,13 @@ class ShardWriter:
         self._clips: list[tuple[str, int, int, int]] = []
         self._lengths: list[np.ndarray] = []
 
-    def place(self, clips: Iterable[tuple[str, int, int, int]], lengths: np.ndarray) -> int:
-        """The place of the next clips' frames.
+    def append(self, clips: Iterable[tuple[str, int, int, int]], lengths: np.ndarray, frames: np.ndarray) -> None:
+        """Writes the next clips.
 
         Args:
             clips: name, label, bits of the parts and frames of the recording, of each.
             lengths: (n, M), how many frames of each body are kept.
-        """
-        self._clips += clips
-        self._lengths.append(lengths)
-        return self._rows.reserve(int(lengths.sum()))
-
-    def write(self, place: int, frames: np.ndarray) -> None:
-        """Writes frames, float32 (F, V, 3), body after body.
+            frames: float32 (F, V, 3), those, body after body.
 
         Raises:
             ValueError: a number does not fit the store's type.
@@ -83,7 +77,9 @@ class ShardWriter:
                 most = np.abs(frames).max()
                 raise ValueError(f"{self._final}: a coordinate of {most} does not fit float16: keep float32")
             frames = frames.astype(np.float16)
-        self._rows.write(place, frames)
+        self._clips += clips
+        self._lengths.append(lengths)
+        self._rows.write(self._rows.reserve(int(lengths.sum())), frames)
 
     def finish(self, more: dict[str, Any]) -> dict[str, Any]:
         """Completes the files; what `shard.json` says, in which `more` is kept."""
@@ -96,7 +92,7 @@ class ShardWriter:
             for name in (FRAMES, CLIPS)
         }
         metadata = {"clips": len(table), "frames": self._rows.rows, "files": files, **more}
-        (self.folder / SHARD).write_text(json.dumps(metadata, indent=1) + "\n")
+        (self.folder / SHARD).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
         return metadata
 
     def _index(self) -> np.ndarray:
@@ -213,9 +209,7 @@ class ShardDirectory:
         try:
             metadata: dict[str, Any] = json.loads((folder / SHARD).read_bytes())
             verify_shard(folder, shard_metadata(metadata))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder, ignore_errors=True)
             return None
         return metadata

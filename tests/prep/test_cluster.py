@@ -40,7 +40,7 @@ def joined(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_piece_is_done_once(machines: Cluster, tmp_path: Path) -> None:
     results = list(machines.run(Square(tmp_path, waits_at=0), range(9)))
     assert sorted(results) == ALL
-    assert results[-1] == (0, 0)  # who is slow keeps nobody waiting
+    assert results.index((0, 0)) >= 7  # who is slow keeps nobody waiting
     assert len(list(tmp_path.glob("opened-*"))) == 2
 
 

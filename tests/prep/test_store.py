@@ -271,7 +271,7 @@ def test_published_counts(shared: Path, tmp_path: Path, dataset: str, counts: di
     writer = ShardWriter(tmp_path / "shard", head, tmp_path)
     for name in names:
         splits = sum(1 << 2 * at + (not is_training(dataset, one, name)) for at, one in enumerate(benchmarks))
-        writer.place([(name, 0, splits, 1)], np.zeros((1, 2), int))
+        writer.append([(name, 0, splits, 1)], np.zeros((1, 2), int), np.zeros((0, 25, 3), np.float32))
     writer.finish({"recorded": len(names), "longest": 1})
     write_store_json(tmp_path, head, ["shard"])
     store = Store(tmp_path)
