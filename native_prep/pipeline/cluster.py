@@ -6,8 +6,11 @@ with one piece after the other. A piece whose process or machine is lost is give
 
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -17,8 +20,13 @@ from typing import Any, Protocol, TypeVar
 Piece = TypeVar("Piece")
 # How often a piece whose process was lost is tried again: memory that runs out does so every time.
 _RETRIES = 4
-# Seconds that an address has to answer; Ray alone tries for two minutes, then ends the process.
-_PATIENCE = 10.0
+# Seconds that an address has to answer, and Ray there.
+_PATIENCE, _LONG = 10.0, 40.0
+_MOST_PORTS = 65_535
+_NOT_JOINED = (
+    "no Ray that can be joined: is it started, of this version, and its token here (RAY_AUTH_MODE=token)? "
+    "From outside a cluster give ray://HOST:10001"
+)
 # Seconds between looks at which machines are there, while no piece is done.
 _LOOK = 5.0
 
@@ -130,6 +138,7 @@ def cluster(address: str) -> Iterator[Cluster]:
         return
     quiet = {"logging_level": "error", "log_to_driver": False}
     processors, threads = os.cpu_count() or 1, 1
+    on_end = signal.getsignal(signal.SIGTERM)
     try:
         if local:
             count = int(local[1] or processors)
@@ -137,16 +146,10 @@ def cluster(address: str) -> Iterator[Cluster]:
             threads = max(1, processors // count)
         else:
             ray.init(address=address, **quiet)
-    except ConnectionError as error:
-        text = (
-            "no Ray runs there, or it wants a token (RAY_AUTH_MODE=token), or is another machine's (ray://HOST:10001)"
-        )
-        raise ValueError(f"--cluster {address}: {text}") from error
-    except RuntimeError as error:  # of another version; what listens there is no Ray
-        text = str(error).partition("\n")[0]
-        raise ValueError(
-            f"--cluster {address}: Ray cannot join it ({text}): are all machines' versions the same?"
-        ) from error
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_end)  # Ray's own prints where every thread is
+    except (ConnectionError, RuntimeError) as error:
+        raise ValueError(f"--cluster {address}: {_NOT_JOINED}") from error
     with redirect_stdout(sys.stderr):  # Ray prints there what becomes of processes
         try:
             yield Cluster(ray, threads)
@@ -163,13 +166,23 @@ def _import_ray() -> Any:
 
 
 def _check(address: str) -> None:
-    """Raises ValueError where nothing listens at an address, or it is none."""
+    """Raises ValueError where Ray cannot join what is at an address, or it is none.
+
+    Another process tries it: where something else than Ray listens, or a token is wrong, Ray tries for minutes and then
+    ends the process that asked.
+    """
     found = re.fullmatch(r"(?:ray://)?([\w.-]+|\[[\da-fA-F:]+\]):(\d{1,5})", address)
-    if found is None or found[1] == "local":
+    if found is None or found[1] == "local" or int(found[2]) > _MOST_PORTS:
         raise ValueError(f"--cluster {address}: is no address: give local, local:N, auto, HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection((found[1].strip("[]"), int(found[2])), _PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(
-            f"--cluster {address}: nothing answers there ({error}): is Ray started on that machine?"
-        ) from error
+    except OSError as error:
+        text = f"nothing answers there ({error}): is Ray started on that machine?"
+        raise ValueError(f"--cluster {address}: {text}") from error
+    probe = "import sys, ray; ray.init(address=sys.argv[1], logging_level='critical', log_to_driver=False)"
+    try:
+        done = subprocess.run((sys.executable, "-c", probe, address), capture_output=True, timeout=_LONG, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(f"--cluster {address}: {_NOT_JOINED}") from error
+    if done.returncode:
+        raise ValueError(f"--cluster {address}: {_NOT_JOINED}")

@@ -12,7 +12,9 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 # Seconds of work that are done here before it is known how long the rest takes, and of the rest that processes are
 # worth: they take a second to import what they need.
-_ALONE, _WORTH = 0.5, 2.0
+_ALONE, _WORTH = 0.5, 4.0
+# Seconds without work after which a process ends.
+_IDLE = 60
 
 
 def in_processes(
@@ -42,7 +44,8 @@ def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: 
     # Unlike the standard library's, these processes do not run a script again that has no `if __name__ == "__main__"`.
     from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-    pool = ProcessPoolExecutor(workers)
+    # Where this process is killed, those that wait for work end after a while.
+    pool = ProcessPoolExecutor(workers, timeout=_IDLE)
     running: deque = deque()
     try:
         with _no_interrupts():

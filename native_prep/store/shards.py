@@ -221,6 +221,7 @@ class ShardDirectory:
 
     def merge(self, head: StoreHead, shards: Sequence[str]) -> None:
         """Removes shards that are not of this store, and writes `store.json`."""
+        _remove_parts(self.finished)  # of processes that were lost
         foreign = {path.name for path in self.finished.iterdir() if path.is_dir()} - set(shards)
         if foreign:
             count = f"{len(foreign)} finished shards are of other files, settings or version: removed"
