@@ -39,7 +39,7 @@ def _told(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*DAMAGED, WholeOnly):
+    except (MemoryError, *DAMAGED, WholeOnly):
         raise
     except ImportError as error:
         raise ValueError(f"{url}: {_missing(url, error)}") from error
@@ -201,7 +201,7 @@ def copy_url(url: str, target: Path) -> None:
 
 
 def _copy_file(url: str, target: Path) -> None:
-    with open_url(url, anywhere=False) as file, target.open("wb") as copy:
+    with target.open("wb") as copy, open_url(url, anywhere=False) as file:
         shutil.copyfileobj(file, copy, 1 << 20)
 
 
