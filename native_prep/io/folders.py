@@ -33,6 +33,7 @@ from native_prep.io.remote import (
     open_url,
     read_files,
     read_ranges,
+    set_time,
     stamp_files,
 )
 from native_prep.io.whole import read_whole
@@ -291,18 +292,13 @@ def _open_archive(path: str, beside: Path, stack: ExitStack) -> Folder:
     if not tar:
         raise ValueError(f"{path}: is no zip or tar archive: give --data-path a folder or an archive")
     print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
-    stamp = _archive_stamp(path)
+    stamp = stamp_files([path])[0] if is_url(path) else _stamp(path)
     plain = stack.enter_context(_hidden_place(beside / name_of(path)))
     # The copy is opened first: what is wrong with the disk is not said of the URL.
     with plain.open("wb") as copy, _opened(path) as file, open_compressed(file) as content:
         shutil.copyfileobj(content, copy, _BLOCK)
     with _opened(str(plain)) as file:
         return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), stamp or str(plain.stat().st_size)))
-
-
-def _archive_stamp(path: str) -> str:
-    """What changes with an archive, at a path or URL; "" where a server does not tell."""
-    return stamp_files([path])[0] if is_url(path) else _stamp(path)
 
 
 @contextmanager
@@ -353,7 +349,11 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
             copy_url(text, path)
         if packed:
             shown = folder / "unpacked"
+            stamp = _stamp(str(path))
             path = _unpacked(path, shown, text)
+            for one in path.rglob("*"):
+                if one.is_file():
+                    set_time(one, stamp)
         try:
             yield path
         except ValueError as error:  # the copy is gone when it is read

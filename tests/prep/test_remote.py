@@ -197,10 +197,15 @@ def test_own_poses_are_copied(tmp_path, server, capsys, kind):
     raw = write_array_folder(tmp_path / "raw")
     given = {"layout": "coco17", "image_size": "640x480"}
     prep("custom", data_path=raw, out_folder=tmp_path / "expected", **given)
-    prep("custom", data_path=make_source(kind, raw, tmp_path, server.url), out_folder=tmp_path / "out", **given)
+    given |= {"data_path": make_source(kind, raw, tmp_path, server.url), "out_folder": tmp_path / "out"}
+    prep("custom", **given)
     assert "copied to" in capsys.readouterr().err
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "expected")
     assert found == expected
+    given["formats"] = ("packed",)
+    prep("custom", **given)
+    (tmp_path / "out/packed").rename(tmp_path / "out/.packed.shards")  # as a run leaves it that was killed at its end
+    assert prep("custom", **given)["resumed"] > 0
 
 
 def test_zip64_and_no_library_for_inflating(tmp_path, monkeypatch):
