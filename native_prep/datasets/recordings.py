@@ -11,7 +11,7 @@ from typing import Any
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
 from native_prep.io.archives import Member
-from native_prep.io.folders import ArchiveFolder, Folder, LocalFolder, open_zip
+from native_prep.io.folders import ArchiveFolder, Folder, open_zip
 from native_prep.io.progress import first_names
 from native_prep.io.whole import MIB, read_whole
 
@@ -291,16 +291,10 @@ def _find_kinetics(dataset: Dataset, data_path: Folder, ignored: frozenset[str])
     return Recordings(found, bad, tuple(splits), left_out)
 
 
-def _label_text(folder: Folder, name: str) -> bytes:
-    if isinstance(folder, LocalFolder):
-        return read_whole(folder.path(name), "a label file", _MOST_LABELS)
-    return folder.read(name, _MOST_LABELS)
-
-
 def _load_labels(folder: Folder, name: str) -> dict[str, Any]:
     path = folder.path(name)
     try:
-        labels = json.loads(_label_text(folder, name))
+        labels = json.loads(folder.read(name, _MOST_LABELS))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file: the label file must lie beside the folder of clips") from error
     except json.JSONDecodeError as error:

@@ -10,7 +10,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from posixpath import split
+from posixpath import normpath, split
 from typing import IO, Any, NamedTuple
 
 try:
@@ -62,13 +62,18 @@ def list_zip(file: IO[bytes], archive: str) -> Listing:
         file: it, open; archive: where it lies.
 
     Raises:
-        zipfile.BadZipFile: it is none, or cut off.
+        zipfile.BadZipFile: it is none, cut off, or of a version that is not read here.
     """
     found: Listing = {}
-    with zipfile.ZipFile(file) as table:
-        infos = sorted(table.infolist(), key=lambda info: info.header_offset)
+    try:
+        with zipfile.ZipFile(file) as table:
+            infos = sorted(table.infolist(), key=lambda info: info.header_offset)
+    except NotImplementedError as error:
+        # No part of DAMAGED: file systems of fsspec raise it, too, of what they cannot do.
+        raise zipfile.BadZipFile(str(error)) from error
     for place, info in enumerate(infos):
-        if info.is_dir() or _is_hidden(info.filename):
+        path = normpath(info.filename)
+        if info.is_dir() or _is_hidden(path):
             continue
         fault = ""
         if info.flag_bits & 1:
@@ -83,16 +88,17 @@ def list_zip(file: IO[bytes], archive: str) -> Listing:
         member = Member(
             archive, info.header_offset, stored, info.file_size, stamp, info.compress_type, info.CRC, fault
         )  # fmt: skip
-        folder, name = split(info.filename)
+        folder, name = split(path)
         found.setdefault(folder, {})[name] = member
     return found
 
 
-def list_tar(file: IO[bytes], archive: str) -> Listing:
+def list_tar(file: IO[bytes], archive: str, stamp: str) -> Listing:
     """The files of a tar that is not compressed.
 
     Args:
         file: it, open; archive: where it lies.
+        stamp: changes with the archive; the files' own times are of whole seconds, and often all the same.
 
     Raises:
         tarfile.TarError: it is none, or cut off.
@@ -101,15 +107,26 @@ def list_tar(file: IO[bytes], archive: str) -> Listing:
     with tarfile.open(fileobj=file, mode="r:") as table:
         while (info := table.next()) is not None:
             table.members.clear()  # type: ignore[attr-defined]  # a kilobyte each
-            path = info.name.removeprefix("./")
-            if not info.isreg() or _is_hidden(path):
+            path = normpath(info.name)
+            if not (info.isreg() or info.islnk() or info.issym()) or _is_hidden(path):
                 continue
-            fault = "is a sparse file: unpack the archive and give the folder" if info.issparse() else ""
             folder, name = split(path)
-            found.setdefault(folder, {})[name] = Member(
-                archive, info.offset_data, info.size, info.size, f"{info.size} {info.mtime}", fault=fault
-            )
+            found.setdefault(folder, {})[name] = _tar_member(info, archive, stamp, found)
     return found
+
+
+def _tar_member(info: tarfile.TarInfo, archive: str, stamp: str, earlier: Listing) -> Member:
+    """A file of a tar; a hard link is the earlier file that it names."""
+    if info.isreg():
+        fault = "is a sparse file: unpack the archive and give the folder" if info.issparse() else ""
+        stamp = f"{info.size} {info.mtime} {stamp}"
+        return Member(archive, info.offset_data, info.size, info.size, stamp, fault=fault)
+    if info.issym():
+        fault = "is a symbolic link: unpack the archive and give the folder"
+        return Member(archive, 0, 0, 0, f"{info.mtime} {stamp}", fault=fault)
+    folder, name = split(normpath(info.linkname))
+    fault = f"is a link to {info.linkname}, which does not come before it in the archive: pack the archive again"
+    return earlier.get(folder, {}).get(name) or Member(archive, 0, 0, 0, f"{info.mtime} {stamp}", fault=fault)
 
 
 def _is_hidden(path: str) -> bool:

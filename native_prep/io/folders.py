@@ -33,8 +33,10 @@ from native_prep.io.remote import (
     open_url,
     read_files,
     read_ranges,
+    set_time,
     stamp_files,
 )
+from native_prep.io.whole import read_whole
 
 # Folders that say something of what is in them.
 _SPLITS = ("train", "val")
@@ -81,11 +83,13 @@ class Folder:
         if name not in self._files:
             raise FileNotFoundError(self.path(name))
         path, member = self._files[name]
-        if member is not None and member.size > most:
-            raise ValueError(f"{path}: has {member.size} bytes, more than {most}: check that it is the right file")
-        content = Path(path).read_bytes() if member is None else next(read_contents([(path, member)]))
+        assert member is not None, "files on a disk are read by LocalFolder.read"
+        content = next(read_contents([(path, member)])) if member.size <= most else b""
         if isinstance(content, str):
             raise ValueError(f"{path}: {content}")
+        size = max(member.size, len(content))  # not all listings tell it
+        if size > most:
+            raise ValueError(f"{path}: has {size} bytes, more than {most}: check that it is the right file")
         return content
 
     @property
@@ -102,6 +106,10 @@ class LocalFolder(Folder):
 
     def __init__(self, path: str) -> None:
         super().__init__(path, Path(path).name)
+
+    def read(self, name: str, most: int) -> bytes:
+        """The same; raises OSError where it cannot be read."""
+        return read_whole(self.path(name), "such a file", most)
 
     @cached_property
     def _files(self) -> dict[str, tuple[str, None]]:
@@ -276,22 +284,21 @@ def _open_archive(path: str, beside: Path, stack: ExitStack) -> Folder:
         file.seek(0)
         if begin == b"PK":
             return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(path)))
-        content = stack.enter_context(open_compressed(file))
-        block = content.read(tarfile.BLOCKSIZE)
-        tar = is_tar(block)
-        if tar and content is file and not is_url(path):
-            file.seek(0)
-            return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(path)))
-        if tar:
-            print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
-            plain = stack.enter_context(_hidden_place(beside / name_of(path)))
-            with plain.open("wb") as copy:
-                copy.write(block)
-                shutil.copyfileobj(content, copy, _BLOCK)
+        with open_compressed(file) as content:
+            tar = is_tar(content.read(tarfile.BLOCKSIZE))
+            if tar and content is file and not is_url(path):
+                file.seek(0)
+                return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(path), _stamp(path)))
     if not tar:
         raise ValueError(f"{path}: is no zip or tar archive: give --data-path a folder or an archive")
+    print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
+    stamp = stamp_files([path])[0] if is_url(path) else _stamp(path)
+    plain = stack.enter_context(_hidden_place(beside / name_of(path)))
+    # The copy is opened first: what is wrong with the disk is not said of the URL.
+    with plain.open("wb") as copy, _opened(path) as file, open_compressed(file) as content:
+        shutil.copyfileobj(content, copy, _BLOCK)
     with _opened(str(plain)) as file:
-        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute())))
+        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), stamp or str(plain.stat().st_size)))
 
 
 @contextmanager
@@ -336,17 +343,30 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
     print(f"{text}: copied to {beside} for this run", file=sys.stderr)
     with _hidden_place(beside / name_of(text)) as folder:
         folder.mkdir()
-        path = Path(text)
+        path = shown = Path(text)
         if is_url(text):
-            path = folder / name_of(text)
+            path = shown = folder / name_of(text)
             copy_url(text, path)
-        yield _unpacked(path, folder / "unpacked", text) if packed else path
+        if packed:
+            shown = folder / "unpacked"
+            stamp = _stamp(str(path))
+            path = _unpacked(path, shown, text)
+            for one in path.rglob("*"):
+                if one.is_file():
+                    set_time(one, stamp)
+        try:
+            yield path
+        except ValueError as error:  # the copy is gone when it is read
+            raise ValueError(str(error).replace(str(shown), text.rstrip("/"))) from error
 
 
 def _unpacked(archive: Path, folder: Path, shown: str) -> Path:
     """The folder of an archive's files; where it holds nothing but one folder, that one."""
+    with archive.open("rb") as file:
+        is_zip = file.read(2) == b"PK"
     try:
-        shutil.unpack_archive(archive, folder, filter=None if archive.suffix == ".zip" else "data")
+        # Kinds are told apart by content, as names may be in capitals; `tar` takes compressed ones, too.
+        shutil.unpack_archive(archive, folder, "zip" if is_zip else "tar", filter=None if is_zip else "data")
     except (*DAMAGED, RuntimeError, shutil.ReadError) as error:  # RuntimeError: encrypted
         raise ValueError(f"{shown}: cannot be unpacked ({error}): fetch it again, or unpack it yourself") from error
     _remove(folder / "__MACOSX")

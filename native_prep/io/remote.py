@@ -1,7 +1,9 @@
 """Files and folders behind URLs (`s3://`, `gs://`, `https://`, `memory://`, ...): the one door to fsspec."""
 
 import errno
+import os
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,7 +41,7 @@ def _told(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*DAMAGED, WholeOnly):
+    except (MemoryError, *DAMAGED, WholeOnly):
         raise
     except ImportError as error:
         raise ValueError(f"{url}: {_missing(url, error)}") from error
@@ -190,19 +192,30 @@ def copy_url(url: str, target: Path) -> None:
         OSError: the disk is full or cannot be written.
     """
     if is_file(url):
-        _copy_file(url, target)
+        _copy_file(url, target, stamp_files([url])[0])
         return
     files, folders = list_url(url)
+    urls, stamps = [one for one, _ in files.values()], [member.stamp for _, member in files.values()]
+    if not all(stamps):
+        stamps = stamp_files(urls)
     target.mkdir()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(_copy_file, [one for one, _ in files.values()], [target / name for name in files]))
+        list(pool.map(_copy_file, urls, [target / name for name in files], stamps))
     for folder in folders:
         copy_url(folder + "/", target / name_of(folder))
 
 
-def _copy_file(url: str, target: Path) -> None:
-    with open_url(url, anywhere=False) as file, target.open("wb") as copy:
+def set_time(path: Path, stamp: str) -> None:
+    """Gives a copy a time that only changes with its source, so that a later run knows it again; none for no stamp."""
+    if stamp:
+        when = zlib.crc32(stamp.encode()) >> 1  # before 2038, which all file systems can keep
+        os.utime(path, (when, when))
+
+
+def _copy_file(url: str, target: Path, stamp: str) -> None:
+    with target.open("wb") as copy, open_url(url, anywhere=False) as file:
         shutil.copyfileobj(file, copy, 1 << 20)
+    set_time(target, stamp)
 
 
 def name_of(url: str) -> str:

@@ -47,6 +47,8 @@ def _texts(places: Sequence[tuple[str, Member]]) -> Iterator[bytes | int]:
     contents = read_contents([place for place in places if place[1].size <= cpu.MAX_BYTES])
     for _, member in places:
         content = member.size if member.size > cpu.MAX_BYTES else next(contents)
+        if isinstance(content, bytes) and len(content) > cpu.MAX_BYTES:  # the listing did not tell its size
+            content = len(content)
         yield -1 if isinstance(content, str) else content
 
 

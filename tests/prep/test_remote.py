@@ -21,6 +21,7 @@ from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import find_recordings
 from native_prep.io import archives
 from native_prep.io.folders import open_folder, stamps
+from native_prep.io.remote import copy_url, open_url
 from native_prep.pipeline.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +32,8 @@ def zipped(folder: Path, target: Path, inside: str = "", method: int = zipfile.Z
     """A zip of a folder's files, and what macOS adds to them."""
     with zipfile.ZipFile(target, "w", method) as archive:
         archive.writestr("__MACOSX/._S001C001P001R001A001.skeleton", "x")
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, inside + str(path.relative_to(folder)))
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.writestr(inside + str(path.relative_to(folder)), path.read_bytes())
         archive.writestr(inside + "._S001C001P001R001A001.skeleton", "x")
     return target
 
@@ -65,7 +66,7 @@ def make_source(kind: str, raw: Path, tmp_path: Path, url: str) -> str | Path:
     """The folder `raw` in another form."""
     match kind:
         case "zip":
-            return zipped(raw, tmp_path / "a.zip", "one/")
+            return zipped(raw, tmp_path / "a.zip", "./one/")
         case "stored":
             return zipped(raw, tmp_path / "a.zip", method=zipfile.ZIP_STORED)
         case "tar":
@@ -136,6 +137,18 @@ def test_stamps(tmp_path, server):
         server.tag = '"3"'
         assert (stamps(places) != before) == (places[0][0].startswith("http"))
     assert len(server.requests) == listed  # no file was fetched for it
+    os.utime(tmp_path / "a.tar", (1, 1))  # another one of files of the same size and time
+    with open_folder(tmp_path / "a.tar", tmp_path / "out") as folder:
+        now = stamps([(folder.path(name), folder.member(name)) for name in folder.names(".skeleton")])
+    assert not set(now) & set(stamps(found[str(tmp_path / "a.tar")]))
+
+
+def test_errors_that_are_not_the_storages(tmp_path):
+    fsspec.filesystem("memory").pipe("memory://b/a", b"a")
+    with pytest.raises(FileNotFoundError):
+        copy_url("memory://b/a", tmp_path / "absent" / "a")
+    with pytest.raises(MemoryError), open_url("memory://b/a"):
+        raise MemoryError
 
 
 def test_a_recording_is_read_in_another_folder_and_process(tmp_path, monkeypatch):
@@ -184,10 +197,15 @@ def test_own_poses_are_copied(tmp_path, server, capsys, kind):
     raw = write_array_folder(tmp_path / "raw")
     given = {"layout": "coco17", "image_size": "640x480"}
     prep("custom", data_path=raw, out_folder=tmp_path / "expected", **given)
-    prep("custom", data_path=make_source(kind, raw, tmp_path, server.url), out_folder=tmp_path / "out", **given)
+    given |= {"data_path": make_source(kind, raw, tmp_path, server.url), "out_folder": tmp_path / "out"}
+    prep("custom", **given)
     assert "copied to" in capsys.readouterr().err
     found, expected = contents(tmp_path / "out"), contents(tmp_path / "expected")
     assert found == expected
+    given["formats"] = ("packed",)
+    prep("custom", **given)
+    (tmp_path / "out/packed").rename(tmp_path / "out/.packed.shards")  # as a run leaves it that was killed at its end
+    assert prep("custom", **given)["resumed"] > 0
 
 
 def test_zip64_and_no_library_for_inflating(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What `prep` says of archives, buckets and web servers that it cannot read, and that it leaves nothing behind."""
 
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -12,7 +13,10 @@ from prep_files import NAMES, write_ntu_folder
 
 from native_prep.command import prep
 from native_prep.cpu.reader import MAX_BYTES
+from native_prep.io.archives import Member
+from native_prep.io.folders import UrlFolder
 from native_prep.pipeline.prepare import prepare
+from native_prep.pipeline.reading import _texts
 
 
 def zip_of(folder: Path, target: Path) -> Path:
@@ -65,6 +69,44 @@ def test_lines_of_files_in_an_archive(tmp_path):
             prepare("ntu60", source, tmp_path / "out")
 
 
+def test_links_in_a_tar(tmp_path):
+    raw = write_ntu_folder(tmp_path / "raw")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(raw / NAMES[0], f"./{NAMES[0]}")
+        for name, kind, target in (
+            (NAMES[1], tarfile.LNKTYPE, f"./{NAMES[0]}"),
+            (NAMES[2], tarfile.LNKTYPE, "absent"),
+            (NAMES[3], tarfile.SYMTYPE, NAMES[0]),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    result = prepare("ntu60", tmp_path / "a.tar", tmp_path / "out", on_bad_file="skip")
+    assert (result["clips"], result["bad_files"]) == (2, 2)
+    told = (tmp_path / "out" / "bad_files.csv").read_text()
+    assert "is a link to absent, which does not come before it" in told and "is a symbolic link" in told
+
+
+def test_a_listing_without_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr("native_prep.cpu.reader.MAX_BYTES", 100)
+    raw = write_ntu_folder(tmp_path / "raw")
+    monkeypatch.setattr("native_prep.pipeline.reading.read_contents", lambda _: iter([bytes(101)]))
+    assert list(_texts([(NAMES[0], Member("", 0, 0, -1, ""))])) == [101]
+    with serve(raw) as server, pytest.raises(ValueError, match=r"skeleton: has \d+ bytes, more than 10: check"):
+        UrlFolder(server.url).read(NAMES[0], 10)
+
+
+def test_errors_of_own_poses_name_the_archive(tmp_path):
+    raw = tmp_path / "raw" / "one"
+    raw.mkdir(parents=True)
+    (raw / "bad.npy").write_bytes(b"no array")
+    shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path / "raw")
+    archive = (tmp_path / "clips.zip").rename(tmp_path / "CLIPS.ZIP")
+    with pytest.raises(ValueError) as caught:
+        prep("custom", data_path=archive, out_folder=tmp_path / "out", layout="coco17")
+    assert f"{archive}/one" in str(caught.value) and ".copy" not in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder of archives, most of them bad, and a server of it."""
@@ -72,6 +114,7 @@ def place(tmp_path_factory):
     raw = write_ntu_folder(folder / "raw")
     good = zip_of(raw, folder / "good.zip").read_bytes()
     (folder / "cut.zip").write_bytes(good[:-30])
+    (folder / "new.zip").write_bytes(good.replace(b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\x63"))
     (folder / "text.zip").write_text("<html>not found</html>")
     (folder / "text.txt").write_text("text")
     zipfile.ZipFile(folder / "empty.zip", "w").close()
@@ -93,6 +136,7 @@ def place(tmp_path_factory):
         ("{folder}/cut.tar", "cut.tar: is cut off or damaged .*: fetch it again"),
         ("{folder}/cut.tar.xz", "cut.tar.xz: is cut off or damaged .*: fetch it again"),
         ("{folder}/cut.tgz", "cut.tgz: is cut off or damaged .*: fetch it again"),
+        ("{folder}/new.zip", r"new.zip: is cut off or damaged \(zip file version 9.9\): fetch it again"),
         ("{folder}/nothing.tar", "nothing.tar: is no zip or tar archive"),
         ("{folder}/text.zip", "text.zip: is no zip or tar archive"),
         ("{folder}/text.txt", "text.txt: is no zip or tar archive"),
@@ -169,14 +213,13 @@ def _then(call):
     return lambda *given: (call(), _make_readers(*given))[1]
 
 
-def test_what_is_copied_goes_again(place, tmp_path, monkeypatch):
+def test_what_is_copied_goes_again(place, tmp_path):
     folder, _ = place
-    for source in ("good.tar.xz", "cut.tgz"):
-        out = tmp_path / source
-        try:
-            prepare("nw-ucla", folder / source, out)
-        except ValueError:
-            assert not out.exists()
+    with pytest.raises(ValueError, match=r"cut\.tgz: is cut off or damaged"):
+        prepare("ntu60", folder / "cut.tgz", tmp_path / "cut")
+    assert not (tmp_path / "cut").exists()
+    assert prepare("ntu60", folder / "good.tar.xz", tmp_path / "good")["clips"] == 4
+    assert not list((tmp_path / "good").glob(".*.copy"))
     with pytest.raises(ValueError, match=r"cut\.zip: cannot be unpacked"):
         prep("custom", data_path=folder / "cut.zip", out_folder=tmp_path / "own")
     assert not (tmp_path / "own").exists()
