@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import cluster_jobs
+import numpy as np
 import pytest
 from cluster_jobs import Square
 from packed_stores import SIZE, contents, write_raw
@@ -76,6 +77,24 @@ def test_ones_own_poses(joined: None, tmp_path: Path) -> None:
     found = prepare_custom(raw, tmp_path / "there", cluster="auto", **given)
     same = ("clips", "frames", "warnings", "quality")
     assert {key: found[key] for key in same} == {key: expected[key] for key in same}
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_videos(machines: Cluster, joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("cv2", "rtmlib", "av"):
+        pytest.importorskip(package, exc_type=ImportError)
+    from stick_figures import write_models, write_video
+
+    monkeypatch.setattr("native_prep.poses.video.pose_cache.cluster", lambda address: nullcontext(machines))
+    for split, action in (("train", "wave"), ("val", "squat")):
+        write_video(tmp_path / "videos" / split / action / "a.mp4", np.arange(9) / 30, action)
+    (tmp_path / "videos/val/squat/b.mp4").write_bytes(b"no video")
+    given = {"pose_model": write_models(tmp_path), "on_bad_file": "skip"}
+    results = [
+        prepare_custom(tmp_path / "videos", tmp_path / out, cluster=address, **given)
+        for out, address in (("here", None), ("there", "auto"))
+    ]
+    assert [(one["clips"], one["bad_files"], one["poses"]["estimated"]) for one in results] == [(2, 1, 2)] * 2
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
