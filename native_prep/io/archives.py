@@ -72,11 +72,14 @@ def list_zip(file: IO[bytes], archive: str) -> Listing:
         # No part of DAMAGED: file systems of fsspec raise it, too, of what they cannot do.
         raise zipfile.BadZipFile(str(error)) from error
     for place, info in enumerate(infos):
-        path = normpath(info.filename)
+        path = normpath(info.filename.replace("\\", "/"))  # as old programs of Windows write it
         if info.is_dir() or _is_hidden(path):
             continue
+        folder, name = split(path)
         fault = ""
-        if info.flag_bits & 1:
+        if name in found.get(folder, {}):
+            fault = "is twice in the archive: keep one of them"
+        elif info.flag_bits & 1:
             fault = "is encrypted: unpack the archive with its password and give the folder"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             fault = "is compressed in a way that is not read here: unpack the archive and give the folder"
@@ -88,7 +91,6 @@ def list_zip(file: IO[bytes], archive: str) -> Listing:
         member = Member(
             archive, info.header_offset, stored, info.file_size, stamp, info.compress_type, info.CRC, fault
         )  # fmt: skip
-        folder, name = split(path)
         found.setdefault(folder, {})[name] = member
     return found
 

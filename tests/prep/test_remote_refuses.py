@@ -60,6 +60,17 @@ def test_a_bad_file_in_an_archive_is_named(tmp_path, signature, offset, value, w
     assert words in (tmp_path / "out" / "bad_files.csv").read_text()
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_odd_zips(tmp_path):
+    raw = write_ntu_folder(tmp_path / "raw")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in NAMES:
+            archive.writestr(f"all\\{name}", (raw / name).read_bytes())  # as old programs of Windows write it
+        archive.writestr(f"all/{NAMES[1]}", (raw / NAMES[0]).read_bytes())
+    with pytest.raises(ValueError, match=rf"zip://all/{NAMES[1]}::.*: is twice in the archive: keep one .*1 bad file"):
+        prepare("ntu60", tmp_path / "a.zip", tmp_path / "out")
+
+
 def test_lines_of_files_in_an_archive(tmp_path):
     raw = write_ntu_folder(tmp_path / "raw")
     (raw / NAMES[2]).write_text("3\n1\n")
