@@ -1,5 +1,6 @@
 """Work in several processes of this machine, for what Python does itself: its threads would take turns."""
 
+import os
 import signal
 import threading
 import time
@@ -13,8 +14,8 @@ Result = TypeVar("Result")
 # Seconds of work that are done here before it is known how long the rest takes, and of the rest that processes are
 # worth: they take a second to import what they need.
 _ALONE, _WORTH = 0.5, 4.0
-# Seconds without work after which a process ends.
-_IDLE = 60
+# Seconds between looks at whether the process that began this one is still there.
+_LOOK = 1.0
 
 
 def in_processes(
@@ -44,8 +45,7 @@ def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: 
     # Unlike the standard library's, these processes do not run a script again that has no `if __name__ == "__main__"`.
     from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-    # Where this process is killed, those that wait for work end after a while.
-    pool = ProcessPoolExecutor(workers, timeout=_IDLE)
+    pool = ProcessPoolExecutor(workers, initializer=_end_with, initargs=(os.getpid(),))
     running: deque = deque()
     try:
         with _no_interrupts():
@@ -62,6 +62,17 @@ def _in_pool(work: Callable[[Piece], Result], pieces: Sequence[Piece], workers: 
         ) from error
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when the one that began it is killed, which it would wait for otherwise."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from packed_stores import contents
 from pose_files import annotation, walker, write_pyskl
 
+from native_prep.io.atomic import is_alive
 from native_prep.pipeline.processes import in_processes
 from native_prep.poses.custom import prepare_custom
 
@@ -48,6 +52,27 @@ def test_order_and_errors() -> None:
     assert [next(results) for _ in range(5)] == [0, -1, -2, -3, -4]
     with pytest.raises(ValueError, match=r"^five$"):
         next(results)
+
+
+ORPHANS = """
+import os, signal, sys, time
+from native_prep.pipeline import processes
+processes._ALONE = processes._WORTH = 0.0
+for number, pid in enumerate(processes.in_processes(lambda number: os.getpid(), range(9), 1 + len(sys.argv))):
+    if number == 3:
+        print(pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_processes_end_with_the_one_that_began_them() -> None:
+    done = subprocess.run((sys.executable, "-c", ORPHANS), capture_output=True, text=True, timeout=60, check=False)
+    pid = int(done.stdout)
+    for _ in range(100):
+        if not is_alive(pid):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"process {pid} is still there")
 
 
 def _die(number: int) -> int:
