@@ -181,8 +181,6 @@ def _check(address: str) -> None:
         raise ValueError(f"--cluster {address}: {text}") from error
     probe = "import sys, ray; ray.init(address=sys.argv[1], logging_level='critical', log_to_driver=False)"
     try:
-        done = subprocess.run((sys.executable, "-c", probe, address), capture_output=True, timeout=_LONG, check=False)
-    except subprocess.TimeoutExpired as error:
+        subprocess.run((sys.executable, "-c", probe, address), capture_output=True, timeout=_LONG, check=True)
+    except subprocess.SubprocessError as error:
         raise ValueError(f"--cluster {address}: {_NOT_JOINED}") from error
-    if done.returncode:
-        raise ValueError(f"--cluster {address}: {_NOT_JOINED}")

@@ -89,7 +89,9 @@ class PackJob:
             return cpu.Reader(dataset, (), frames, _FILES_AT_ONCE, packs=True)
         from native_prep.cuda.reader import Reader, files_at_once
 
-        return Reader(dataset, ("joint",), frames, files_at_once(12 * frames * dataset.layout.num_joints * 2))
+        return Reader(
+            dataset, ("joint",), frames, files_at_once(12 * frames * dataset.layout.num_joints * self.head.bodies)
+        )
 
     def _make(self, reader: Any, shard: Shard, update: Callable[[int], None]) -> dict[str, Any]:
         counts, longest = Statistics(), 0
@@ -122,9 +124,9 @@ class PackJob:
 def _kept(reader: cpu.Reader, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """The frames of the clips in `rows` that a store has to hold: int64 (n, M), how many of whom, and (F, V, 3)."""
     ends = np.cumsum(reader.lengths.sum(axis=1))
-    starts = ends - reader.lengths.sum(axis=1)
+    if rows and rows[-1] == len(rows) - 1:  # none is left out before the last
+        return reader.lengths[rows], reader.packed[: ends[rows[-1]]]
     # A reader also packs clips whose labels turn out to be wrong.
+    starts = ends - reader.lengths.sum(axis=1)
     parts = [reader.packed[starts[row] : ends[row]] for row in rows]
-    if len(rows) and rows == list(range(rows[-1] + 1)):
-        parts = [reader.packed[: ends[rows[-1]]]]
-    return reader.lengths[rows], np.concatenate([reader.packed[:0], *parts]) if len(parts) != 1 else parts[0]
+    return reader.lengths[rows], np.concatenate([reader.packed[:0], *parts])

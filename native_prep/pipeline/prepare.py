@@ -206,9 +206,6 @@ def _read_and_write(
 ) -> None:
     """Reads everything; a chunk's rows are placed in order, then written while others are read."""
 
-    def read(reader: Reader, chunk: Sequence[Recording]) -> np.ndarray:
-        return read_recordings(reader, chunk)
-
     def place(reader: Reader, chunk: Sequence[Recording], reports: np.ndarray) -> list[list[Place]]:
         progress.update(len(chunk))
         places: list[list[Place]] = [[] for _ in chunk]
@@ -223,7 +220,7 @@ def _read_and_write(
         write_clips(reader.rows, places)
 
     with Progress(len(recordings), f"prep {request.dataset.name}", "clip") as progress:
-        in_order(runs(recordings, len(readers[0].rows)), readers, workers, read, place, write)
+        in_order(runs(recordings, len(readers[0].rows)), readers, workers, read_recordings, place, write)
 
 
 def _make_store(request: _Request, recordings: Recordings, statistics: Statistics) -> dict[str, Any]:
