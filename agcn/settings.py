@@ -172,6 +172,8 @@ class Config:
             the step follows the sum of their gradients, batch statistics are each part's own.
         share_absent: computes absent bodies, which are all zero, as one (`agcn.model.absent_bodies`); the results are
             the same.
+        fused_graph_conv: kernels of its own for the graph convolution (`agcn.model.fused_graph_conv`), on a GPU with
+            `--amp`; elsewhere the run says so and does without.
         stream: what the network is shown.
         classes: the data set whose actions the classes are, for clips of `convention: pyskl`: then weights name actions
             in pose files and videos where no prepared data lie.
@@ -219,6 +221,7 @@ class Config:
     test_windows: int = 1
     accumulate: int = 1
     share_absent: bool = True
+    fused_graph_conv: bool = False
     stream: str = "joint"
     classes: str = ""
 

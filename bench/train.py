@@ -43,6 +43,7 @@ class Variant:
     amp_dtype: str | None = None
     compiled: bool = False
     plain: bool = False
+    fused: bool = False
 
 
 VARIANTS = (
@@ -61,6 +62,8 @@ class Step:
     def __init__(self, model: Model, variant: Variant, clips: Tensor, labels: Tensor) -> None:
         self.model, self.variant, self.labels = model.train(), variant, labels
         self.given: tuple[Tensor | BodyRows, ...] = (clips,)
+        if variant.fused:
+            model.fuse_graph_conv()
         self.network: Callable[..., Tensor] = PlainModel(model) if variant.plain else model
         if not variant.plain:
             rows = deduplicate_absent_bodies(present_bodies(clips).cpu().numpy()).to(clips.device)

@@ -109,7 +109,16 @@ class _CountedNorm(torch.autograd.Function):
         x, weight, mean, variance, share = ctx.saved_tensors
         inverse = torch.rsqrt(variance + ctx.eps)  # (C,)
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
-            grads[0].contiguous(), x, weight, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
+            grads[0].contiguous(memory_format=memory_format(x)),
+            x,
+            weight,
+            mean,
+            variance,
+            mean,
+            inverse,
+            False,
+            ctx.eps,
+            [True, True, True],
         )
         # Through the statistics: -w weight / s (dbias + n dweight), written as w (by_value x + by_one).
         both = _total(torch.stack([dweight, dbias]), ctx.shared)
@@ -119,6 +128,11 @@ class _CountedNorm(torch.autograd.Function):
         dx = dx.addcmul_(x, (each * by_value)[:, :, None, None].to(x.dtype))
         dx += (each * by_one)[:, :, None, None].to(x.dtype)
         return dx, dweight, dbias, None, None, None
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """How (N, C, T, V) lies in memory."""
+    return torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
 
 
 def _total(part: Tensor, shared: int) -> Tensor:

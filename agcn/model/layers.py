@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from agcn.model.absent_bodies import norm_rows
+from agcn.model.fused_graph_conv import fused_graph_conv, fused_similarity
 
 NUM_SUBSETS = 3
 # Of the out_channels of a graph convolution, the share that theta and phi compare joints in.
@@ -49,9 +50,13 @@ class GraphConv(nn.Module):
         variant: "agcn" or "aagcn".
         adaptive: with the learned and the computed part.
         attention: over joints, then frames, then channels (AAGCN only).
+
+    Attributes:
+        fused: whether features lie with their channels last and are convolved by `fused_graph_conv`.
     """
 
     A: Tensor
+    fused = False
 
     def __init__(
         self, in_channels: int, out_channels: int, fixed_graph: Tensor, variant: str, adaptive: bool, attention: bool
@@ -113,7 +118,8 @@ class GraphConv(nn.Module):
         if not isinstance(self.down, nn.Sequential):
             return x
         conv, bn = self.down
-        return norm_rows(bn, _product(*_joined([conv]), x), count)
+        y = conv(x) if self.fused else _product(*_joined([conv]), x)
+        return norm_rows(bn, y, count)
 
     def convolve(self, x: Tensor) -> Tensor:
         """The sum over subsets: (N, C, T, V) -> (N, out, T, V)."""
@@ -122,6 +128,10 @@ class GraphConv(nn.Module):
         weight, biases = _joined(self.conv_d)  # (K*out, C), (K*out,)
         bias = biases.view(NUM_SUBSETS, -1).sum(dim=0)  # (out,)
         out_channels = len(bias)
+        if self.fused:
+            x = _as_autocast(x)
+            y = fused_graph_conv(x, torch.stack(graphs, dim=1), weight.view(NUM_SUBSETS, out_channels, channels))
+            return y + bias.to(y.dtype)[:, None, None]
         if channels < out_channels // 2:
             # Few channels (the first layer): cheaper to mix them before there are more.
             flat = x.reshape(clips, channels * frames, joints)
@@ -156,6 +166,10 @@ class GraphConv(nn.Module):
         size = frames * len(bias) // (2 * NUM_SUBSETS)
         # Each factor is scaled before their product: its sum over C*T would pass half precision's largest number.
         scale = 1.0 / math.sqrt(size)
+        if self.fused:
+            shape = (2, NUM_SUBSETS, len(bias) // (2 * NUM_SUBSETS))
+            weight, bias = (weight * scale).view(*shape, -1), (bias * scale).view(shape)
+            return fused_similarity(_as_autocast(x), weight, bias)
         theta, phi = _product(weight * scale, bias * scale, x).view(clips, 2, NUM_SUBSETS, size, joints).unbind(1)
         return torch.matmul(theta.transpose(2, 3), phi)
 
@@ -207,6 +221,12 @@ def _joined(convs: Iterable[nn.Module]) -> tuple[Tensor, Tensor]:
     """Several 1x1 convolutions as one: weights (sum of out, C), biases (sum of out,)."""
     weights, biases = zip(*((conv.weight, conv.bias) for conv in convs), strict=True)
     return torch.cat(weights).flatten(1), torch.cat(biases)
+
+
+def _as_autocast(x: Tensor) -> Tensor:
+    """The tensor in the precision that autocast would give a matrix product."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 def _product(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ _FREE_KEYS = frozenset(
         "config",
         "device",
         "eval_interval",
+        "fused_graph_conv",
         "log_interval",
         "num_epoch",
         "num_worker",

@@ -15,6 +15,7 @@ from native_prep.io.atomic import atomic_file
 ROOT = Path(__file__).resolve().parent.parent.parent
 BF16 = "bf16 matrix product"
 COMPILED = "compiled amp bf16"
+FUSED = "compiled amp bf16, fused graph convolution"
 # Name of the package that `compile package` leaves for `infer`.
 PACKAGE_FILE = "two_stream.pt2"
 

@@ -14,12 +14,13 @@ from bench.gpu.context import Bench
 from bench.gpu.data import feed, nw_ucla
 from bench.gpu.inference import compile_infer, compile_one, compile_package, infer
 from bench.gpu.kernels import kernels, machine, prep
-from bench.gpu.training import compile_train, train
+from bench.gpu.training import compile_fused_train, compile_train, train
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "machine": machine,
     "kernels": kernels,
     "compile train": compile_train,
+    "compile fused train": compile_fused_train,
     "compile infer": compile_infer,
     "compile one clip": compile_one,
     "compile package": compile_package,

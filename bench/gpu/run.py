@@ -41,6 +41,7 @@ ROWS: tuple[tuple[Section, ...], ...] = (
     (
         Section("kernels", 150),
         Section("compile train", 150),
+        Section("compile fused train", 150),
         Section("compile infer", 150),
         Section("compile one clip", 150),
         Section("compile package", 150),

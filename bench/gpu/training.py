@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from agcn.device import full_float32
 from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import Model
-from bench.gpu.context import BF16, COMPILED, Bench
+from bench.gpu.context import BF16, COMPILED, FUSED, Bench
 from bench.part import Check, Limit, Rate
 from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import Timing
-from bench.train import ALLOWED, COMPILE_ERRORS, Step, Variant
+from bench.train import ALLOWED, Step, Variant
 
 ORIGINAL, TF32 = "original fp32", "original, TF32 convolutions"
 
@@ -26,13 +26,28 @@ def _training_batch(bench: Bench, batch: int) -> tuple[Model, Tensor, Tensor]:
     return random_model(0, clips), clips, torch.arange(batch, device=bench.device) % CLASSES
 
 
+COMPILED_VARIANTS = {
+    COMPILED: Variant(COMPILED, "bf16", compiled=True),
+    FUSED: Variant(FUSED, "bf16", compiled=True, fused=True),
+}
+
+
 def compile_train(bench: Bench) -> None:
     """Compiles what `train` will time; the compiled code stays on the disk for it."""
+    _compile_step(bench, COMPILED_VARIANTS[COMPILED])
+
+
+def compile_fused_train(bench: Bench) -> None:
+    """The same with the graph convolution in kernels of its own, which are compiled too."""
+    _compile_step(bench, COMPILED_VARIANTS[FUSED])
+
+
+def _compile_step(bench: Bench, variant: Variant) -> None:
     model, clips, labels = _training_batch(bench, 64 if bench.on_gpu else 2)
     start = time.perf_counter()
-    Step(model, Variant(COMPILED, "bf16", compiled=True), clips, labels).differentiate()
+    Step(model, variant, clips, labels).differentiate()
     bench.wait()
-    bench.part.notes.append(f"{COMPILED}: {time.perf_counter() - start:.0f} s to compile beside other work")
+    bench.part.notes.append(f"{variant.name}: {time.perf_counter() - start:.0f} s to compile beside other work")
 
 
 def train(bench: Bench) -> None:
@@ -44,13 +59,13 @@ def train(bench: Bench) -> None:
         Variant("eager fp32"),
         Variant("amp bf16", "bf16"),
         Variant("amp fp16", "fp16"),
-        Variant(COMPILED, "bf16", compiled=True),
+        Variant("amp bf16, fused graph convolution", "bf16", fused=True),
     ]
     if not bench.on_gpu:
         del variants[3]
-    for batch in (64, 128) if bench.on_gpu else (2,):
-        _train_batch(bench, batch, variants)
-        variants.pop()  # another size is another compilation
+    _train_batch(bench, 64 if bench.on_gpu else 2, [*variants, *COMPILED_VARIANTS.values()])
+    if bench.on_gpu:  # another size is another compilation
+        _train_batch(bench, 128, variants)
 
 
 def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
@@ -67,12 +82,14 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
             part.left_out[name] = "too little time was left"
             continue
         step = Step(copy.deepcopy(model), variant, clips, labels)
+        if bench.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
         start = time.perf_counter()
         try:
             with full_float32():
                 found = step.differentiate()
-        except COMPILE_ERRORS as error:
-            part.left_out[name] = " ".join(str(error).split())[:300]
+        except Exception as error:  # whatever a compiler raises
+            part.left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             continue
         bench.wait()
         note = f"first step {time.perf_counter() - start:.1f} s"
@@ -84,7 +101,7 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
             part.checks.append(
                 Check(name, relative(step.gradients(), gradients), allowed[1], "all gradients, relative")
             )
-        if not variant.compiled:
+        if not (variant.compiled or variant.fused):  # the counter knows PyTorch's own operations
             with FlopCounterMode(display=False) as counter:
                 step.differentiate()
             work = counter.get_total_flops()
@@ -94,6 +111,8 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
         plain = plain or rate
         if not variant.plain and part.agrees(name):
             (full if variant.amp_dtype is None else reduced)[name] = _limit(bench, variant, work / batch)
+        if bench.on_gpu:
+            part.notes.append(f"{name}: {torch.cuda.max_memory_allocated() / 1e9:.3g} GB at most")
         if variant.plain:
             name = f"{TF32}, batch {batch}"
             bench.add(name, bench.time(step.take), batch, "clips/s", plain, "as PyTorch comes", group)
