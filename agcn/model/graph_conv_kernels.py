@@ -147,9 +147,9 @@ def _weight_gradients(
     out = tl.program_id(0) // columns * BD + tl.arange(0, BD)
     share = tl.program_id(1)
     blocks = tl.cdiv(frames, BT)
-    first = tl.zeros((BD, BC), tl.float32)
-    second = tl.zeros((BD, BC), tl.float32)
-    third = tl.zeros((BD, BC), tl.float32)
+    first = tl.zeros((BC, BD), tl.float32)
+    second = tl.zeros((BC, BD), tl.float32)
+    third = tl.zeros((BC, BD), tl.float32)
     for tile in range(share * tiles_each, min((share + 1) * tiles_each, tiles)):
         row = (tile // blocks).to(tl.int64)
         frame = tile % blocks * BT
@@ -160,18 +160,18 @@ def _weight_gradients(
         dtype = gradient.dtype
         gradient = gradient.reshape(BV, BT * BD)
         pointers, mask = _tile(x + row * frames * joints * channels, frame, frames, channel, channels, joints, BV, BT)
-        given = tl.load(pointers, mask=mask, other=0.0)
+        given = tl.trans(tl.load(pointers, mask=mask, other=0.0))
         graph = graphs + row * 3 * joints * joints
         part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        first = tl.dot(tl.trans(part.reshape(BV * BT, BD)), given, first, input_precision=precision)
+        first = tl.dot(given, part.reshape(BV * BT, BD), first, input_precision=precision)
         part = tl.dot(_graph(graph + joints * joints, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        second = tl.dot(tl.trans(part.reshape(BV * BT, BD)), given, second, input_precision=precision)
+        second = tl.dot(given, part.reshape(BV * BT, BD), second, input_precision=precision)
         graph += 2 * joints * joints
         part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        third = tl.dot(tl.trans(part.reshape(BV * BT, BD)), given, third, input_precision=precision)
+        third = tl.dot(given, part.reshape(BV * BT, BD), third, input_precision=precision)
     size = out_channels * channels
-    parts += share.to(tl.int64) * 3 * size + out[:, None] * channels + channel[None, :]
-    mask = (out < out_channels)[:, None] & (channel < channels)[None, :]
+    parts += share.to(tl.int64) * 3 * size + out[None, :] * channels + channel[:, None]
+    mask = (out < out_channels)[None, :] & (channel < channels)[:, None]
     tl.store(parts, first, mask=mask)
     tl.store(parts + size, second, mask=mask)
     tl.store(parts + 2 * size, third, mask=mask)

@@ -52,11 +52,14 @@ def test_plan() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize("variant", ["agcn", "aagcn"])
-def test_same_as_one_by_one(variant: str, case: str) -> None:
+def test_same_as_one_by_one(variant: str, fused: bool, case: str) -> None:
     x = clips_without(CASES[case])
     plain = lively(variant)
     shared = copy.deepcopy(plain)
+    if fused:  # the other way to convolve, whose features lie with their channels last
+        shared.fuse_graph_conv()
     rows = deduplicate_absent_bodies(present(x))
     losses = []
     for model, given in ((plain, None), (shared, rows)):
@@ -98,7 +101,8 @@ def test_mixed_precision() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*:DeprecationWarning")  # PyTorch's own
-def test_rows_of_any_number_compile_once() -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_rows_of_any_number_compile_once(fused: bool) -> None:
     """One graph forward and one backward, and the gradients of the network as it is."""
     compiled = []
 
@@ -109,6 +113,8 @@ def test_rows_of_any_number_compile_once() -> None:
     torch._dynamo.reset()
     with three_blocks():
         traced = lively("agcn")
+        if fused:
+            traced.fuse_graph_conv()
         network = torch.compile(traced, backend=aot_autograd(fw_compiler=counting))
         for case in (*CASES, "some", "both"):
             x, plain = clips_without(CASES[case]), lively("agcn")

@@ -47,17 +47,19 @@ def test_mixed_precision_that_begins_where_it_would_be_emulated(config: Config, 
 
 
 @pytest.mark.gpu
-def test_a_step_does_not_wait_for_the_gpu(config: Config) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_step_does_not_wait_for_the_gpu(config: Config, fused: bool) -> None:
     feeder = replace(
         config.train_feeder_args, resident=True, random_move=True, random_shift=True, random_scale=(0.9, 1.1)
     )
     one = set_up_run(
-        replace(config, train_feeder_args=feeder, ema=0.9),
+        replace(config, train_feeder_args=feeder, ema=0.9, fused_graph_conv=fused),
         DistributedContext(torch.device("cuda", 0)),
         "bf16",
         False,
         False,
     )
+    assert one.model.fused == fused
     batches = one.train_data.batches(micro_batches(one.batches_of(0), 1), 0)
     training.train_step(one, [next(batches)], [])
     torch.cuda.set_sync_debug_mode("error")
@@ -72,6 +74,11 @@ def test_mixed_precision_that_would_be_emulated_is_left_out(config: Config, monk
     monkeypatch.setattr("agcn.training.setup.has_half", lambda device, amp_dtype: False)
     result = train(replace(config, num_epoch=1), device="cpu", amp=True)
     assert result["amp"] is None and "has no bf16 instructions" in capsys.readouterr().err
+
+
+def test_kernels_for_gpus_are_left_out_on_a_processor(config: Config, capsys) -> None:
+    log = train(replace(config, num_epoch=1, fused_graph_conv=True), device="cpu")
+    assert log["epochs"] == 1 and "fused_graph_conv: needs an NVIDIA GPU, --amp" in capsys.readouterr().err
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
