@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+# Joints and frames in a tile, and warps for them: `bench gpu` times others.
+tile_rows, num_warps = 128, 8
 # Programs to keep a GPU of up to 132 multiprocessors busy with, where their number can be chosen.
 _PROGRAMS = 528
 
@@ -352,11 +354,11 @@ def _sizes(joints: int, channels: int, out_channels: int, widest: int) -> dict[s
     padded = max(16, triton.next_power_of_2(joints))
     return {
         "BV": padded,
-        "BT": max(1, 128 // padded),
+        "BT": max(1, tile_rows // padded),
         "BC": min(64, max(16, triton.next_power_of_2(channels))),
         "BD": min(widest, max(16, triton.next_power_of_2(out_channels))),
     }
 
 
 def _how(x: Tensor) -> dict[str, object]:
-    return {"precision": "ieee" if x.dtype == torch.float32 else "tf32", "num_warps": 8}
+    return {"precision": "ieee" if x.dtype == torch.float32 else "tf32", "num_warps": num_warps}

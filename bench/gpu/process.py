@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.gpu.context import Bench
+from bench.gpu.convolution import graph_convolution
 from bench.gpu.data import feed, nw_ucla
 from bench.gpu.inference import compile_infer, compile_one, compile_package, infer
 from bench.gpu.kernels import kernels, machine, prep
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "compile one clip": compile_one,
     "compile package": compile_package,
     "prep": prep,
+    "graph convolution": graph_convolution,
     "train": train,
     "infer": infer,
     "feed": feed,

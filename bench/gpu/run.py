@@ -47,6 +47,7 @@ ROWS: tuple[tuple[Section, ...], ...] = (
         Section("compile package", 150),
     ),
     (Section("prep", 60),),
+    (Section("graph convolution", 60),),
     (Section("train", 140),),
     (Section("infer", 130),),
     (Section("feed", 40),),

@@ -48,8 +48,8 @@ def test_compiles(name: str, capability: int) -> None:
         key: "constexpr" if key in constants else "*bf16" if key in tensors else "*fp32" if key == "parts" else "i32"
         for key in kernel.arg_names
     }
-    compiled = triton.compile(
-        ASTSource(kernel, signature, constants), GPUTarget("cuda", capability, 32), {"num_warps": 8}
-    )
+    aligned = {(place,): [["tt.divisibility", 16]] for place, key in enumerate(signature) if signature[key][0] == "*"}
+    source = ASTSource(kernel, signature, constants, aligned)
+    compiled = triton.compile(source, GPUTarget("cuda", capability, 32), {"num_warps": kernels.num_warps})
     assert 0 < compiled.metadata.shared <= SHARED_MEMORY[capability]
     assert ("wgmma" if capability == 90 else "mma.sync") in compiled.asm["ptx"]
