@@ -51,11 +51,13 @@ def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_part_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "ROWS", ((Section("no such part", 60),), (Section("machine", 60),)))
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    monkeypatch.setattr(gpu, "ROWS", ((Section("no such part", 60),), (Section("prep", 120),)))
     found = run_gpu(tmp_path, device="cpu")
-    assert not found["passed"] and found["rates"]["gpu machine"]
+    assert not found["passed"] and found["rates"]["gpu prep"]["CUDA reader, clips/s"] > 0
     (failed,) = found["failed"]
     assert "ended with exit status 1" in failed and "no such part" in failed
+    assert "asked: text from pinned memory to clips, GB/s, at least 10: " in (tmp_path / "report.md").read_text()
 
 
 def test_a_part_that_hangs_is_stopped_and_keeps_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +352,9 @@ def test_time_is_kept_for_what_was_never_measured(monkeypatch: pytest.MonkeyPatc
     names = [[section.name for section in row] for row in rows]
     assert len(names[1]) > 1 and [name for row in names for name in row] == list(gpu.SECTIONS)
     assert gpu._rows((), True, False)[-1][0].kept == 0 < rows[-1][0].kept
-    assert [len(row) for row in gpu._rows((), False, True)] == [1] * len(gpu.SECTIONS)
+    assert [(section.name, section.kept) for (section,) in gpu._rows((), False, True)] == [
+        (name, 0) for name in gpu.SECTIONS
+    ]
     assert [row[0].name for row in gpu._rows(("infer", "machine"), True, True)] == ["machine", "infer"]
     # If all before it take what they may, each of the last has its share of nine minutes still.
     clock = 0.0
