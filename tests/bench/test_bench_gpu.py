@@ -82,6 +82,20 @@ def test_a_part_that_hangs_is_stopped_and_keeps_what_it_found(tmp_path: Path, mo
     assert "begun" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_an_interruption_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is not None:
+                raise KeyboardInterrupt
+            return super().wait()
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_gpu(tmp_path, device="cpu", only=("machine", "feed"))
+    ((name, part),) = read_results(tmp_path).items()
+    assert (name, part["error"], part["passed"]) == ("gpu machine", "interrupted", False)
+
+
 def test_the_machine_is_described_before_a_part_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
 
@@ -125,6 +139,14 @@ def test_a_training_step_that_is_timed_was_compared(tmp_path: Path, monkeypatch:
     halves = [limit for name, limit in group["best"].items() if "bf16" in name]
     assert all(limit["name"] == "the bf16 matrix product" and limit["rate"] > 0 for limit in halves)
 
+    def broken(*_: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda module, **_: broken)
+    part = measure("train", tmp_path)
+    assert part["passed"] and part["left_out"] == {"compiled amp bf16, batch 2": "no compiler"}
+    assert measure("train", tmp_path, seconds=0.0)["left_out"]["eager fp32, batch 2"] == "too little time was left"
+
 
 def test_inference_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", unchanged)
@@ -163,7 +185,7 @@ def test_what_was_not_built_or_cannot_run_is_left_out(tmp_path: Path, monkeypatc
     monkeypatch.setattr(engines, "open_engine", lambda folder, runtime: SimpleNamespace(device="cuda"))
     assert not engines.open_engines(bench) and "does not load" in bench.part.left_out["onnxruntime"]
 
-    def wrong(joints: torch.Tensor) -> None:
+    def wrong(*_: object) -> None:
         raise Exception("of no common kind")
 
     trial = inference.Trial(bench, inference._pair(bench), 2)
@@ -171,6 +193,9 @@ def test_what_was_not_built_or_cannot_run_is_left_out(tmp_path: Path, monkeypatc
     assert bench.part.left_out["a runtime, batch 2"] == "of no common kind" and not bench.part.rates
     trial.time("another", lambda joints: (torch.zeros(2, 60),) * 3, "fp32")
     assert not bench.part.checks[-1].passed and not bench.part.rates
+    monkeypatch.setattr(inference, "CudaGraph", wrong)
+    inference._time_graph(trial, inference.Network(inference._pair(bench), 16, torch.float32, bench.device), "fp16")
+    assert bench.part.left_out["CUDA graph fp16"] == "of no common kind"
     bench.seconds = 0
     trial.time("a third", wrong, "fp32")
     assert bench.part.left_out["a third, batch 2"] == "too little time was left"
