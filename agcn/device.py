@@ -1,9 +1,11 @@
 """Which device computes, and at which precision."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from native_prep.io import whole
 
@@ -61,6 +63,16 @@ def full_float32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32 = before
+
+
+def to_host(tensors: Iterable[Tensor]) -> tuple[np.ndarray, ...]:
+    """Tensors as arrays. A GPU copies all of them to pinned memory, and is waited for once."""
+    tensors = tuple(tensors)
+    # Into pinned memory, as PyTorch allocates it for a copy that it does not wait for.
+    copies = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+    if any(tensor.is_cuda for tensor in tensors):
+        torch.cuda.current_stream().synchronize()
+    return tuple(copy.numpy() for copy in copies)
 
 
 def free_memory(device: torch.device) -> int:

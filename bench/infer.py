@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agcn.checkpoint import load_weights, read_state_dict, save_weights
 from agcn.config import load_config
-from agcn.device import full_float32, pick_device
+from agcn.device import full_float32, pick_device, to_host
 from agcn.model.network import Model
 from bench.machine import MatrixProduct
 from bench.part import Check, Contenders, Limit, Part
@@ -217,7 +217,7 @@ def _variants(
         quantise(folder / "two_stream.onnx", graph, made_clips(RANGED, shape[1], shape[3], seed=1))
         # Weights that are made amplify rounding beyond what trained ones do, so it is held to its own graph.
         variants[INT8] = _session_variant(open_session(graph), "int8", partial(logits_in_float32, graph))
-    export = _exporter(pair, clips, folder)
+    export = exporter(pair, clips, folder)
     if PACKAGE not in part.left_out:
         _add_package(variants, part, export, device)
     if present_target() is None:
@@ -238,7 +238,7 @@ def _in_torch(network: Callable[[Tensor], tuple[Tensor, ...]], device: torch.dev
 
     def answer(joints: np.ndarray) -> Logits:
         with torch.inference_mode():
-            return tuple(output.float().cpu().numpy() for output in network(torch.from_numpy(joints).to(device)))
+            return to_host(output.float() for output in network(torch.from_numpy(joints).to(device)))
 
     return answer
 
@@ -258,7 +258,7 @@ def _session_variant(session: Any, precision: str = "fp32", reference: Network |
     return Variant(lambda joints: tuple(session.run(list(OUTPUTS), {INPUT: joints})), precision, note, reference)
 
 
-def _exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
+def exporter(pair: tuple[Model, Model], clips: np.ndarray, folder: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
     """`export_engines` for the two models, into a folder of the name given: the same export as everybody's."""
     config_file = folder / "bench.yaml"
     config_file.write_text(

@@ -1,10 +1,10 @@
 """`bench gpu`: what loaders the model, and a data set trained from its raw files."""
 
-import json
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from agcn.data.clips import open_clips
@@ -14,7 +14,12 @@ from agcn.settings import FeederArgs
 from bench.gpu.context import ROOT, Bench
 from bench.part import Check
 from bench.random_models import CLASSES, relative
+from export.fusion import fuse_scores
 from native_prep.skeletons.layouts import NTU
+
+_CLI = (sys.executable, str(ROOT / "cli.py"))
+# Share of NW-UCLA's clips that joint + bone is asked to get right.
+ASKED = 0.95
 
 
 def feed(bench: Bench) -> None:
@@ -54,59 +59,82 @@ def feed(bench: Bench) -> None:
             rate = bench.add(title, taken, batch * len(chunks), "clips/s", base, group=group)
             base = base or rate
         bench.add_group(group, "clips/s", f"feeder from the host, {name}", [{f"feeder resident, {name}": None}])
+    if not bench.eaten:
+        bench.part.left_out["what training eats"] = "the part train has not run, or gave other answers"
+        return
+    fastest = max(bench.eaten, key=bench.eaten.__getitem__)
+    for rate in bench.part.rates:
+        share = rate.rate / bench.eaten[fastest]
+        told = (
+            f"{share:.3g} times what the fastest training step takes in ({fastest}: {bench.eaten[fastest]:.4g} clips/s)"
+        )
+        bench.part.notes.append(f"{rate.name}: {told}")
 
 
 def nw_ucla(bench: Bench) -> None:
-    """NW-UCLA by its strong recipe, joint and bone side by side: accuracy, and seconds from raw files on."""
+    """NW-UCLA by its strong recipe, joint and bone side by side: each seed's accuracy, and seconds from raw files."""
     if bench.nw_ucla is None:
         bench.part.left_out["NW-UCLA"] = "give its raw files: --nw-ucla DIR"
         return
     work, start = bench.work / "nw", time.perf_counter()
     work.mkdir()
-    cli = (sys.executable, str(ROOT / "cli.py"))
-    prepare = (*cli, "prep", "nw-ucla", "--data-path", bench.nw_ucla, "--out-folder", "data/nw-ucla")
+    prepare = (*_CLI, "prep", "nw-ucla", "--data-path", bench.nw_ucla, "--out-folder", "data/nw-ucla")
     subprocess.run((*prepare, "--format", "npy"), cwd=work, check=True, capture_output=True)
-    bench.part.notes.append(f"prep: {time.perf_counter() - start:.1f} s")
+    prepared = time.perf_counter() - start
+    bench.part.notes.append(f"prep: {prepared:.1f} s; training: the best of the tests of each run, as 2s-AGCN has it")
+    found: list[float] = []
     for seed in range(1, 100 if bench.on_gpu else 2):
         if bench.left < 20:
             break
-        begun = time.perf_counter() if seed > 1 else start
-        device = ("--device", bench.device.type, *(("--set", "num_epoch=1") if not bench.on_gpu else ()))
-        running = {}
-        for stream in ("joint", "bone"):
-            command = (
-                *cli,
-                "train",
-                "--config",
-                "nw-ucla-strong",
-                "--stream",
-                stream,
-                "--amp",
-                "--no-compile",
-                *device,
-            )
-            command = (*command, "--work-dir", f"seed{seed}/{stream}", "--set", f"seed={seed}")
-            running[stream] = subprocess.Popen(command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        found = {}
-        for stream, process in running.items():
-            try:
-                said, wrong = process.communicate(timeout=max(1.0, bench.left))
-            except subprocess.TimeoutExpired:
-                for other in running.values():
-                    other.kill()
-                bench.part.left_out[f"seed {seed}"] = f"was not done in {time.perf_counter() - begun:.0f} s"
-                return
-            if process.returncode:
-                raise RuntimeError(f"seed {seed}, {stream}: {wrong.decode(errors='replace').strip().splitlines()[-1]}")
-            found[stream] = json.loads(said.splitlines()[-1])
-        scores = [f"--{stream}-scores={work / f'seed{seed}' / stream / SCORE_FILE}" for stream in found]
-        fused = subprocess.run(
-            (*cli, "fuse-eval", "--label", "data/nw-ucla/val_label.pkl", *scores),
-            cwd=work, capture_output=True, text=True,
-        )  # fmt: skip
-        told = ", ".join(f"{name} {result['best_top1']:.2%}" for name, result in found.items())
-        bench.part.notes.append(
-            f"seed {seed}: {told}; fused {fused.stdout.strip() or fused.stderr.strip()}; "
-            f"{time.perf_counter() - begun:.0f} s from raw files to both streams"
-        )
-        bench.save()
+        top1 = _train_seed(bench, work, seed, prepared)
+        if top1 is None:
+            break
+        found.append(top1)
+    if found:
+        mean = sum(found) / len(found)
+        told = f"{len(found)} seeds, joint + bone: mean {mean:.2%}, {min(found):.2%} to {max(found):.2%}"
+        bench.part.notes.append(told)
+
+
+def _train_seed(bench: Bench, work: Path, seed: int, prepared: float) -> float | None:
+    """Trains both streams; returns the accuracy of joint + bone, or None where time was up before."""
+    begun, folder = time.perf_counter(), work / f"seed{seed}"
+    folder.mkdir()
+    settings = [f"seed={seed}", *(() if bench.on_gpu else ("num_epoch=2", "eval_interval=1", "batch_size=2"))]
+    files = {stream: folder / stream / SCORE_FILE for stream in ("joint", "bone")}
+    running = {}
+    for stream in files:
+        command = [*_CLI, "train", "--config", "nw-ucla-strong", "--stream", stream, "--amp", "--no-compile"]
+        command += ["--device", bench.device.type, "--work-dir", str(folder / stream)]
+        command += [part for setting in settings for part in ("--set", setting)]
+        with (folder / f"{stream}.log").open("wb") as log:
+            running[stream] = subprocess.Popen(command, cwd=work, stdout=log, stderr=log)
+    reached, seen, fused = None, None, {"joint_top1": 0.0, "bone_top1": 0.0, "top1": 0.0}
+    ended = False
+    while not ended and bench.left > 0:
+        time.sleep(0.2)
+        codes = [process.poll() for process in running.values()]
+        ended = None not in codes or any(codes)  # or one of them has failed
+        written = [path.stat().st_mtime_ns for path in files.values() if path.is_file()]
+        if len(written) == len(files) and written != seen:
+            # Stale for a moment, where a run is replacing its best checkpoint.
+            fused = fuse_scores(files, work / "data/nw-ucla/val_label.pkl", allow_stale=True)
+            seen = written
+            if reached is None and fused["top1"] >= ASKED:
+                reached = prepared + time.perf_counter() - begun
+    for stream, process in running.items():
+        if process.poll() is None:
+            process.kill()
+        elif process.returncode:
+            last = (folder / f"{stream}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
+            raise RuntimeError(f"seed {seed}, {stream}: {last}")
+        process.wait()
+    took = prepared + time.perf_counter() - begun
+    until = f"{ASKED:.0%} of joint + bone " + (f"after {reached:.0f} s" if reached else "was not reached")
+    told = f"joint {fused['joint_top1']:.2%}, bone {fused['bone_top1']:.2%}, joint + bone {fused['top1']:.2%}; {until}"
+    if not ended:
+        bench.part.left_out[f"seed {seed}"] = f"was not done {took:.0f} s from the raw files on: {told}"
+        return None
+    bench.part.notes.append(f"seed {seed}: {told}, all epochs {took:.0f} s, from the raw files on")
+    bench.save()
+    return float(fused["top1"])

@@ -3,24 +3,26 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agcn.device import AMP_DTYPES, full_float32
+from agcn.device import AMP_DTYPES, full_float32, to_host
 from agcn.model.network import Model
 from bench.gpu.context import PACKAGE_FILE, Bench
+from bench.gpu.engines import build_engines, open_engines
 from bench.gpu.training import note_kernels
 from bench.infer import TwoModels
 from bench.part import Check, Limit, Rate
 from bench.random_models import made_clips, random_model
-from bench.train import COMPILE_ERRORS
 from export.engines.aotinductor import build_package
 from export.graph.network import RowNetwork, TwoStream, present_rows
 from export.graph.parity import Logits, compare, eager_logits
+from export.runtime.base import Engine
 from native_prep.skeletons.layouts import NTU
 
 
@@ -90,6 +92,11 @@ def compile_package(bench: Bench) -> None:
     bench.part.notes.append(f"AOTInductor package: {time.perf_counter() - start:.0f} s to build beside other work")
 
 
+def export_all(bench: Bench) -> None:
+    """Exports what `infer` will time by ONNX Runtime and TensorRT."""
+    build_engines(bench, _pair(bench), _precision(bench))
+
+
 def _clips(bench: Bench, batch: int, alone: bool = False) -> Tensor:
     """Four of five have one body; a single clip has one, and all have where they are `alone`."""
     clips = made_clips(batch, bench.frames, 2, 0)
@@ -108,28 +115,44 @@ def infer(bench: Bench) -> None:
         for name, dtype in AMP_DTYPES.items()
         if bench.on_gpu or name == "bf16"
     }
-    package = _open_package(bench)
-    bench.part.notes.append(f"networks and package at hand after {time.monotonic() - bench.begun:.1f} s")
-    for batch in (64, 1, 256) if bench.on_gpu else (2, 1):
+    package, engines = _open_package(bench), open_engines(bench)
+    bench.part.notes.append(f"networks, package and engines at hand after {time.monotonic() - bench.begun:.1f} s")
+    compiled = Network(pair, bench.frames, _half(bench), bench.device)
+    for batch in (1, 64, 256) if bench.on_gpu else (1, 2):
         trial = Trial(bench, pair, batch)
         with full_float32():
             trial.time("eager fp32", TwoModels(*pair), "fp32")
-        for name, (network, precision) in folded.items():
-            trial.time(name, network, precision)
-        if package is not None:
-            trial.time("AOTInductor", package, half)
-        compiled = Network(pair, bench.frames, _half(bench), bench.device)
-        compiled.compile(dynamic=batch > 1)
+        if batch <= 64:  # what is compiled for 64 takes any number
+            compiled.compile(dynamic=batch > 1)
         trial.time(f"compiled {half}", compiled, half, profiled=batch == 64)
         if batch == 1 and bench.on_gpu:
-            graph = CudaGraph(compiled, trial.clips)
-            trial.time("CUDA graph fp16", graph, half, profiled=True)
-            trial.time("CUDA graph fp16, host to host", graph.from_host, half, trial.clips.cpu())
+            _time_graph(trial, compiled, half)
+        if package is not None:
+            trial.time("AOTInductor", package, half)
+        for name, engine in engines.items():
+            trial.time(f"{name} {half}", engine.run_on_device, half)
+            trial.time(f"{name} {half}, host to host", partial(_from_host, engine), half, trial.clips.cpu())
+        for name, (network, precision) in folded.items():
+            trial.time(name, network, precision)
         bench.add_group(trial.group, "clips/s", f"eager fp32, batch {batch}", trial.contenders)
 
 
 def _precision(bench: Bench) -> str:
     return "fp16" if bench.on_gpu else "fp32"
+
+
+def _time_graph(trial: "Trial", compiled: Network, half: str) -> None:
+    try:
+        graph = CudaGraph(compiled, trial.clips)
+    except Exception as failure:  # what cannot be recorded leaves the rest to be timed
+        trial.bench.part.left_out["CUDA graph fp16"] = " ".join(str(failure).split())[:300]
+        return
+    trial.time("CUDA graph fp16", graph, half, profiled=True)
+    trial.time("CUDA graph fp16, host to host", graph.from_host, half, trial.clips.cpu())
+
+
+def _from_host(engine: Engine, joints: Tensor) -> Logits:
+    return engine.run(joints.numpy())
 
 
 def _open_package(bench: Bench) -> Any:
@@ -219,7 +242,7 @@ class Trial:
         start = time.perf_counter()
         try:
             answers = self._answers(network, clips)
-        except COMPILE_ERRORS as failure:
+        except Exception as failure:  # whatever one of them raises, the others are still to be timed
             bench.part.left_out[name] = " ".join(str(failure).split())[:300]
             return
         note = f"first run {time.perf_counter() - start:.1f} s"
@@ -249,6 +272,6 @@ class Trial:
         return tuple(np.concatenate(answers) for answers in zip(*parts, strict=True))
 
 
-def _numbers(answers: tuple[Tensor, ...] | list[Tensor]) -> Logits:
+def _numbers(answers: Sequence[Tensor | np.ndarray]) -> Logits:
     """The first eight clips' as float32."""
-    return tuple(answer[:8].float().cpu().numpy() for answer in answers)
+    return to_host(torch.as_tensor(answer[:8]).float() for answer in answers)

@@ -8,12 +8,13 @@ Letters: N clips, C channels, T frames, V joints, M bodies.
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from bench.gpu.context import Bench
+from bench.gpu.context import Bench, rehearsal
 from bench.gpu.convolution import graph_convolution
 from bench.gpu.data import feed, nw_ucla
-from bench.gpu.inference import compile_infer, compile_one, compile_package, infer
+from bench.gpu.inference import compile_infer, compile_one, compile_package, export_all, infer
 from bench.gpu.kernels import kernels, machine, prep
 from bench.gpu.training import compile_fused_train, compile_train, train
 
@@ -25,11 +26,12 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "compile infer": compile_infer,
     "compile one clip": compile_one,
     "compile package": compile_package,
+    "engines": export_all,
     "prep": prep,
-    "graph convolution": graph_convolution,
     "train": train,
     "infer": infer,
     "feed": feed,
+    "graph convolution": graph_convolution,
     "nw-ucla": nw_ucla,
 }
 
@@ -38,7 +40,8 @@ def main(name: str, options: Mapping[str, Any]) -> None:
     """Measures one part and writes what it has found, also where it breaks off."""
     bench = Bench(name, options)
     try:
-        PARTS[name](bench)
+        with nullcontext() if bench.on_gpu else rehearsal():
+            PARTS[name](bench)
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError, AttributeError) as error:
         bench.part.error = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
         raise

@@ -127,21 +127,29 @@ def _configure(flavor: Flavor, builder: Any, precision: str, target: str) -> Any
     return config
 
 
-def _profile(builder: Any, network: Any, shape: tuple[int, int, int, int], max_batch: int) -> Any:
-    """Batches from 1 to `max_batch`; in a graph of rows, of as many bodies, tuned for one body in most clips."""
+def profile_shapes(
+    first_input: str, shape: tuple[int, int, int, int], max_batch: int
+) -> dict[str, list[tuple[int, ...]]]:
+    """Smallest, usual and largest shape of each input, for batches from 1 to `max_batch`.
+
+    In a graph of rows (`first_input` says so), of as many bodies, tuned for one body in most clips.
+    """
     channels, frames, joints, bodies = shape
     tuned = min(TUNED_BATCH, max_batch)
-    sizes: dict[str, list[tuple[int, ...]]] = {INPUT: [(size, *shape) for size in (1, tuned, max_batch)]}
-    if network.get_input(0).name == ROW_INPUTS[0]:
-        counts = (1, max(1, round(tuned * TUNED_BODIES)), max_batch * bodies)
-        rows, body_index, inverse_index = ROW_INPUTS
-        sizes = {
-            rows: [(count, channels, frames, joints) for count in counts],
-            body_index: [(count,) for count in counts],
-            inverse_index: [(bodies * size,) for size in (1, tuned, max_batch)],
-        }
+    if first_input != ROW_INPUTS[0]:
+        return {INPUT: [(size, *shape) for size in (1, tuned, max_batch)]}
+    counts = (1, max(1, round(tuned * TUNED_BODIES)), max_batch * bodies)
+    rows, body_index, inverse_index = ROW_INPUTS
+    return {
+        rows: [(count, channels, frames, joints) for count in counts],
+        body_index: [(count,) for count in counts],
+        inverse_index: [(bodies * size,) for size in (1, tuned, max_batch)],
+    }
+
+
+def _profile(builder: Any, network: Any, shape: tuple[int, int, int, int], max_batch: int) -> Any:
     profile = builder.create_optimization_profile()
-    for name, (smallest, usual, largest) in sizes.items():
+    for name, (smallest, usual, largest) in profile_shapes(network.get_input(0).name, shape, max_batch).items():
         profile.set_shape(name, smallest, usual, largest)
     return profile
 

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from agcn.device import full_float32
 from export.engines.aotinductor import RUNTIME, torch_version
 from export.engines.flavors import present_target
-from export.graph.parity import Logits
 from export.manifest import EngineFile, Manifest, check_file
 from export.runtime.base import Engine
 
@@ -44,11 +42,11 @@ class AotEngine(Engine):
         with full_float32():
             self._one_clip = _CudaGraph(self._package, manifest.shape) if engine.layers.get("cuda_graph") else None
 
-    def _run(self, joints: np.ndarray) -> Logits:
-        clips = torch.from_numpy(joints).to(self.device)
+    def run_on_device(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """See `Engine.run_on_device`."""
         with torch.inference_mode(), full_float32():
-            run = self._one_clip if self._one_clip is not None and len(clips) == 1 else self._package
-            return tuple(answer.cpu().numpy() for answer in run(clips))
+            run = self._one_clip if self._one_clip is not None and len(joints) == 1 else self._package
+            return tuple(run(joints))
 
 
 def _check_instructions(metadata: Mapping[str, str], path: Path) -> None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from agcn.device import to_host
 from export.graph.parity import Logits
 from export.manifest import Manifest
 from export.raw_clips import RawClips
@@ -72,7 +75,15 @@ class Engine(ABC):
         return classes, np.stack([nobody if scores is None else scores for scores in found])
 
     @abstractmethod
-    def _run(self, joints: np.ndarray) -> Logits: ...
+    def run_on_device(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """What `run` gives, without its copies: joints on the engine's device, float32, no more than its largest batch.
+
+        The answers stay there, may be still to come (as of any work of PyTorch's current stream), and may be
+        overwritten by the next call.
+        """
+
+    def _run(self, joints: np.ndarray) -> Logits:
+        return to_host(self.run_on_device(torch.from_numpy(joints).to(self.device, non_blocking=True)))
 
 
 # Clips prepared at a time.

@@ -3,12 +3,11 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from export.engines.flavors import load_flavor
 from export.graph.onnx_graph import engine_inputs, output_names
-from export.graph.parity import Logits
 from export.manifest import EngineFile, Manifest, check_file
 from export.runtime.base import Engine
 
@@ -39,17 +38,19 @@ class TensorRtEngine(Engine):
             raise ValueError(f"{path}: does not load: {flavor.logger.last_error()}: run export-trt again")
         self._stream = torch.cuda.Stream()
 
-    def _run(self, joints: np.ndarray) -> Logits:
-        device = torch.device("cuda")
-        inputs = engine_inputs(torch.from_numpy(joints).to(device), self._takes)
+    def run_on_device(self, joints: Tensor) -> tuple[Tensor, ...]:
+        """See `Engine.run_on_device`."""
+        inputs = engine_inputs(joints.contiguous(), self._takes)
         names = output_names(len(self.manifest.streams))
-        outputs = {name: torch.empty(len(joints), self.manifest.num_class, device=device) for name in names}
-        torch.cuda.current_stream().synchronize()
+        outputs = {name: torch.empty(len(joints), self.manifest.num_class, device=joints.device) for name in names}
         for name, tensor in inputs.items():
             self._context.set_input_shape(name, tuple(tensor.shape))
         for name, tensor in (inputs | outputs).items():
             self._context.set_tensor_address(name, tensor.data_ptr())
+        # A stream of its own, as TensorRT would wait for the device on the default one; the two wait for each other.
+        present = torch.cuda.current_stream()
+        self._stream.wait_stream(present)
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise ValueError(f"{self.folder}: the engine failed: {self._logger.last_error()}: run export-trt again")
-        self._stream.synchronize()
-        return tuple(tensor.cpu().numpy() for tensor in outputs.values())
+        present.wait_stream(self._stream)
+        return tuple(outputs.values())

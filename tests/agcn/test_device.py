@@ -15,7 +15,7 @@ from small_runs import MODEL, weights
 from agcn import device
 from agcn.config import Config
 from agcn.data.loader import micro_batches
-from agcn.device import autocast, has_half, pick_device
+from agcn.device import autocast, has_half, pick_device, to_host
 from agcn.training import train as training
 from agcn.training.distributed import DistributedContext
 from agcn.training.setup import set_up_run
@@ -170,3 +170,21 @@ def test_two_processes_are_one(config: Config, tmp_path: Path) -> None:
         theirs = weights(ours["checkpoint"])
         for name, value in weights(one["checkpoint"]).items():
             torch.testing.assert_close(theirs[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_gpu_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class OnGpu:
+        is_cuda = True
+
+        def to(self, device: str, non_blocking: bool) -> torch.Tensor:
+            assert (device, non_blocking) == ("cpu", True)
+            done.append("copy")
+            return torch.ones(2)
+
+    stream = type("Stream", (), {"synchronize": lambda self: done.append("wait")})()
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    arrays = to_host(OnGpu() for _ in range(3))
+    assert done == ["copy", "copy", "copy", "wait"] and [array.tolist() for array in arrays] == [[1.0, 1.0]] * 3
+    assert to_host([torch.arange(2)])[0].tolist() == [0, 1] and len(done) == 4

@@ -1,5 +1,6 @@
 """Running an exported folder: the right numbers, any batch, and one line for what does not fit."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import FRAMES, eager_answers
+from exported import CLASSES, FRAMES, eager_answers, export_job
 
 from export.runtime import onnx as runtime
 from export.runtime.onnx import OnnxEngine
@@ -17,6 +18,13 @@ from export.runtime.tensorrt import TensorRtEngine
 from native_prep.io.hashes import sha256
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch
+
+
+@pytest.fixture
+def dense_graph(exported: Path, tmp_path: Path) -> Path:
+    """A graph that computes absent bodies too."""
+    assert export_job(exported, tmp_path / "dense", dense=True, targets=["none"])["passed"]
+    return tmp_path / "dense" / "two_stream.onnx"
 
 
 @pytest.fixture
@@ -81,22 +89,25 @@ def test_a_cuda_provider_that_does_not_load(
     exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ONNX Runtime only warns where CUDA's libraries are missing, and goes on without: this very machine does so."""
-    monkeypatch.setattr(runtime, "_has_provider", lambda name: name == "CUDAExecutionProvider")
+    monkeypatch.setattr(runtime, "has_provider", lambda name: name == "CUDAExecutionProvider")
     monkeypatch.setattr(runtime, "_cuda", lambda: "CPUExecutionProvider")
     engine = open_engine(exported / "engine", "onnxruntime")
     assert engine.device == "cpu" and "it runs on the CPU" in capsys.readouterr().err
     assert np.isfinite(engine.run(np.zeros((1, 3, 16, 25, 2), np.float32))[-1]).all()
 
 
-def test_tensorrt_by_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorrt_by_onnxruntime(exported: Path, dense_graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="onnxruntime-tensorrt: needs a GPU, onnxruntime-gpu and the TensorRT"):
         open_engine(exported / "engine", "onnxruntime-tensorrt")
     asked = []
+    given: dict[str, str] = {}
 
     class Session:
         def __init__(self, path: str, options: object, providers: list) -> None:
             asked.append([one if isinstance(one, str) else one[0] for one in providers])
             self.asked = asked[-1]
+            given.clear()
+            given.update(providers[0][1])
 
         def get_providers(self) -> list[str]:
             return self.asked if works else self.asked[1:]
@@ -108,20 +119,40 @@ def test_tensorrt_by_onnxruntime(exported: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     works = True
-    runtime.open_tensorrt_session("two_stream.onnx", tf32=True)
-    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
-    runtime.open_tensorrt_session("two_stream.onnx")
+    # It picks bodies: where the provider cuts it in two, their number is in no profile of its input.
+    picks = exported / "engine" / "two_stream.onnx"
+    runtime.open_tensorrt_session(picks, tf32=True)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1" and not any("profile" in name for name in given)
+    runtime.open_tensorrt_session(dense_graph, max_batch=5)
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0" and asked == [names, names]
+    shapes = {name: value for name, value in given.items() if "profile" in name}
+    assert shapes == {f"trt_profile_{which}_shapes": "joints:1x3x16x25x2".replace(":1", f":{size}")
+                      for which, size in (("min", 1), ("opt", 5), ("max", 5))}  # fmt: skip
     works = False
     with pytest.raises(ValueError, match="onnxruntime-tensorrt: needs"):
-        runtime.open_tensorrt_session("two_stream.onnx")
+        runtime.open_tensorrt_session(picks)
+
+
+def test_on_the_device_without_copies(exported: Path) -> None:
+    """By ONNX Runtime's bindings: joints and answers lie where the engine computes, the processor here."""
+    engine = open_engine(exported / "engine", "onnxruntime", threads=1)
+    joints = joint_batch(NTU, 4, FRAMES, 2, seed=9)
+    turned = torch.from_numpy(joints).transpose(2, 3).contiguous().transpose(2, 3)
+    assert not turned.is_contiguous()
+    answers = engine.run_on_device(turned)
+    assert {answer.device.type for answer in answers} == {"cpu"}
+    for got, expected in zip(answers, engine.run(joints), strict=True):
+        np.testing.assert_array_equal(got.numpy(), expected)
 
 
 class _FakeApi:
     """As much of TensorRT's interface as running an engine uses; it adds up the joints."""
 
     def __init__(self, loads: bool = True) -> None:
-        self.loads = loads
+        self.loads, self.works = loads, True
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.addresses: dict[str, int] = {}
+        self.done: list[str] = []
 
     def Runtime(self, logger: object) -> "_FakeApi":
         return self
@@ -131,6 +162,32 @@ class _FakeApi:
 
     def create_execution_context(self) -> "_FakeApi":
         return self
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        self.shapes[name] = shape
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        self.addresses[name] = address
+
+    def execute_async_v3(self, stream: int) -> bool:
+        self.done.append(f"execute on {stream}")
+        (joints,) = (self._array(name, shape) for name, shape in self.shapes.items())
+        for name in set(self.addresses) - set(self.shapes):
+            self._array(name, (len(joints), CLASSES))[:] = joints.sum(axis=(1, 2, 3, 4))[:, None]
+        return self.works
+
+    def _array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        return np.ctypeslib.as_array(ctypes.cast(self.addresses[name], ctypes.POINTER(ctypes.c_float)), shape)
+
+
+class _FakeStream:
+    """A stream of a GPU that notes who waits for whom."""
+
+    def __init__(self, number: int, done: list[str]) -> None:
+        self.cuda_stream, self.done = number, done
+
+    def wait_stream(self, other: "_FakeStream") -> None:
+        self.done.append(f"{self.cuda_stream} waits for {other.cuda_stream}")
 
 
 class _FakeFlavor:
@@ -169,6 +226,26 @@ def test_an_engine_that_fits_the_gpu_is_taken_and_checked(folder: Path, monkeypa
     (folder / "two_stream_sm_99.engine").write_bytes(b"other")
     with pytest.raises(ValueError, match=r"sm_99.engine: is not the file that was exported"):
         open_engine(folder)
+
+
+def test_an_engine_of_tensorrt_is_waited_for_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on a stream of its own, after what made its joints and before what takes its answers."""
+    _with_engine(folder)
+    api = _FakeApi()
+    monkeypatch.setattr("export.runtime.open.present_target", lambda: "sm_99")
+    monkeypatch.setattr("export.runtime.open.is_installed", lambda name: True)
+    monkeypatch.setattr("export.runtime.tensorrt.load_flavor", lambda name: _FakeFlavor(api))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: _FakeStream(7, api.done))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: _FakeStream(0, api.done))
+    monkeypatch.setattr(TensorRtEngine, "device", "cpu")
+    engine, joints = open_engine(folder), joint_batch(NTU, 7, FRAMES, 2, seed=9)
+    answers = engine.run(joints)  # five of them, then two
+    assert [answer.shape for answer in answers] == [(7, CLASSES)] * 3
+    np.testing.assert_allclose(answers[-1][:, 0], joints.sum(axis=(1, 2, 3, 4)), rtol=1e-3)
+    assert api.done == ["7 waits for 0", "execute on 7", "0 waits for 7"] * 2
+    api.works = False
+    with pytest.raises(ValueError, match="the engine failed: made for another GPU"):
+        engine.run(joints)
 
 
 def test_a_stale_engine_is_one_clear_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

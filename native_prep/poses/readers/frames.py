@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 
 from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
 from native_prep.io.whole import MIB, size_fault
@@ -54,6 +53,8 @@ def load_json(path: str, most: int = MOST_CLIP) -> Any:
         BadClip: it is not JSON, or see `read_text`.
         OSError: it cannot be read.
     """
+    import orjson
+
     text = read_text(path, most)
     try:
         return orjson.loads(text)  # in a quarter of the standard library's time
