@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from agcn.model import layers
+from agcn.model.fused_graph_conv import fused_graph_conv
 from bench.gpu import data, engines, inference, kernels, process
 from bench.gpu import run as gpu
 from bench.gpu.asked import asked
-from bench.gpu.context import BF16, Bench
+from bench.gpu.context import BF16, COMPILED, FUSED, Bench
 from bench.gpu.run import Section, run_gpu
 from bench.machine import describe
 from bench.part import Check, Part, Rate
@@ -128,11 +130,13 @@ def unchanged(module: object, **_: object) -> object:
 
 def test_a_training_step_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", unchanged)
-    assert "s to compile" in measure("compile train", tmp_path)["notes"][0]
+    for name in ("compile train", "compile fused train"):
+        assert "s to compile" in measure(name, tmp_path)["notes"][0]
     part = measure("train", tmp_path, peaks={BF16: 1.0})
     assert part["passed"], part["checks"]
     timed = {rate["name"] for rate in part["rates"]}
-    assert {"original fp32, batch 2", "amp bf16, batch 2", "compiled amp bf16, batch 2"} <= timed
+    fused = {f"{kind}amp bf16, fused graph convolution, batch 2" for kind in ("", "compiled ")}
+    assert {"original fp32, batch 2", "amp bf16, batch 2", "compiled amp bf16, batch 2", *fused} <= timed
     assert "of the bf16 product's" in part["rates"][0]["note"]
     (group,) = part["groups"]
     assert group["baseline"] == "original fp32, batch 2" and next(iter(group["best"])) == "eager fp32, batch 2"
@@ -144,8 +148,29 @@ def test_a_training_step_that_is_timed_was_compared(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(torch, "compile", lambda module, **_: broken)
     part = measure("train", tmp_path)
-    assert part["passed"] and part["left_out"] == {"compiled amp bf16, batch 2": "no compiler"}
+    compiled = (f"{name}, batch 2" for name in (COMPILED, FUSED))
+    assert part["passed"] and part["left_out"] == dict.fromkeys(compiled, "RuntimeError: no compiler")
     assert measure("train", tmp_path, seconds=0.0)["left_out"]["eager fp32, batch 2"] == "too little time was left"
+
+
+def test_a_graph_convolution_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = measure("graph convolution", tmp_path)
+    timed = [rate["name"] for rate in part["rates"]]
+    assert part["passed"] and timed == ["PyTorch's operations, 8 channels", "kernels, 128 rows, 8 warps, 8 channels"]
+    assert timed == [check["name"] for check in part["checks"]] and 0 < part["checks"][1]["error"] < 0.05
+    (group,) = part["groups"]
+    assert group["baseline"] == timed[0] and list(group["best"]) == timed[1:]
+
+    def broken(*_: object) -> None:
+        raise Exception("of no common kind")
+
+    monkeypatch.setattr(layers, "fused_graph_conv", broken)
+    assert measure("graph convolution", tmp_path)["left_out"] == {timed[1]: "Exception: of no common kind"}
+    monkeypatch.setattr(layers, "fused_graph_conv", lambda *given: 2 * fused_graph_conv(*given))
+    part = measure("graph convolution", tmp_path)
+    assert not part["passed"] and [rate["name"] for rate in part["rates"]] == timed[:1]
+    left_out = measure("graph convolution", tmp_path, seconds=0.0)["left_out"]
+    assert left_out == dict.fromkeys(timed, "too little time was left")
 
 
 def test_inference_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
