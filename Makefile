@@ -23,13 +23,13 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(TEST) -n auto --dist loadfile
+	$(TEST) -n auto --dist worksteal
 
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[$(EXTRAS)]'
-	.venv-lowest/bin/python -m pytest -n auto --dist loadfile
+	.venv-lowest/bin/python -m pytest -n auto --dist worksteal
 
 demo: install
 	rm -rf demo_out
