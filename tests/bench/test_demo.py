@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from exported import three_blocks
 
 from bench.demo import DemoSizes, demo
 
@@ -10,7 +11,8 @@ TINY = DemoSizes(clips=12, classes=2, frames=8, window=8, epochs=1, batch=4)
 
 
 def test_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = demo(tmp_path / "demo", sizes=TINY)
+    with three_blocks():
+        result = demo(tmp_path / "demo", sizes=TINY)
     assert result["chance"] == 0.5 and result["clips"] == 4
     assert result["engine_top1"] is not None
     assert abs(result["engine_top1"] - result["top1"]) < 0.5

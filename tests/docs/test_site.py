@@ -11,6 +11,7 @@ from doc_blocks import ROOT
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("mkdocstrings")
+pytestmark = pytest.mark.usefixtures("children_unmeasured")
 
 
 @pytest.fixture(scope="module")

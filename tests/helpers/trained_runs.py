@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from exported import three_blocks
+
 from agcn.config import load_config
 from agcn.training.train import train
 from export.build import export_engines
@@ -55,9 +57,10 @@ def train_runs(folder: Path) -> Path:
         )
         train(config, device="cpu")
         weights.append(f"{config.work_dir}/best.pt")
-    export_engines(
-        *weights, load_config("nw-ucla", "joint", CHANGES), folder / "engines" / "nw-ucla", targets=("none",)
-    )
+    with three_blocks():
+        export_engines(
+            *weights, load_config("nw-ucla", "joint", CHANGES), folder / "engines" / "nw-ucla", targets=("none",)
+        )
     for path in folder.glob("work_dir/*/*/config.yaml"):  # as a run in `folder` itself leaves them
         path.write_text(path.read_text().replace(f"{folder}/", ""))
     (folder / "bench_out").mkdir()

@@ -187,12 +187,26 @@ def test_values_may_stand_in_a_row(args: str, spread: dict) -> None:
         (["prep", "ntu60", "--layout", "coco17"], "--layout is not for prep ntu60"),
     ],
 )
-def test_wrong_use_is_one_line(args: list[str], words: str, tmp_path: Path) -> None:
-    done = run(*args, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("Error: ") and len(done.stderr.splitlines()) == 1
-    assert words in done.stderr
+def test_wrong_use_is_one_line(
+    args: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(args)
+    out, err = capfd.readouterr()
+    check_one_line(stop.value.code, out, err, words)
+
+
+def check_one_line(status: object, out: str, err: str, words: str) -> None:
+    assert status == 2, err
+    assert out == ""
+    assert err.startswith("Error: ") and len(err.splitlines()) == 1
+    assert words in err
+
+
+def test_wrong_use_ends_a_process(tmp_path: Path) -> None:
+    done = run("train", cwd=tmp_path)
+    check_one_line(done.returncode, done.stdout, done.stderr, "run prep first")
 
 
 def test_help_needs_nothing_heavy() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("children_unmeasured")
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "two-stream-agcn"
 # What runs leave at the top; folders of these names inside packages belong to them.
