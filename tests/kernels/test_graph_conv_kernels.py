@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED_MEMORY = {86: 101_376, 90: 232_448}
 
 
+@pytest.mark.skipif(triton.__version__.startswith("3.6."), reason="this interpreter does not take NumPy 2.4")
 def test_same_as_the_formulas() -> None:
     script = ROOT / "tests" / "helpers" / "interpreted_kernels.py"
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
