@@ -18,6 +18,7 @@ from native_prep.io.archives import (
     Listing,
     Member,
     content_of,
+    is_hidden,
     is_tar,
     list_tar,
     list_zip,
@@ -369,8 +370,5 @@ def _unpacked(archive: Path, folder: Path, shown: str) -> Path:
         shutil.unpack_archive(archive, folder, "zip" if is_zip else "tar", filter=None if is_zip else "data")
     except (*DAMAGED, RuntimeError, shutil.ReadError) as error:  # RuntimeError: encrypted
         raise ValueError(f"{shown}: cannot be unpacked ({error}): fetch it again, or unpack it yourself") from error
-    _remove(folder / "__MACOSX")
-    for path in folder.rglob("._*"):
-        _remove(path)
-    inside = list(folder.iterdir())
+    inside = [path for path in folder.iterdir() if not is_hidden(path.name)]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in _SPLITS else folder

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadFile, files_below, hidden
+from native_prep.datasets.recordings import BadFile, files_below
+from native_prep.io.archives import is_hidden
 from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
 from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
@@ -375,7 +376,7 @@ def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFil
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one.name))
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not is_hidden(one.name))
 
 
 def _labels_of_folders(
@@ -421,10 +422,12 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
     """The clips that lie in a folder itself, by name."""
     if kind.a_file_a_frame:
         pattern = f"*{kind.suffixes[0]}"
-        return {one.name: one for one in _folders(folder) if not all(hidden(file.name) for file in one.glob(pattern))}
+        return {
+            one.name: one for one in _folders(folder) if not all(is_hidden(file.name) for file in one.glob(pattern))
+        }
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in kind.suffixes or hidden(file.name):
+        if file.suffix.lower() not in kind.suffixes or is_hidden(file.name):
             continue
         if label_file is not None and file.resolve() == label_file.resolve():
             continue
