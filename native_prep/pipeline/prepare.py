@@ -245,6 +245,6 @@ def _make_store(request: _Request, recordings: Recordings, statistics: Statistic
         workers=threads_that_fit(request.workers, size, 4),  # most clips fill a small part of their room
         cluster=request.cluster,
     )
-    plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of)
+    plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of(recordings.found))
     job = PackJob(head, run.final, max_frames, request.skip_bad, request.device)
     return write_store(run, job, plan, statistics)

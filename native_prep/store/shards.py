@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def plan_shards(
     head: StoreHead,
     version: str,
     recordings: Sequence[Recording],
-    stamps_of: Callable[[Sequence[Recording]], Iterable[str]],
+    stamps: Iterable[str],
 ) -> list[Shard]:
     """The shards of a data set; a name changes with any of its files, the settings, the code and the format.
 
@@ -162,14 +163,14 @@ def plan_shards(
         head: of the store.
         version: of the code and the settings that are not the head's.
         recordings: sorted.
-        stamps_of: tells one state of each recording's file from another.
+        stamps: what tells one state of each recording's file from another.
     """
     shared = new_sha256(json.dumps([VERSION, version, describe(head)]).encode())
-    shards = []
+    shards, rest = [], iter(stamps)
     size = min(SHARD_CLIPS, max(_FEW_CLIPS, -(-len(recordings) // _SHARDS)))
     for number, start in enumerate(range(0, len(recordings), size)):
         chunk, digest = recordings[start : start + size], shared.copy()
-        for one, stamp in zip(chunk, stamps_of(chunk), strict=True):
+        for one, stamp in zip(chunk, islice(rest, len(chunk)), strict=True):
             digest.update(f"{one.name!r} {one.label} {one.parts} {stamp}\n".encode())
         shards.append(Shard(f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
     return shards

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,7 +20,7 @@ from prep_files import AWKWARD, NAMES, write_ntu, write_ntu_folder
 from native_prep.command import prep
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import find_recordings
-from native_prep.io import archives
+from native_prep.io import archives, folders
 from native_prep.io.folders import open_folder, stamps
 from native_prep.io.remote import copy_url, open_url
 from native_prep.pipeline.prepare import prepare
@@ -132,15 +133,31 @@ def test_stamps(tmp_path, server):
     listed = len(server.requests)
     server.tag = '"2"'
     for places in found.values():
-        before = stamps(places)
-        assert len(before) == 4 and all(before)
+        before = list(stamps(places))
+        assert len(before) == 4 and all(stamp for stamp, _ in before)
         server.tag = '"3"'
-        assert (stamps(places) != before) == (places[0][0].startswith("http"))
+        assert (list(stamps(places)) != before) == (places[0][0].startswith("http"))
     assert len(server.requests) == listed  # no file was fetched for it
     os.utime(tmp_path / "a.tar", (1, 1))  # another one of files of the same size and time
     with open_folder(tmp_path / "a.tar", tmp_path / "out") as folder:
         now = stamps([(folder.path(name), folder.member(name)) for name in folder.names(".skeleton")])
     assert not set(now) & set(stamps(found[str(tmp_path / "a.tar")]))
+
+
+def test_states_of_files_on_disk_are_asked_side_by_side(tmp_path, monkeypatch):
+    for number in range(5):
+        (tmp_path / f"{number}").write_bytes(bytes(number))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "0").write_bytes(bytes(7))
+    names = ["4", "2", "3", "folder", "1", "absent"]
+    ask, together = folders._stamp, threading.Barrier(3, timeout=60)
+    monkeypatch.setattr(folders, "_STAMPED", 1)
+    monkeypatch.setattr(folders, "_stamp", lambda path: (together.wait(), ask(path))[1])
+    found = list(stamps((str(tmp_path / name), None) for name in names))
+    assert [size for _, size in found] == [4, 2, 3, 7, 1, 0]
+    assert found == [ask(str(tmp_path / name)) for name in names]
+    (tmp_path / "folder" / "0").write_bytes(bytes(8))
+    assert ask(str(tmp_path / "folder"))[0] != found[3][0]
 
 
 def test_errors_that_are_not_the_storages(tmp_path):
