@@ -29,6 +29,7 @@ from native_prep.io.archives import (
 from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
 from native_prep.io.hashes import hash_value
 from native_prep.io.remote import (
+    WholeOnly,
     copy_url,
     is_file,
     is_url,
@@ -255,7 +256,7 @@ def open_folder(place: str | Path, beside: Path) -> Iterator[Folder]:
     """A folder, or what is in an archive, to be read as it lies.
 
     A tar that is compressed or behind a URL cannot be read from the middle: it becomes a plain tar, hidden in the
-    folder `beside` for as long as the block lasts.
+    folder `beside` for as long as the block lasts. So does what a web server sends whole only.
 
     Args:
         place: path or URL of a folder or an archive.
@@ -295,35 +296,61 @@ def _from_anywhere(path: str) -> str:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
+def _opened(path: str, shown: str = "") -> Iterator[IO[bytes]]:
+    """A file at a path or URL, which messages name as `shown`."""
     try:
         with open_url(path) if is_url(path) else Path(path).open("rb") as file:
             yield file
     except DAMAGED as error:
-        raise ValueError(f"{path}: is cut off or damaged ({error}): fetch it again") from error
+        raise ValueError(f"{shown or path}: is cut off or damaged ({error}): fetch it again") from error
 
 
 def _open_archive(path: str, beside: Path, stack: ExitStack) -> Folder:
-    with _opened(path) as file:
+    place = path
+    try:
+        folder = _open_in_place(path, place)
+    except WholeOnly:
+        print(f"{path}: the server sends no parts of files: copied to {beside} for this run", file=sys.stderr)
+        copy = stack.enter_context(_hidden_place(beside / name_of(path)))
+        copy_url(path, copy)
+        place = str(copy)
+        folder = _open_in_place(path, place)
+    if folder is not None:
+        return folder
+    print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
+    plain = stack.enter_context(_hidden_place(beside / f"{name_of(path)}.tar"))
+    # The copy is opened first: what is wrong with the disk is not said of the URL.
+    with plain.open("wb") as target, _opened(place, path) as file, open_compressed(file) as content:
+        shutil.copyfileobj(content, target, _BLOCK)
+    with _opened(str(plain), path) as file:
+        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), _state(path, plain)))
+
+
+def _open_in_place(path: str, place: str) -> Folder | None:
+    """What is in the archive at `path`, which is read at `place`; None for a tar that must be made a plain file first.
+
+    Raises:
+        WholeOnly: it is behind a URL, and must be copied first.
+        ValueError: it is no archive, damaged, or cannot be reached.
+    """
+    with _opened(place, path) as file:
         begin = file.read(2)
         file.seek(0)
         if begin == b"PK":
-            return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(path)))
+            return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(place)))
         with open_compressed(file) as content:
             tar = is_tar(content.read(tarfile.BLOCKSIZE))
-            if tar and content is file and not is_url(path):
+            if tar and content is file and not is_url(place):
                 file.seek(0)
-                return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(path), _stamp(path)[0]))
+                return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(place), _state(path, Path(place))))
     if not tar:
         raise ValueError(f"{path}: is no zip or tar archive: give --data-path a folder or an archive")
-    print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
-    stamp = stamp_files([path])[0] if is_url(path) else _stamp(path)[0]
-    plain = stack.enter_context(_hidden_place(beside / name_of(path)))
-    # The copy is opened first: what is wrong with the disk is not said of the URL.
-    with plain.open("wb") as copy, _opened(path) as file, open_compressed(file) as content:
-        shutil.copyfileobj(content, copy, _BLOCK)
-    with _opened(str(plain)) as file:
-        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), stamp or str(plain.stat().st_size)))
+    return None
+
+
+def _state(path: str, copy: Path) -> str:
+    """What changes with an archive; the size of its copy where a server tells neither version nor time."""
+    return (stamp_files([path])[0] or str(copy.stat().st_size)) if is_url(path) else _stamp(path)[0]
 
 
 @contextmanager

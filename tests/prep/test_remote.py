@@ -225,6 +225,32 @@ def test_own_poses_are_copied(tmp_path, server, capsys, kind):
     assert prep("custom", **given)["resumed"] > 0
 
 
+@pytest.mark.parametrize("ranges", [{}, {"Accept-Ranges": "none"}, {"Accept-Ranges": "bytes"}])
+@pytest.mark.parametrize("kind", ["zip by http", "tar by http", "tgz", "http"])
+def test_a_server_that_sends_files_whole(tmp_path, server, capsys, kind, ranges):
+    raw = write_ntu_folder(tmp_path / "raw")
+    (raw / "large").write_bytes(os.urandom(6 << 20))  # more than fsspec fetches at a time
+    source = make_source(kind, raw, tmp_path, server.url)
+    server.whole, server.described = True, lambda: ranges
+    prepare("ntu60", raw, tmp_path / "expected")
+    assert prepare("ntu60", f"{server.url}/a.tgz" if kind == "tgz" else source, tmp_path / "out")["clips"] == 4
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    assert capsys.readouterr().err.count("sends no parts of files: copied to") == (kind != "http")
+    assert not list((tmp_path / "out").glob(".*.copy"))
+
+
+def test_own_poses_of_a_server_that_sends_files_whole(tmp_path, server):
+    raw = write_array_folder(tmp_path / "raw")
+    (raw / "large").write_bytes(os.urandom(6 << 20))
+    given = {"layout": "coco17", "image_size": "640x480"}
+    prep("custom", data_path=raw, out_folder=tmp_path / "expected", **given)
+    server.whole = True
+    prep(
+        "custom", data_path=make_source("zip by http", raw, tmp_path, server.url), out_folder=tmp_path / "out", **given
+    )
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+
+
 def test_zip64_and_no_library_for_inflating(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "inflate", zlib)
     raw = write_ntu_folder(tmp_path / "raw")

@@ -173,17 +173,16 @@ def test_messages(place, tmp_path, source, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_that_sends_files_whole(place, tmp_path):
-    server = place[1]
-    server.whole = True
-    try:
+def test_zips_in_a_folder_of_a_server_that_sends_files_whole(tmp_path):
+    raw = write_ntu_folder(tmp_path / "raw")
+    zip_of(raw, tmp_path / "nturgbd_skeletons_s001_to_s017.zip")
+    shutil.rmtree(raw)
+    with serve(tmp_path) as server:
+        server.whole = True
         with pytest.raises(
             ValueError, match=r"the server sends no parts of files: fetch the archive and give its path$"
         ):
-            prepare("ntu60", f"{server.url}/good.zip", tmp_path / "out")
-        assert prepare("ntu60", f"{server.url}/raw", tmp_path / "out")["clips"] == 4
-    finally:
-        server.whole = False
+            prepare("ntu60", server.url, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
