@@ -31,6 +31,10 @@ class BadFile:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
 
+    def renamed(self, copy: str, source: str) -> "BadFile":
+        """The same with `source` for `copy`, the place of a copy of it, which goes when the run ends."""
+        return BadFile(self.path.replace(copy, source), self.line, self.reason.replace(copy, source)) if copy else self
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:

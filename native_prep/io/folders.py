@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import chain, groupby, islice
 from pathlib import Path
 from posixpath import basename, join
-from typing import IO
+from typing import IO, NamedTuple
 
 from native_prep.io.archives import (
     DAMAGED,
@@ -375,12 +375,26 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+class Local(NamedTuple):
+    """Files that are on this machine.
+
+    Attributes:
+        path: where they lie.
+        source: what they are of, for messages.
+        copy: the path of what was made of `source`, where `path` is or is in a copy; else "".
+    """
+
+    path: Path
+    source: str
+    copy: str = ""
+
+
 @contextmanager
-def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
-    """A path of this machine for whatever must be there whole: a URL's files or an archive's, hidden in `beside`.
+def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Local]:
+    """What must be on this machine whole: a URL's files or an archive's, hidden in `beside`. Errors name what it is of.
 
     Args:
-        place: path or URL of a file, a folder or an archive; a path of a file or folder is returned as it is.
+        place: path or URL of a file, a folder or an archive; a path of a file or folder is not copied.
         beside: where the outputs go; made where it is missing.
 
     Raises:
@@ -390,7 +404,7 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
     text = os.fspath(place)
     packed = is_archive(text) and (is_url(text) or Path(text).is_file())
     if not packed and not is_url(text):
-        yield Path(text)
+        yield Local(Path(text), text)
         return
     print(f"{text}: copied to {beside} for this run", file=sys.stderr)
     with _hidden_place(beside / name_of(text)) as folder:
@@ -407,7 +421,7 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
                 if one.is_file():
                     set_time(one, stamp)
         try:
-            yield path
+            yield Local(path, text.rstrip("/"), str(shown))
         except ValueError as error:  # the copy is gone when it is read
             raise ValueError(str(error).replace(str(shown), text.rstrip("/"))) from error
 

@@ -64,6 +64,7 @@ class PoseJob:
         head, final: of the store.
         skip: whether bad clips are left out; a shard with bad clips is not kept otherwise.
         whole_files: the clips of a file are made one after the other, since reading it takes long.
+        copy, source: of a copy that is read, its place and how messages name it.
     """
 
     make: Callable[[Recording], MadeClip]
@@ -71,6 +72,8 @@ class PoseJob:
     final: Path
     skip: bool
     whole_files: bool = False
+    copy: str = ""
+    source: str = ""
     gpu: ClassVar[bool] = False
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
@@ -97,7 +100,8 @@ class PoseJob:
 
     def make_clips(self, recordings: Sequence[Recording]) -> list[_Outcome]:
         """What becomes of recordings; bad ones raise nothing."""
-        return [self._outcome(recording) for recording in recordings]
+        made = [self._outcome(recording) for recording in recordings]
+        return [one._replace(bad=one.bad.renamed(self.copy, self.source)) if one.bad else one for one in made]
 
     def _outcome(self, recording: Recording) -> _Outcome:
         try:
@@ -168,7 +172,8 @@ def write_poses(
     states = (f"{found[one.path, one.member][0]} {getattr(one.content, 'place', '')}" for one in recordings.found)
     plan = plan_shards(run.head, f"{sources_digest()} {key}", recordings.found, states)
     size = sum(size for _, size in found.values())
-    statistics = Statistics(bad=list(recordings.bad), bytes_read=size, ignored=recordings.ignored)
-    job = PoseJob(make, run.head, run.final, run.skip_bad, whole_files)
+    bad = [one.renamed(run.copy, str(run.source)) for one in recordings.bad]
+    statistics = Statistics(bad=bad, bytes_read=size, ignored=recordings.ignored)
+    job = PoseJob(make, run.head, run.final, run.skip_bad, whole_files, run.copy, str(run.source))
     outcome = write_store(run, job, plan, statistics)
     return {"dataset": run.dataset, **statistics.result(time.perf_counter() - start), **outcome}

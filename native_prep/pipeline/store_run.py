@@ -54,6 +54,7 @@ class StoreRun:
         cluster: see `cluster.cluster`; None for this machine.
         files: more files to publish with the arrays, name -> text, of all the shards' notes in order.
         settings: see `outputs.Outputs`.
+        copy: where the copy of `source` lies that is read; "" for none.
     """
 
     dataset: str
@@ -68,6 +69,7 @@ class StoreRun:
     cluster: str | None = None
     files: Callable[[Sequence[Any]], Mapping[str, str]] = _no_files
     settings: str = ""
+    copy: str = ""
 
     @property
     def final(self) -> Path:

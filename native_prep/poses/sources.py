@@ -70,6 +70,7 @@ class PoseSource:
         metadata: what `custom.json` says of them besides.
         key: what else decides about the numbers.
         whole_files: clips of a file are to be read one after the other.
+        copy: where the copy lies that is read, which messages name by what it was made of; "" for none.
     """
 
     clips: list[PoseClip]
@@ -81,6 +82,7 @@ class PoseSource:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     whole_files: bool = False
+    copy: str = ""
 
 
 def detect_kind(path: Path, source: str | None = None) -> Kind:

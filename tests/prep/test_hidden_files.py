@@ -47,7 +47,7 @@ def _in_archive(kind: str, folder: Path) -> object:
 def _unpacked(folder: Path) -> object:
     packed = shutil.make_archive(str(folder.with_name("packed")), "zip", folder)
     with local_copy(packed, folder.parent / "out") as copy:
-        clips, *others = _own("coco17", copy)
+        clips, *others = _own("coco17", copy.path)
         return [clip.name for clip in clips], *others
 
 

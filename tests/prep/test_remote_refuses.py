@@ -6,8 +6,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from file_server import serve
+from pose_files import walker
 from prep_checks import nothing_in
 from prep_files import NAMES, write_ntu_folder
 
@@ -107,7 +109,7 @@ def test_a_listing_without_sizes(tmp_path, monkeypatch):
         UrlFolder(server.url).read(NAMES[0], 10)
 
 
-def test_errors_of_own_poses_name_the_archive(tmp_path):
+def test_errors_of_own_poses_name_the_archive(tmp_path, capsys):
     raw = tmp_path / "raw" / "one"
     raw.mkdir(parents=True)
     (raw / "bad.npy").write_bytes(b"no array")
@@ -116,6 +118,27 @@ def test_errors_of_own_poses_name_the_archive(tmp_path):
     with pytest.raises(ValueError) as caught:
         prep("custom", data_path=archive, out_folder=tmp_path / "out", layout="coco17")
     assert f"{archive}/one" in str(caught.value) and ".copy" not in str(caught.value)
+    # Those of finished shards, too, which are taken up from another copy.
+    good = raw.with_name("two")
+    good.mkdir()
+    for name in ("a", "b"):
+        np.save(good / f"{name}.npy", walker(6))
+    (good / "c.json").write_text("{}")
+    shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path, "raw")
+    given = {"data_path": tmp_path / "clips.zip", "out_folder": tmp_path / "out", "layout": "coco17"}
+    given |= {"on_bad_file": "skip", "formats": ("packed",), "image_size": "1000x1000"}
+    for resumed in (0, 1):
+        capsys.readouterr()
+        result = prep("custom", **given)
+        assert (result["clips"], result["bad_files"], result["resumed"]) == (2, 2, resumed)
+        listed = (tmp_path / "out/bad_files.csv").read_text()
+        for name in ("one/bad.npy", "two/c.json"):
+            assert f"\n{tmp_path}/clips.zip/raw/{name}," in listed
+        told = capsys.readouterr().err
+        assert ".copy" not in listed + told + str(result["warnings"])
+        (tmp_path / "out/packed").rename(
+            tmp_path / "out/.packed.shards"
+        )  # as a killed run leaves it
 
 
 @pytest.fixture(scope="module")
