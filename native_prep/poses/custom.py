@@ -227,6 +227,13 @@ def write_source(
     found: PoseSource, path: str | Path, layout: Layout, settings: PoseSettings, output: PoseOutput
 ) -> dict[str, Any]:
     """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
+    with sole_run(output.folder / FOLDER, output.folder):
+        return _write_alone(found, path, layout, settings, output)
+
+
+def _write_alone(
+    found: PoseSource, path: str | Path, layout: Layout, settings: PoseSettings, output: PoseOutput
+) -> dict[str, Any]:
     folder = output.folder
     warned: dict[str, list[str]] = {}
     table = QualityTable(settings.min_quality)

@@ -24,7 +24,6 @@ from native_prep.datasets.recordings import Recording
 from native_prep.io.arrays import RowFile
 from native_prep.io.atomic import atomic_file, hidden, restore_folder
 from native_prep.io.hashes import sha256
-from native_prep.io.locks import sole_run
 from native_prep.store.format import (
     CLIPS,
     DTYPES,
@@ -233,26 +232,25 @@ class ShardDirectory:
 
 @contextmanager
 def shard_directory(final: Path) -> Iterator[ShardDirectory]:
-    """The place where the store `final` is built, by one run at a time.
+    """The place where the store `final` is built, by the one run that holds its lock (`locks.sole_run`).
 
     Half-written shards of killed runs go, which nobody completes any more, and so does the place if it is empty.
 
     Raises:
-        ValueError: another run works there, or something else has the store's name.
+        ValueError: something else has the store's name.
     """
     directory = ShardDirectory(final)
-    with sole_run(final, final.parent):
-        restore_folder(final)
-        if final.exists() and not (final.is_dir() and ((final / STORE).is_file() or not any(final.iterdir()))):
-            raise ValueError(f"{final}: is something else than a packed store: move it away")
-        directory.finished.mkdir(parents=True, exist_ok=True)
-        try:
-            _remove_parts(directory.finished)
-            yield directory
-        finally:
-            _remove_parts(directory.finished)
-            with suppress(OSError):  # finished shards stay, or it has the store's name
-                directory.finished.rmdir()
+    restore_folder(final)
+    if final.exists() and not (final.is_dir() and ((final / STORE).is_file() or not any(final.iterdir()))):
+        raise ValueError(f"{final}: is something else than a packed store: move it away")
+    directory.finished.mkdir(parents=True, exist_ok=True)
+    try:
+        _remove_parts(directory.finished)
+        yield directory
+    finally:
+        _remove_parts(directory.finished)
+        with suppress(OSError):  # finished shards stay, or it has the store's name
+            directory.finished.rmdir()
 
 
 def _remove_parts(folder: Path) -> None:

@@ -136,9 +136,7 @@ def test_errors_of_own_poses_name_the_archive(tmp_path, capsys):
             assert f"\n{tmp_path}/clips.zip/raw/{name}," in listed
         told = capsys.readouterr().err
         assert ".copy" not in listed + told + str(result["warnings"])
-        (tmp_path / "out/packed").rename(
-            tmp_path / "out/.packed.shards"
-        )  # as a killed run leaves it
+        (tmp_path / "out/packed").rename(tmp_path / "out/.packed.shards")  # as a killed run leaves it
 
 
 @pytest.fixture(scope="module")
