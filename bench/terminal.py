@@ -159,7 +159,8 @@ def _size_of(path: str) -> str:
 
 def _fuse(result: Result) -> tuple[list[Row], str]:
     rows = [("joint", percent(result["joint_top1"])), ("bone", percent(result["bone_top1"]))]
-    rows += [(name, percent(one["top1"])) for name, one in result.get("streams", {}).items()]
+    further = result.get("streams", {})
+    rows += [(name, f"{percent(one['top1'])} (weight {one['weight']:g})") for name, one in further.items()]
     fused = f"{percent(result['top1'])} of {result['clips']:,} clips"
     fused += f", top-5 {percent(result['top5'])}" if result["top5"] is not None else ""
     fused += f", mean class {percent(result['mean_class_accuracy'])}"
