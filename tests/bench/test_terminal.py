@@ -170,6 +170,8 @@ def test_the_next_command_is_for_the_same_data() -> None:
     out = io.StringIO()
     show("train", BOTH, " --dataset kinetics", Console(file=out, width=100))
     show("fuse-eval", FUSED, " --dataset kinetics", Console(file=out, width=100))
+    show("fuse-eval", FUSED, "", Console(file=out, width=100), "two-stream-agcn")
+    assert "next" in out.getvalue() and "  two-stream-agcn bench" in out.getvalue()
     assert "python cli.py export-trt --dataset kinetics" in out.getvalue() and "bench --dataset" not in out.getvalue()
     assert "train --amp --dataset kinetics" in shown("prep", {**PREP, "dataset": "kinetics"})
 
