@@ -17,12 +17,20 @@ from native_prep.io.archives import is_hidden
 from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
 from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
-from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
+from native_prep.poses.labels import (
+    LABELS,
+    MOST_CLASSES,
+    SPLIT_NAMES,
+    Label,
+    Labels,
+    number_classes,
+    read_label_file,
+    split_of,
+)
 from native_prep.poses.pyskl_pickle import PysklFile, read_annotation
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
-LABELS = "labels.csv"
 # What poses may be written in; other files lie in peace beside them, and beside videos all but videos do.
 _POSES = (".json", ".npy", ".csv")
 # Of names, what no label file and no table can hold: line breaks and the like, bytes that are no UTF-8.
@@ -101,7 +109,7 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        files = list(islice((file for file in files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
+        files = list(islice(files_below(path), _MOST_LOOKED_AT))
         found = first_kind(files, source)
         if found is None:
             known = ", ".join(SOURCES)
