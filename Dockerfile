@@ -42,13 +42,13 @@ RUN case ",${EXTRAS}," in *,video,*) \
         && apt-get install -y --no-install-recommends libgl1 libglib2.0-0t64 \
         && rm -rf /var/lib/apt/lists/* ;; \
     esac
-# On a GPU: Numba needs NVVM of PyTorch's release of CUDA, TensorRT comes from NVIDIA's index, and of onnxruntime and
+# On a GPU: Numba's NVVM must be of PyTorch's release of CUDA, no newer one, TensorRT comes from NVIDIA's index, and of onnxruntime and
 # onnxruntime-gpu, which write to one folder, only the second may be there.
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     wheel="$(echo /wheels/*.whl)" \
     && if [ "${DEVICE}" = cuda ]; then \
         venv/bin/pip install --no-cache-dir -c constraints.txt --extra-index-url https://pypi.nvidia.com \
-            "${wheel}[gpu${EXTRAS:+,${EXTRAS}}]" 'cuda-toolkit[nvvm]==13.0.*' \
+            "${wheel}[gpu${EXTRAS:+,${EXTRAS}}]" 'cuda-toolkit==13.0.*' \
         && venv/bin/pip uninstall -y onnxruntime onnxruntime-gpu \
         && venv/bin/pip install --no-cache-dir --no-deps 'onnxruntime-gpu>=1.27'; \
     else \

@@ -21,6 +21,9 @@ PUBLISHED = ("pku-mmd", "uav-human")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 TRAINED = ("ntu/xsub", "ntu/xview", "ntu120/xsub", "ntu120/xset", "kinetics", "nw-ucla", "custom")
 
+# The console script.
+SCRIPT = "two-stream-agcn"
+
 # What may follow an option that takes several values, so that `--stream joint bone` means what it says.
 VALUE_PATTERNS = {
     "--stream": "|".join(STREAMS),
@@ -74,11 +77,17 @@ def reports(function: Callable[..., dict[str, Any]]) -> Callable[..., None]:
                 from bench.terminal import show
 
                 given = [f" --{key} {options[key]}" for key in ("dataset", "config") if options.get(key)]
-                show(name, result, "" if name in ("prep", "synth", "weights pack") else "".join(given))
+                follows = "" if name in ("prep", "synth", "weights pack") else "".join(given)
+                show(name, result, follows, program=SCRIPT if _program() == SCRIPT else "python cli.py")
         if result.get("passed") is False:
             raise SystemExit(1)
 
     return command
+
+
+def _program() -> str:
+    """What was typed: the console script of an installed wheel, or this file."""
+    return SCRIPT if Path(sys.argv[0]).stem == SCRIPT else "cli.py"
 
 
 def _json_line(result: dict[str, Any]) -> str:
@@ -530,7 +539,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Runs the command line; a user's error is one line on stderr, `AGCN_TRACEBACK=1` shows where it came from."""
     signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
     try:
-        cli.main(args=args, prog_name="cli.py", standalone_mode=False)
+        cli.main(args=args, prog_name=_program(), standalone_mode=False)
     except click.ClickException as error:
         _fail(f"{error.format_message().rstrip('.')}: see --help")
     except (click.Abort, KeyboardInterrupt):

@@ -204,13 +204,25 @@ def score_note(
 
 
 def _check_scores_in_the_way(path: Path, clips: Clips, data_hash: str) -> None:
-    """Raises ValueError where a run's scores are of other clips than those that are to be tested."""
-    if not path.is_file() or best_checkpoint(path) != path.with_name(BEST_FILE):
+    """Raises ValueError where a run's scores are, or have to be, of other clips than those that are to be tested."""
+    if best_checkpoint(path) != path.with_name(BEST_FILE):
         return
-    note = read_note(path)
-    same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)
-    if not same:
-        raise ValueError(f"{path}: holds scores of other clips: name another --work-dir, or give --overwrite")
+    if path.is_file():
+        note = read_note(path)
+        same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)
+        if not same:
+            raise ValueError(f"{path}: holds scores of other clips: name another --work-dir, or give --overwrite")
+    elif (own := _tested_on(path.parent)) and Path(own).resolve() != Path(clips.path).resolve():
+        text = f"is for the scores of {own}, these are of {clips.path}"
+        raise ValueError(f"{path}: {text}: name another --work-dir, or give --overwrite")
+
+
+def _tested_on(run: Path) -> str:
+    """The data that a run is tested on; "" where its configuration does not tell."""
+    try:
+        return load_config(run / RUN_CONFIG).test_feeder_args.data_path
+    except (ValueError, OSError):
+        return ""
 
 
 def _names_in(path: Path) -> set[str]:

@@ -28,7 +28,9 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def show(command: str, result: Result, given: str = "", console: Console | None = None) -> None:
+def show(
+    command: str, result: Result, given: str = "", console: Console | None = None, program: str = "python cli.py"
+) -> None:
     """Prints what `command` has returned.
 
     Args:
@@ -36,6 +38,7 @@ def show(command: str, result: Result, given: str = "", console: Console | None 
         result: what the JSON line would hold.
         given: options that the next command needs too, as " --dataset kinetics".
         console: where; standard output by default.
+        program: how the next command begins.
     """
     console = console or Console(highlight=False)
     describe = _DESCRIBE.get(command, _plain)
@@ -46,7 +49,7 @@ def show(command: str, result: Result, given: str = "", console: Console | None 
         failed = [str(gate) for gate in result.get("failed", ())] or ["a gate was not met"]
         rows = [*rows, *(("failed" if not place else "", gate) for place, gate in enumerate(failed))]
     if follows and result.get("passed") is not False:
-        rows = [*rows, ("next", f"python cli.py {follows}{given if follows not in ('bench', 'report') else ''}")]
+        rows = [*rows, ("next", f"{program} {follows}{given if follows not in ('bench', 'report') else ''}")]
     if console.width < NARROW:
         for name, value in rows:
             console.print(f"{name}: {value}" if name else f"  {value}", soft_wrap=True, markup=False)
@@ -159,7 +162,8 @@ def _size_of(path: str) -> str:
 
 def _fuse(result: Result) -> tuple[list[Row], str]:
     rows = [("joint", percent(result["joint_top1"])), ("bone", percent(result["bone_top1"]))]
-    rows += [(name, percent(one["top1"])) for name, one in result.get("streams", {}).items()]
+    further = result.get("streams", {})
+    rows += [(name, f"{percent(one['top1'])} (weight {one['weight']:g})") for name, one in further.items()]
     fused = f"{percent(result['top1'])} of {result['clips']:,} clips"
     fused += f", top-5 {percent(result['top5'])}" if result["top5"] is not None else ""
     fused += f", mean class {percent(result['mean_class_accuracy'])}"

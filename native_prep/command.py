@@ -1,8 +1,6 @@
 """Which kind of `prep` is meant, and which options belong to it; each kind is imported where it is called."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from native_prep.datasets.catalog import DATASETS
@@ -34,16 +32,14 @@ def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]
     given = {name: value for name, value in options.items() if value not in (None, ())}
     if dataset == "custom":
         _refuse(given, (*_NAMED, *_FAST), "prep custom")
-        from native_prep.poses.custom import OUT_FOLDER, prepare_custom
+        from native_prep.poses.custom import prepare_custom
 
-        with _on_disk(given, OUT_FOLDER):
-            return prepare_custom(track=track, **given)
+        return prepare_custom(track=track, **given)
     if dataset not in DATASETS:
         _refuse(given, (*_FIXED, *_FAST, "ignored_samples"), f"prep {dataset}")
-        from native_prep.poses.published.prepare import OUT_FOLDER, prepare_published
+        from native_prep.poses.published.prepare import prepare_published
 
-        with _on_disk(given, OUT_FOLDER):
-            return prepare_published(dataset, track=track, **given)
+        return prepare_published(dataset, track=track, **given)
     _refuse(given, _OWN, f"prep {dataset}")
     if not track:
         from native_prep.pipeline.prepare import prepare
@@ -53,19 +49,6 @@ def prep(dataset: str, *, track: bool = False, **options: Any) -> dict[str, Any]
     from native_prep.poses.ntu_tracked import prepare_tracked
 
     return prepare_tracked(dataset, **given)
-
-
-@contextmanager
-def _on_disk(given: dict[str, Any], out_folder: str) -> Iterator[None]:
-    """Gives the path of a copy for `data_path` where that is a URL or an archive."""
-    from native_prep.io.folders import local_copy
-
-    path, folder = given.get("data_path"), given.get("out_folder", out_folder)
-    if not path or not folder:  # the call says what is wrong
-        yield
-        return
-    with local_copy(path, Path(folder)) as given["data_path"]:
-        yield
 
 
 def _refuse(given: Mapping[str, Any], names: Sequence[str], command: str) -> None:

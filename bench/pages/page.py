@@ -1,6 +1,7 @@
 """HTML pages of templates in `templates/`; styles, scripts and data become part of the one file."""
 
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,20 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 def render(template: str, **values: Any) -> str:
     """The HTML of a template; values are escaped, and one that is missing is an error."""
     return _environment().get_template(template).render(**values)
+
+
+def check_output(option: str, file: str | os.PathLike[str], usual: str) -> None:
+    """Raises ValueError where a page or picture would be a folder, or written over another kind of file.
+
+    Args:
+        option: which names it; file: what it names.
+        usual: a name as it should be.
+    """
+    suffix = Path(usual).suffix
+    if os.fspath(file) and Path(file).is_dir():
+        raise ValueError(f"{option} {file}: is a folder: name a file, as {Path(file) / usual}")
+    if not os.fspath(file).lower().endswith(suffix):
+        raise ValueError(f"{option} {os.fspath(file) or repr(file)}: give a name that ends in {suffix}")
 
 
 def embed(data: Any) -> Markup:

@@ -15,7 +15,8 @@ from bench.pages.clip_data import Track
 from bench.pages.recordings import Recording, as_prepared, class_name, classes_of
 from export.inputs import spread
 from native_prep.datasets.catalog import DATASETS
-from native_prep.datasets.recordings import SPLITS, hidden
+from native_prep.datasets.recordings import SPLITS
+from native_prep.io.archives import is_hidden
 from native_prep.io.progress import first_names
 from native_prep.poses.custom import custom_metadata
 from native_prep.skeletons.layouts import Layout, find_layout, layout_from_dict
@@ -53,9 +54,9 @@ def _labels_of(joints: Path) -> str:
 
 
 def _joints_in(place: Path) -> Path | None:
-    inside = (one for one in place.iterdir() if one.is_dir() and one.name != FOLDER and not hidden(one.name))
+    inside = (one for one in place.iterdir() if one.is_dir() and one.name != FOLDER and not is_hidden(one.name))
     for folder in (place, *sorted(inside)):
-        splits = sorted(file for file in folder.glob("*_data_joint.npy") if not hidden(file.name))
+        splits = sorted(file for file in folder.glob("*_data_joint.npy") if not is_hidden(file.name))
         if splits:
             return next((file for file in splits if file.name.startswith("val_")), splits[0])
     for store in (place, place / FOLDER):

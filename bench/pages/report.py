@@ -13,14 +13,14 @@ from plotly.offline import get_plotlyjs
 from bench.machine import describe
 from bench.pages import charts
 from bench.pages.charts import TEXT, Chart
-from bench.pages.page import render
+from bench.pages.page import check_output, render
 from bench.pages.runs import find_experiments, reason
 from bench.pages.section import Section, section_of
 from bench.report import RESULTS, TITLES, load_results, machine_line, summary
 from native_prep.io.atomic import atomic_file
 from native_prep.io.progress import Progress, percent
 
-WORK, BENCH = "work_dir", "bench_out"
+WORK, BENCH, PAGE = "work_dir", "bench_out", "report.html"
 # For confusions, clips and graphs of all experiments: a page stays below 10 MB, and plotly.js takes half of it.
 _BYTES = 4_000_000
 MOST_EXPERIMENTS = 12
@@ -28,7 +28,7 @@ MOST_EXPERIMENTS = 12
 
 def report(
     folders: Sequence[str | os.PathLike[str]] = (),
-    out: str | os.PathLike[str] = "report.html",
+    out: str | os.PathLike[str] = PAGE,
     bench: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Write the page.
@@ -48,8 +48,7 @@ def report(
     """
     if not folders and not Path(WORK).is_dir():
         raise ValueError(f"{WORK}: no such folder: run train first, or name a work folder")
-    if Path(out).suffix != ".html" or Path(out).is_dir():
-        raise ValueError(f"--out {out}: give a file whose name ends in .html")
+    check_output("--out", out, PAGE)
     experiments, notes = find_experiments(folders or (WORK,))
     if len(experiments) > MOST_EXPERIMENTS:
         raise ValueError(f"{len(experiments)} experiments are too many for a page: name at most {MOST_EXPERIMENTS}")

@@ -18,7 +18,7 @@ from agcn.plots import draw_clip
 from agcn.settings import Config
 from agcn.streams import best_weights, default_engine_folder
 from bench.pages.clip_data import clip_for_page
-from bench.pages.page import render
+from bench.pages.page import check_output, render
 from bench.pages.predictions import joint_weights, padded, predictions_over_time
 from bench.pages.prepared_data import open_prepared, prepared_data
 from bench.pages.recordings import FPS, Recording, open_raw
@@ -93,7 +93,9 @@ def view(
     """
     if path is None:
         raise ValueError("Missing argument 'PATH': name a raw clip, prepared data or an exported folder, before --clip")
-    _check_outputs(out, gif, png)
+    for option, file, usual in (("--out", out, PAGE), ("--gif", gif, "view.gif"), ("--png", png, "view.png")):
+        if file is not None:
+            check_output(option, file, usual)
     if frames is not None and png is None:
         raise ValueError(f"--frames {frames}: is for --png: name the picture, or leave it out")
     is_export = (Path(path) / FILE_NAME).is_file()
@@ -122,15 +124,6 @@ def view(
     return {
         "clips": len(recordings), "names": [one.name for one in recordings], "outputs": outputs, "bytes": written,
     }  # fmt: skip
-
-
-def _check_outputs(out: str | None, gif: str | None, png: str | None) -> None:
-    """Raises ValueError where a name is that of a folder or of another kind of file, the clip itself, say."""
-    for option, file, suffix in (("--out", out, ".html"), ("--gif", gif, ".gif"), ("--png", png, ".png")):
-        if file and Path(file).is_dir():
-            raise ValueError(f"{option} {file}: is a folder: name a file, as {Path(file) / f'view{suffix}'}")
-        if file is not None and not file.lower().endswith(suffix):
-            raise ValueError(f"{option} {file or repr(file)}: give a name that ends in {suffix}")
 
 
 def _networks(

@@ -6,7 +6,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from native_prep.datasets.catalog import missing_samples
-from native_prep.datasets.recordings import hidden
+from native_prep.io.archives import is_hidden
 from native_prep.synth.make import write_kinetics, write_ntu
 
 _CLASSES = 10
@@ -40,7 +40,7 @@ def kinetics_files(work: Path, data: str | Path | None, clips: int, seed: int) -
 
 
 def _found(folder: Path, pattern: str) -> list[Path]:
-    found = sorted(file for file in folder.glob(pattern) if not hidden(file.name))
+    found = sorted(file for file in folder.glob(pattern) if not is_hidden(file.name))
     if not found:
         raise ValueError(f"{folder}: no {pattern} in it: give a folder of raw clips")
     return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from native_prep.datasets.catalog import Dataset, missing_samples
 from native_prep.datasets.names import is_training, parse_name
-from native_prep.io.archives import Member
+from native_prep.io.archives import Member, is_hidden
 from native_prep.io.folders import ArchiveFolder, Folder, open_zip
 from native_prep.io.progress import first_names
 from native_prep.io.whole import MIB, read_whole
@@ -30,6 +30,10 @@ class BadFile:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+
+    def renamed(self, copy: str, source: str) -> "BadFile":
+        """The same with `source` for `copy`, the place of a copy of it, which goes when the run ends."""
+        return BadFile(self.path.replace(copy, source), self.line, self.reason.replace(copy, source)) if copy else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +135,17 @@ def _is_named(dataset: str, name: str) -> bool:
     return True
 
 
-def hidden(name: str) -> bool:
-    """Whether a file or folder is one that file managers, archives and file systems leave behind: never a clip."""
-    return name.startswith((".", "__MACOSX"))
-
-
 def files_below(folder: Path, without: Collection[Path] = ()) -> Iterator[Path]:
     """Files in a folder and in those in it, its own first; none that is hidden, or right in one of `without`."""
     for where, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not hidden(name))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         inside = Path(where)
         if inside not in without:
-            yield from (inside / name for name in sorted(names) if not hidden(name))
+            yield from (inside / name for name in sorted(names) if not is_hidden(name))
 
 
 def _names(folder: Folder, suffix: str) -> list[str]:
-    return [name for name in folder.names(suffix) if not hidden(name)]
+    return [name for name in folder.names(suffix) if not is_hidden(name)]
 
 
 def _folders(dataset: Dataset, data_path: Folder) -> list[Folder]:
@@ -197,7 +196,7 @@ def _folders_with(
     """
     level = [data_path]
     for depth in range(3 if deeper else 1):
-        inside = [one for folder in level for one in folder.folders() if not hidden(one.name)]
+        inside = [one for folder in level for one in folder.folders() if not is_hidden(one.name)]
         level = sorted(inside, key=str)[:_MOST_LOOKED_INTO]
         found = [folder for folder in level if holds(folder)]
         if found and depth and not isinstance(data_path, ArchiveFolder):

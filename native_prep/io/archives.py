@@ -51,6 +51,11 @@ class Member(NamedTuple):
     fault: str = ""
 
 
+def is_hidden(path: str) -> bool:
+    """Whether a part of a path is what file managers, archives and file systems leave behind: never a clip."""
+    return any(part.startswith((".", "__MACOSX")) for part in path.split("/"))
+
+
 # Folder -> name -> file.
 Listing = dict[str, dict[str, Member]]
 
@@ -73,7 +78,7 @@ def list_zip(file: IO[bytes], archive: str) -> Listing:
         raise zipfile.BadZipFile(str(error)) from error
     for place, info in enumerate(infos):
         path = normpath(info.filename.replace("\\", "/"))  # as old programs of Windows write it
-        if info.is_dir() or _is_hidden(path):
+        if info.is_dir() or is_hidden(path):
             continue
         folder, name = split(path)
         fault = ""
@@ -110,7 +115,7 @@ def list_tar(file: IO[bytes], archive: str, stamp: str) -> Listing:
         while (info := table.next()) is not None:
             table.members.clear()  # type: ignore[attr-defined]  # a kilobyte each
             path = normpath(info.name)
-            if not (info.isreg() or info.islnk() or info.issym()) or _is_hidden(path):
+            if not (info.isreg() or info.islnk() or info.issym()) or is_hidden(path):
                 continue
             folder, name = split(path)
             found.setdefault(folder, {})[name] = _tar_member(info, archive, stamp, found)
@@ -129,11 +134,6 @@ def _tar_member(info: tarfile.TarInfo, archive: str, stamp: str, earlier: Listin
     folder, name = split(normpath(info.linkname))
     fault = f"is a link to {info.linkname}, which does not come before it in the archive: pack the archive again"
     return earlier.get(folder, {}).get(name) or Member(archive, 0, 0, 0, f"{info.mtime} {stamp}", fault=fault)
-
-
-def _is_hidden(path: str) -> bool:
-    """What macOS adds to archives, and whatever begins with a dot."""
-    return path.startswith("__MACOSX/") or any(part.startswith(".") for part in path.split("/"))
 
 
 def content_of(member: Member, raw: bytes) -> bytes | str:

@@ -2,15 +2,17 @@
 
 import os
 import shutil
+import stat
 import sys
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby, islice
 from pathlib import Path
 from posixpath import basename, join
-from typing import IO
+from typing import IO, NamedTuple
 
 from native_prep.io.archives import (
     DAMAGED,
@@ -18,13 +20,16 @@ from native_prep.io.archives import (
     Listing,
     Member,
     content_of,
+    is_hidden,
     is_tar,
     list_tar,
     list_zip,
     open_compressed,
 )
 from native_prep.io.atomic import hidden, left_behind, missing_folders, remove_empty
+from native_prep.io.hashes import hash_value
 from native_prep.io.remote import (
+    WholeOnly,
     copy_url,
     is_file,
     is_url,
@@ -42,6 +47,8 @@ from native_prep.io.whole import read_whole
 _SPLITS = ("train", "val")
 # Bytes copied at a time.
 _BLOCK = 1 << 20
+# Threads that ask for the state of files, and how many files one asks for at a time.
+_AT_ONCE, _STAMPED = 32, 64
 
 
 class Folder:
@@ -197,27 +204,46 @@ def _read_parts(path: str, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         raise ValueError(f"{path}: {error.strerror or error}: give an archive that can be read") from error
 
 
-def stamps(places: Sequence[tuple[str, Member | None]]) -> list[str]:
-    """What changes with each file: of those on disk size and time, else what the archive or the listing tells.
+def stamps(places: Iterable[tuple[str, Member | None]]) -> Iterator[tuple[str, int]]:
+    """What changes with each file, and how many bytes it has.
+
+    On disk these are size and time, else what the archive or the listing tells. A network disk takes its time for each
+    answer, but gives many at once: several threads ask.
+
+    Args:
+        places: paths, and where the files are; a folder on disk stands for all files in it.
 
     Raises:
         ValueError: a server cannot be reached; it is asked only where its listing says neither version nor time.
     """
-    found = [_stamp(path) if member is None else member.stamp for path, member in places]
-    untold = [place for place, stamp in enumerate(found) if not stamp]
-    if untold:
-        for place, stamp in zip(untold, stamp_files([places[place][0] for place in untold]), strict=True):
-            found[place] = stamp
-    return found
+    rest = iter(places)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while some := list(islice(rest, _AT_ONCE * _STAMPED)):
+            parts = [some[start : start + _STAMPED] for start in range(0, len(some), _STAMPED)]
+            found = list(chain.from_iterable(pool.map(_stamps, parts)))
+            untold = [place for place, (stamp, _) in enumerate(found) if not stamp]
+            if untold:
+                for place, stamp in zip(untold, stamp_files([some[place][0] for place in untold]), strict=True):
+                    found[place] = stamp, found[place][1]
+            yield from found
 
 
-def _stamp(path: str) -> str:
-    """A file's size and time of last change; reading it will say what is wrong where there are none."""
+def _stamps(places: Sequence[tuple[str, Member | None]]) -> list[tuple[str, int]]:
+    return [_stamp(path) if member is None else (member.stamp, max(0, member.size)) for path, member in places]
+
+
+def _stamp(path: str) -> tuple[str, int]:
+    """Of a file, or of all in a folder; reading it will say what is wrong where there are none."""
     try:
         found = os.stat(path)  # noqa: PTH116 (a path object for each of 100,000 files takes seconds)
+        if not stat.S_ISDIR(found.st_mode):
+            return f"{found.st_size} {found.st_mtime_ns}", found.st_size
+        with os.scandir(path) as entries:
+            files = sorted((entry.name, entry.stat()) for entry in entries)
     except OSError as error:
-        return f"error {error.errno}"
-    return f"{found.st_size} {found.st_mtime_ns}"
+        return f"error {error.errno}", 0
+    inside = [(name, one.st_size, one.st_mtime_ns) for name, one in files]
+    return hash_value(inside), sum(size for _, size, _ in inside)
 
 
 def is_archive(path: str) -> bool:
@@ -230,7 +256,7 @@ def open_folder(place: str | Path, beside: Path) -> Iterator[Folder]:
     """A folder, or what is in an archive, to be read as it lies.
 
     A tar that is compressed or behind a URL cannot be read from the middle: it becomes a plain tar, hidden in the
-    folder `beside` for as long as the block lasts.
+    folder `beside` for as long as the block lasts. So does what a web server sends whole only.
 
     Args:
         place: path or URL of a folder or an archive.
@@ -270,35 +296,61 @@ def _from_anywhere(path: str) -> str:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
+def _opened(path: str, shown: str = "") -> Iterator[IO[bytes]]:
+    """A file at a path or URL, which messages name as `shown`."""
     try:
         with open_url(path) if is_url(path) else Path(path).open("rb") as file:
             yield file
     except DAMAGED as error:
-        raise ValueError(f"{path}: is cut off or damaged ({error}): fetch it again") from error
+        raise ValueError(f"{shown or path}: is cut off or damaged ({error}): fetch it again") from error
 
 
 def _open_archive(path: str, beside: Path, stack: ExitStack) -> Folder:
-    with _opened(path) as file:
+    place = path
+    try:
+        folder = _open_in_place(path, place)
+    except WholeOnly:
+        print(f"{path}: the server sends no parts of files: copied to {beside} for this run", file=sys.stderr)
+        copy = stack.enter_context(_hidden_place(beside / name_of(path)))
+        copy_url(path, copy)
+        place = str(copy)
+        folder = _open_in_place(path, place)
+    if folder is not None:
+        return folder
+    print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
+    plain = stack.enter_context(_hidden_place(beside / f"{name_of(path)}.tar"))
+    # The copy is opened first: what is wrong with the disk is not said of the URL.
+    with plain.open("wb") as target, _opened(place, path) as file, open_compressed(file) as content:
+        shutil.copyfileobj(content, target, _BLOCK)
+    with _opened(str(plain), path) as file:
+        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), _state(path, plain)))
+
+
+def _open_in_place(path: str, place: str) -> Folder | None:
+    """What is in the archive at `path`, which is read at `place`; None for a tar that must be made a plain file first.
+
+    Raises:
+        WholeOnly: it is behind a URL, and must be copied first.
+        ValueError: it is no archive, damaged, or cannot be reached.
+    """
+    with _opened(place, path) as file:
         begin = file.read(2)
         file.seek(0)
         if begin == b"PK":
-            return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(path)))
+            return ArchiveFolder(path, "zip", list_zip(file, _from_anywhere(place)))
         with open_compressed(file) as content:
             tar = is_tar(content.read(tarfile.BLOCKSIZE))
-            if tar and content is file and not is_url(path):
+            if tar and content is file and not is_url(place):
                 file.seek(0)
-                return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(path), _stamp(path)))
+                return ArchiveFolder(path, "tar", list_tar(file, _from_anywhere(place), _state(path, Path(place))))
     if not tar:
         raise ValueError(f"{path}: is no zip or tar archive: give --data-path a folder or an archive")
-    print(f"{path}: unpacked to a plain tar in {beside} for this run", file=sys.stderr)
-    stamp = stamp_files([path])[0] if is_url(path) else _stamp(path)
-    plain = stack.enter_context(_hidden_place(beside / name_of(path)))
-    # The copy is opened first: what is wrong with the disk is not said of the URL.
-    with plain.open("wb") as copy, _opened(path) as file, open_compressed(file) as content:
-        shutil.copyfileobj(content, copy, _BLOCK)
-    with _opened(str(plain)) as file:
-        return ArchiveFolder(path, "tar", list_tar(file, str(plain.absolute()), stamp or str(plain.stat().st_size)))
+    return None
+
+
+def _state(path: str, copy: Path) -> str:
+    """What changes with an archive; the size of its copy where a server tells neither version nor time."""
+    return (stamp_files([path])[0] or str(copy.stat().st_size)) if is_url(path) else _stamp(path)[0]
 
 
 @contextmanager
@@ -323,12 +375,26 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+class Local(NamedTuple):
+    """Files that are on this machine.
+
+    Attributes:
+        path: where they lie.
+        source: what they are of, for messages.
+        copy: the path of what was made of `source`, where `path` is or is in a copy; else "".
+    """
+
+    path: Path
+    source: str
+    copy: str = ""
+
+
 @contextmanager
-def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
-    """A path of this machine for whatever must be there whole: a URL's files or an archive's, hidden in `beside`.
+def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Local]:
+    """What must be on this machine whole: a URL's files or an archive's, hidden in `beside`. Errors name what it is of.
 
     Args:
-        place: path or URL of a file, a folder or an archive; a path of a file or folder is returned as it is.
+        place: path or URL of a file, a folder or an archive; a path of a file or folder is not copied.
         beside: where the outputs go; made where it is missing.
 
     Raises:
@@ -338,7 +404,7 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
     text = os.fspath(place)
     packed = is_archive(text) and (is_url(text) or Path(text).is_file())
     if not packed and not is_url(text):
-        yield Path(text)
+        yield Local(Path(text), text)
         return
     print(f"{text}: copied to {beside} for this run", file=sys.stderr)
     with _hidden_place(beside / name_of(text)) as folder:
@@ -349,13 +415,13 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Path]:
             copy_url(text, path)
         if packed:
             shown = folder / "unpacked"
-            stamp = _stamp(str(path))
+            stamp, _ = _stamp(str(path))
             path = _unpacked(path, shown, text)
             for one in path.rglob("*"):
                 if one.is_file():
                     set_time(one, stamp)
         try:
-            yield path
+            yield Local(path, text.rstrip("/"), str(shown))
         except ValueError as error:  # the copy is gone when it is read
             raise ValueError(str(error).replace(str(shown), text.rstrip("/"))) from error
 
@@ -369,8 +435,5 @@ def _unpacked(archive: Path, folder: Path, shown: str) -> Path:
         shutil.unpack_archive(archive, folder, "zip" if is_zip else "tar", filter=None if is_zip else "data")
     except (*DAMAGED, RuntimeError, shutil.ReadError) as error:  # RuntimeError: encrypted
         raise ValueError(f"{shown}: cannot be unpacked ({error}): fetch it again, or unpack it yourself") from error
-    _remove(folder / "__MACOSX")
-    for path in folder.rglob("._*"):
-        _remove(path)
-    inside = list(folder.iterdir())
+    inside = [path for path in folder.iterdir() if not is_hidden(path.name)]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name not in _SPLITS else folder

@@ -15,6 +15,8 @@ from native_prep.io.archives import DAMAGED, Member
 
 # Errors of the disk that is written to.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Seconds that a server has to answer, and for the next bytes of a file.
+_PATIENCE = 60
 # Requests under way at a time.
 _AT_ONCE = 16
 # What a listing may call the version or the last change of a file, the surest first.
@@ -66,7 +68,14 @@ def _filesystem(url: str) -> tuple[Any, str]:
     """The file system of a URL, one a process, and the path in it."""
     import fsspec
 
-    return fsspec.core.url_to_fs(url)
+    options = {}
+    if url.startswith("http"):
+        import aiohttp
+
+        # Five minutes for a whole answer, as is usual, are too short for an archive.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE, sock_read=_PATIENCE)
+        options = {"client_kwargs": {"timeout": timeout}}
+    return fsspec.core.url_to_fs(url, **options)
 
 
 def list_url(url: str) -> tuple[dict[str, tuple[str, Member]], list[str]]:
@@ -112,17 +121,30 @@ def open_url(url: str, anywhere: bool = True) -> Iterator[IO[bytes]]:
     """A file at a URL to read from, anywhere in it or from its start to its end.
 
     Raises:
-        ValueError: there is none, it cannot be reached, on opening or later, or is not sent in parts.
+        WholeOnly: it is not sent in parts, which reading anywhere takes.
+        ValueError: there is none, or it cannot be reached, on opening or later.
     """
     with _told(url):
         system, path = _filesystem(url)
-        with system.open(path, "rb") as file:
-            try:
-                file.seek(int(anywhere))
-                file.seek(0)
-            except ValueError as error:
-                raise WholeOnly(url) from error
+        file = system.open(path, "rb")
+        if not _has_parts(file):
+            file.close()
+            if anywhere:
+                raise WholeOnly(url)
+            file = system.open(path, "rb", **({"block_size": 0} if "http" in system.protocol else {}))  # as a stream
+        with file:
             yield file
+
+
+def _has_parts(file: IO[bytes]) -> bool:
+    """Whether a file can be read anywhere; servers may say so and send it whole, so that its last byte is asked for."""
+    try:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        file.read(1)
+        file.seek(0)
+    except ValueError:
+        return False
+    return True
 
 
 def read_ranges(url: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:

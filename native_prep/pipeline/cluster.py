@@ -146,6 +146,7 @@ def cluster(address: str) -> Iterator[Cluster]:
             threads = max(1, processors // count)
         else:
             ray.init(address=address, **quiet)
+            print(_joined(ray, address), file=sys.stderr)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_end)  # Ray's own prints where every thread is
     except (ConnectionError, RuntimeError) as error:
@@ -155,6 +156,13 @@ def cluster(address: str) -> Iterator[Cluster]:
             yield Cluster(ray, threads)
         finally:
             ray.shutdown()
+
+
+def _joined(ray: Any, address: str) -> str:
+    """Which cluster was joined: of several that run on a machine, `auto` takes any."""
+    place = ray.get_runtime_context().gcs_address if address == "auto" else address
+    has = {name: round(ray.cluster_resources().get(name, 0)) for name in ("CPU", "GPU")}
+    return f"--cluster {address}: joined Ray at {place}, with {has['CPU']} CPUs and {has['GPU']} GPUs"
 
 
 def _import_ray() -> Any:

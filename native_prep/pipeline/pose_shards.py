@@ -4,10 +4,9 @@ Processes of this machine make a few clips at a time, which are written here in 
 writes a whole shard. Either way the same functions make the same bytes.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import attrgetter
@@ -17,10 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from native_prep.datasets.recordings import BadClip, BadFile, Recording, Recordings
-from native_prep.io.hashes import hash_value, sources_digest
+from native_prep.io.folders import stamps
+from native_prep.io.hashes import sources_digest
 from native_prep.kernels import status
 from native_prep.pipeline.processes import in_processes
-from native_prep.pipeline.reading import stamps_of
 from native_prep.pipeline.statistics import Statistics
 from native_prep.pipeline.store_run import Made, StoreRun, finish_shard, write_store
 from native_prep.pipeline.threads import runs
@@ -65,6 +64,7 @@ class PoseJob:
         head, final: of the store.
         skip: whether bad clips are left out; a shard with bad clips is not kept otherwise.
         whole_files: the clips of a file are made one after the other, since reading it takes long.
+        copy, source: of a copy that is read, its place and how messages name it.
     """
 
     make: Callable[[Recording], MadeClip]
@@ -72,6 +72,8 @@ class PoseJob:
     final: Path
     skip: bool
     whole_files: bool = False
+    copy: str = ""
+    source: str = ""
     gpu: ClassVar[bool] = False
 
     def open(self) -> Callable[[Shard], dict[str, Any]]:
@@ -98,7 +100,8 @@ class PoseJob:
 
     def make_clips(self, recordings: Sequence[Recording]) -> list[_Outcome]:
         """What becomes of recordings; bad ones raise nothing."""
-        return [self._outcome(recording) for recording in recordings]
+        made = [self._outcome(recording) for recording in recordings]
+        return [one._replace(bad=one.bad.renamed(self.copy, self.source)) if one.bad else one for one in made]
 
     def _outcome(self, recording: Recording) -> _Outcome:
         try:
@@ -163,40 +166,14 @@ def write_poses(
         OSError: a file cannot be written.
     """
     start = time.perf_counter()
-    stamps = _Stamps()
-    plan = plan_shards(run.head, f"{sources_digest()} {key}", recordings.found, stamps)
-    statistics = Statistics(bad=list(recordings.bad), bytes_read=stamps.size, ignored=recordings.ignored)
-    job = PoseJob(make, run.head, run.final, run.skip_bad, whole_files)
+    places = dict.fromkeys((one.path, one.member) for one in recordings.found)  # a file of several clips counts once
+    found = dict(zip(places, stamps(places), strict=True))
+    # Another label file may take another of a file's clips for one of this name.
+    states = (f"{found[one.path, one.member][0]} {getattr(one.content, 'place', '')}" for one in recordings.found)
+    plan = plan_shards(run.head, f"{sources_digest()} {key}", recordings.found, states)
+    size = sum(size for _, size in found.values())
+    bad = [one.renamed(run.copy, str(run.source)) for one in recordings.bad]
+    statistics = Statistics(bad=bad, bytes_read=size, ignored=recordings.ignored)
+    job = PoseJob(make, run.head, run.final, run.skip_bad, whole_files, run.copy, str(run.source))
     outcome = write_store(run, job, plan, statistics)
     return {"dataset": run.dataset, **statistics.result(time.perf_counter() - start), **outcome}
-
-
-class _Stamps:
-    """What tells one state of a recording's file, or of its folder of one file a frame, from another.
-
-    Attributes:
-        size: bytes of the files that were looked at; a file of several clips counts once.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-        self.size = 0
-
-    def __call__(self, recordings: Sequence[Recording]) -> list[str]:
-        return [self._stamp(one) for one in recordings]
-
-    def _stamp(self, recording: Recording) -> str:
-        path = recording.path
-        if recording.member is not None:
-            self.size += max(0, recording.member.size)
-            return stamps_of([recording])[0]
-        if path not in self._known:
-            try:
-                with os.scandir(path) if os.path.isdir(path) else nullcontext() as entries:  # noqa: PTH112
-                    files = [(entry.name, entry.stat()) for entry in entries or ()]
-                files = files or [("", os.stat(path))]  # noqa: PTH116
-            except OSError as error:  # who reads the clip says what is wrong; those from Python have no file
-                return f"error {error.errno}"
-            self.size += sum(found.st_size for _, found in files)
-            self._known[path] = hash_value(sorted((name, found.st_size, found.st_mtime_ns) for name, found in files))
-        return f"{self._known[path]} {getattr(recording.content, 'place', '')}"

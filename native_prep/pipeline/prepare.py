@@ -128,7 +128,8 @@ def prepare(
     with open_folder(request.source, request.folder) as source:
         recordings = find_recordings(known, source, needed, ignored_samples)
         statistics = Statistics(bad=list(recordings.bad), ignored=recordings.ignored)
-        outcome = make(request, recordings, statistics)
+        with sole_run(request.folder / FOLDER, request.folder):
+            outcome = make(request, recordings, statistics)
     return {"dataset": dataset, **statistics.result(time.perf_counter() - start), **outcome}
 
 
@@ -154,10 +155,7 @@ def _make_arrays(request: _Request, recordings: Recordings, statistics: Statisti
     """`.npy` files straight from the recordings."""
     frames = request.max_frames or _longest_clip(request, recordings.found)
     shape = (3, frames, request.dataset.layout.num_joints, request.dataset.num_person)
-    with (
-        sole_run(request.folder / FOLDER, request.folder),
-        Outputs(request.folder, recordings.parts, request.streams, shape) as outputs,
-    ):
+    with Outputs(request.folder, recordings.parts, request.streams, shape) as outputs:
         workers = threads_that_fit(request.workers, 4 * math.prod(shape), _FILES_AT_ONCE * len(request.streams))
         _read_and_write(request, recordings.found, _make_readers(request, shape, workers), workers, outputs, statistics)
         statistics.raise_if_bad(request.skip_bad, request.source)
@@ -245,6 +243,6 @@ def _make_store(request: _Request, recordings: Recordings, statistics: Statistic
         workers=threads_that_fit(request.workers, size, 4),  # most clips fill a small part of their room
         cluster=request.cluster,
     )
-    plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of)
+    plan = plan_shards(head, f"{sources_digest()} {request.device}", recordings.found, stamps_of(recordings.found))
     job = PackJob(head, run.final, max_frames, request.skip_bad, request.device)
     return write_store(run, job, plan, statistics)

@@ -1,7 +1,7 @@
 """Recordings to clips, wherever their files are: compiled code opens those on disk, others are read for it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ def read_recordings(reader: Any, recordings: Sequence[Recording]) -> np.ndarray:
     return reader.run_texts(_texts([_place(one) for one in recordings]))
 
 
-def stamps_of(recordings: Sequence[Recording]) -> list[str]:
+def stamps_of(recordings: Iterable[Recording]) -> Iterator[str]:
     """What changes with each recording's file; see `folders.stamps`."""
-    return stamps([(one.path, one.member) for one in recordings])
+    return (stamp for stamp, _ in stamps((one.path, one.member) for one in recordings))
 
 
 def _place(recording: Recording) -> tuple[str, Member]:

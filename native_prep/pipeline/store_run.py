@@ -54,6 +54,7 @@ class StoreRun:
         cluster: see `cluster.cluster`; None for this machine.
         files: more files to publish with the arrays, name -> text, of all the shards' notes in order.
         settings: see `outputs.Outputs`.
+        copy: where the copy of `source` lies that is read; "" for none.
     """
 
     dataset: str
@@ -68,6 +69,7 @@ class StoreRun:
     cluster: str | None = None
     files: Callable[[Sequence[Any]], Mapping[str, str]] = _no_files
     settings: str = ""
+    copy: str = ""
 
     @property
     def final(self) -> Path:
@@ -78,11 +80,13 @@ class StoreRun:
 def write_store(run: StoreRun, job: ShardJob, plan: Sequence[Shard], statistics: Statistics) -> dict[str, Any]:
     """Makes the shards of a plan that earlier runs have not finished, and all that is asked for from them.
 
+    Who calls it holds the lock of `run.final`, from before anything is read in its folder.
+
     Returns:
         outputs (paths), shards, resumed (how many were finished).
 
     Raises:
-        ValueError: files are bad and not to be left out, or no good one is left; another run works in the folder.
+        ValueError: files are bad and not to be left out, or no good one is left.
         OSError: a file cannot be written; finished shards stay for the next run.
     """
     with shard_directory(run.final) as directory:

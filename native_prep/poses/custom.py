@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from native_prep.datasets.recordings import SPLITS, BadClip, Recording, Recordings
+from native_prep.io.folders import Local, local_copy
 from native_prep.io.locks import sole_run
 from native_prep.io.progress import first_names
+from native_prep.io.remote import is_url
 from native_prep.io.whole import read_whole
 from native_prep.pipeline.outputs import CUSTOM, check_formats, check_room, output_folder
 from native_prep.pipeline.pose_shards import MadeClip, write_poses
@@ -82,7 +84,8 @@ def prepare_custom(
     """Prepares one's own poses: float32 (N, 3, T, V, M) for each split and stream, label files and `custom.json`.
 
     Args:
-        data_path, out_folder: a pickle, an array or a folder of clips; where the arrays go, None for `data/custom`.
+        data_path, out_folder: a pickle, an array or a folder of clips, an archive of them, or a URL of those; where the
+            arrays go, None for `data/custom`.
         layout: a name, or a YAML file; None where the source has one of its own.
         convert: another layout, in which the clips are written; see `to_clip.convert`.
         source: one of `files.SOURCES`, or auto.
@@ -109,35 +112,44 @@ def prepare_custom(
         ValueError: something that was asked for does not exist or does not fit, or a clip is bad; it names the file.
         OSError: a file or folder cannot be read or written.
     """
-    path, folder = _places(data_path, out_folder)
+    given, folder = _places(data_path, out_folder)
     output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
     if source not in ("auto", *SOURCES):
         raise ValueError(f"source {source!r} is not known: use auto or one of {', '.join(SOURCES)}")
-    kind = detect_kind(path, None if source == "auto" else source)
-    videos = None
-    if kind == VIDEO:
-        videos = _open_videos(folder, layout, image_size, pose_model, fps)
-    elif pose_model is not None or fps is not None:
-        given = "--pose-model" if pose_model is not None else "--fps"
-        raise ValueError(f"{path}: holds poses of {kind.source}, {given} is for videos: leave it out")
-    began = time.monotonic()
-    skeleton = videos.layout if videos else find_layout(layout or default_layout(kind, clips_below(kind, path), path))
-    target = find_layout(convert) if convert is not None else skeleton
-    if convert is not None:
-        conversion_table(skeleton, target)  # raises before anything is read
-    track = track or videos is not None  # people of videos have numbers
-    settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
-    settings.check(skeleton)
-    check_room(max_frames, target, settings.max_bodies, output.streams)
-    found = open_source(kind, path, skeleton, label, split, read_classes(class_list) if class_list else None)
-    if videos is not None:
-        found = _estimated(found, videos, cluster)
-    if convert is not None:
-        found = _converted(found, skeleton, target)
-    result = write_source(found, path, target, settings, output)
+    with local_copy(given, folder) as local:
+        path = local.path
+        kind = detect_kind(path, None if source == "auto" else source)
+        videos = None
+        if kind == VIDEO:
+            videos = _open_videos(folder, layout, image_size, pose_model, fps)
+        elif pose_model is not None or fps is not None:
+            option = "--pose-model" if pose_model is not None else "--fps"
+            raise ValueError(f"{path}: holds poses of {kind.source}, {option} is for videos: leave it out")
+        began = time.monotonic()
+        own = videos.layout if videos else find_layout(layout or default_layout(kind, clips_below(kind, path), path))
+        target = find_layout(convert) if convert is not None else own
+        if convert is not None:
+            conversion_table(own, target)  # raises before anything is read
+        track = track or videos is not None  # people of videos have numbers
+        settings = PoseSettings(max_bodies or 2, parse_size(image_size), align, track, unit, keep_empty, min_quality)
+        settings.check(own)
+        check_room(max_frames, target, settings.max_bodies, output.streams)
+        found = open_source(kind, path, own, label, split, read_classes(class_list) if class_list else None)
+        if videos is not None:
+            found = _estimated(found, videos, cluster)
+        if convert is not None:
+            found = _converted(found, own, target)
+        result = write_source(copied(found, local), local.source, target, settings, output)
     if videos is None:
         return result
     return result | {"seconds": time.monotonic() - began, "poses": videos.summary()}
+
+
+def copied(found: PoseSource, local: Local) -> PoseSource:
+    """What was found in a copy, as one that messages name by its source; what was found elsewhere as it is."""
+    if not local.copy:
+        return found
+    return replace(found, copy=local.copy, notes=[text.replace(local.copy, local.source) for text in found.notes])
 
 
 def _open_videos(
@@ -212,9 +224,16 @@ class _Maker:
 
 
 def write_source(
-    found: PoseSource, path: Path, layout: Layout, settings: PoseSettings, output: PoseOutput
+    found: PoseSource, path: str | Path, layout: Layout, settings: PoseSettings, output: PoseOutput
 ) -> dict[str, Any]:
     """Writes the clips of a source; `path` is where they are from, for messages, the rest as `prepare_custom`'s."""
+    with sole_run(output.folder / FOLDER, output.folder):
+        return _write_alone(found, path, layout, settings, output)
+
+
+def _write_alone(
+    found: PoseSource, path: str | Path, layout: Layout, settings: PoseSettings, output: PoseOutput
+) -> dict[str, Any]:
     folder = output.folder
     warned: dict[str, list[str]] = {}
     table = QualityTable(settings.min_quality)
@@ -240,7 +259,7 @@ def write_source(
     run = StoreRun(
         "custom", path, folder, head, recordings.parts if "npy" in output.formats else (), tuple(output.streams),
         "packed" in output.formats, output.on_bad_file == "skip", output.workers or os.cpu_count() or 1, output.cluster,
-        files, settings=json.dumps(metadata),
+        files, settings=json.dumps(metadata), copy=found.copy,
     )  # fmt: skip
     splits = [
         {clip.name for clip in found.clips if clip.split == split} or _names_beside(folder, split) for split in SPLITS
@@ -300,13 +319,14 @@ def _names_beside(folder: Path, split: str) -> set[str]:
     return set(read_labels(path)[0]) if path.is_file() else set()
 
 
-def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[Path, Path]:
+def _places(data_path: str | os.PathLike[str] | None, out_folder: str | os.PathLike[str] | None) -> tuple[str, Path]:
     if not data_path:
         raise ValueError("prep custom: give --data-path the file or folder of your poses")
-    path, folder = Path(data_path), output_folder(out_folder, OUT_FOLDER)
+    given, folder = os.fspath(data_path), output_folder(out_folder, OUT_FOLDER)
+    path = Path(given)
     if path.is_dir() and path.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise ValueError(f"{folder}: lies in {path}, whose files are the clips: name another --out-folder")
-    return path, folder
+    return (given if is_url(given) else str(path)), folder
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

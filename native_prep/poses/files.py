@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
+from native_prep.datasets.recordings import BadClip, EmptyClip
+from native_prep.io.archives import is_hidden
+from native_prep.poses.labels import is_label_file
 from native_prep.poses.readers import alphapose, array, azure_kinect, mediapipe, mmpose, openpose, ultralytics
 from native_prep.poses.readers.frames import MOST_FRAME, Frames, Person, describe, gather, load_json, numbered_files
 from native_prep.poses.readers.mediapipe_csv import read_mediapipe_csv
@@ -120,7 +122,7 @@ def kind_of_clip(path: Path) -> Kind | None:
         if kind is not None and kind.a_file_a_frame:
             raise BadClip(str(path), f"is one frame of {kind.source}: give the folder of the clip's frames")
         return kind
-    files = [file for file in sorted(path.iterdir()) if file.is_file() and not hidden(file.name)]
+    files = [file for file in sorted(path.iterdir()) if file.is_file() and not is_hidden(file.name)]
     kind = first_kind(files)
     if kind is None and any(file.name.lower().endswith((".json", ultralytics.TEXT_SUFFIX)) for file in files):
         return None
@@ -147,7 +149,7 @@ def first_kind(files: Sequence[Path], source: str | None = None) -> Kind | None:
     other: Kind | None = None
     for suffixes in ((openpose.SUFFIX,), (".npy",), (".json",), (".csv",), (ultralytics.TEXT_SUFFIX,), VIDEO.suffixes):
         for file in files:
-            if not file.name.lower().endswith(suffixes):
+            if not file.name.lower().endswith(suffixes) or (suffixes == (".csv",) and is_label_file(file)):
                 continue
             try:
                 kind = kind_of_file(file, source)

@@ -13,6 +13,8 @@ from native_prep.datasets.recordings import SPLITS
 from native_prep.io.pickles import load_pickle
 from native_prep.io.whole import read_whole
 
+# The label file that is taken where none is named.
+LABELS = "labels.csv"
 # Labels that no list of classes bounds end here: every class gets a name.
 MOST_CLASSES = 1_000_000
 # What val is called elsewhere.
@@ -87,6 +89,17 @@ def read_label_file(path: str | os.PathLike[str], classes: list[str] | None = No
     """
     rows = _read_pickle(path) if str(path).endswith((".pkl", ".pickle")) else _read_csv(Path(path))
     return number_labels(rows, str(path), classes)
+
+
+def is_label_file(path: Path) -> bool:
+    """Whether a CSV file is one of labels, by its name or its first line, and not one of poses.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        first = file.readline(1 << 16).decode("utf-8-sig", "replace")
+    return path.name == LABELS or {"name", "label"} <= {cell.strip().lower() for cell in first.split(",")}
 
 
 def number_labels(rows: Sequence[tuple[str, str, str, int]], path: str, classes: list[str] | None = None) -> Labels:

@@ -14,6 +14,7 @@ from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.names import check_benchmarks
 from native_prep.datasets.recordings import BadClip, Recording, find_recordings
 from native_prep.io.folders import open_folder
+from native_prep.io.locks import sole_run
 from native_prep.kernels import status
 from native_prep.kernels.skeleton_text import BODY_FIELDS, JOINT_FIELDS, LIMIT
 from native_prep.pipeline.outputs import check_formats, check_room, output_folder
@@ -64,7 +65,8 @@ def prepare_tracked(
             name, source, folder, head, recordings.parts if "npy" in formats else (), asked, "packed" in formats,
             on_bad_file == "skip", workers or os.cpu_count() or 1, cluster, settings="track",
         )  # fmt: skip
-        return write_poses(run, partial(_make, frames=frames, count=dataset.num_person), recordings, "track")
+        with sole_run(run.final, folder):
+            return write_poses(run, partial(_make, frames=frames, count=dataset.num_person), recordings, "track")
 
 
 def _make(recording: Recording, frames: int, count: int) -> MadeClip:

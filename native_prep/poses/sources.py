@@ -12,16 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadFile, files_below, hidden
+from native_prep.datasets.recordings import BadFile, files_below
+from native_prep.io.archives import is_hidden
 from native_prep.io.arrays import load_array
 from native_prep.io.progress import first_names
 from native_prep.poses.files import NUMPY, SOURCES, VIDEO, Kind, first_kind, kind_of_file, read_pose_file
-from native_prep.poses.labels import MOST_CLASSES, SPLIT_NAMES, Label, Labels, number_classes, read_label_file, split_of
+from native_prep.poses.labels import (
+    LABELS,
+    MOST_CLASSES,
+    SPLIT_NAMES,
+    Label,
+    Labels,
+    number_classes,
+    read_label_file,
+    split_of,
+)
 from native_prep.poses.pyskl_pickle import PysklFile, read_annotation
 from native_prep.poses.to_clip import Poses, checked_points
 from native_prep.skeletons.layouts import Layout
 
-LABELS = "labels.csv"
 # What poses may be written in; other files lie in peace beside them, and beside videos all but videos do.
 _POSES = (".json", ".npy", ".csv")
 # Of names, what no label file and no table can hold: line breaks and the like, bytes that are no UTF-8.
@@ -69,6 +78,7 @@ class PoseSource:
         metadata: what `custom.json` says of them besides.
         key: what else decides about the numbers.
         whole_files: clips of a file are to be read one after the other.
+        copy: where the copy lies that is read, which messages name by what it was made of; "" for none.
     """
 
     clips: list[PoseClip]
@@ -80,6 +90,7 @@ class PoseSource:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     whole_files: bool = False
+    copy: str = ""
 
 
 def detect_kind(path: Path, source: str | None = None) -> Kind:
@@ -98,7 +109,7 @@ def detect_kind(path: Path, source: str | None = None) -> Kind:
     if path.is_file():
         kind = _kind_of_file(path)
     else:
-        files = list(islice((file for file in files_below(path) if file.name != LABELS), _MOST_LOOKED_AT))
+        files = list(islice(files_below(path), _MOST_LOOKED_AT))
         found = first_kind(files, source)
         if found is None:
             known = ", ".join(SOURCES)
@@ -375,7 +386,7 @@ def _left_over(kind: Kind, folder: Path, taken: Collection[Path]) -> list[BadFil
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not hidden(one.name))
+    return sorted(one for one in folder.iterdir() if one.is_dir() and not is_hidden(one.name))
 
 
 def _labels_of_folders(
@@ -421,10 +432,12 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
     """The clips that lie in a folder itself, by name."""
     if kind.a_file_a_frame:
         pattern = f"*{kind.suffixes[0]}"
-        return {one.name: one for one in _folders(folder) if not all(hidden(file.name) for file in one.glob(pattern))}
+        return {
+            one.name: one for one in _folders(folder) if not all(is_hidden(file.name) for file in one.glob(pattern))
+        }
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in kind.suffixes or hidden(file.name):
+        if file.suffix.lower() not in kind.suffixes or is_hidden(file.name):
             continue
         if label_file is not None and file.resolve() == label_file.resolve():
             continue

@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256 as new_sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from native_prep.datasets.recordings import Recording
 from native_prep.io.arrays import RowFile
 from native_prep.io.atomic import atomic_file, hidden, restore_folder
 from native_prep.io.hashes import sha256
-from native_prep.io.locks import sole_run
 from native_prep.store.format import (
     CLIPS,
     DTYPES,
@@ -154,7 +154,7 @@ def plan_shards(
     head: StoreHead,
     version: str,
     recordings: Sequence[Recording],
-    stamps_of: Callable[[Sequence[Recording]], Iterable[str]],
+    stamps: Iterable[str],
 ) -> list[Shard]:
     """The shards of a data set; a name changes with any of its files, the settings, the code and the format.
 
@@ -162,14 +162,14 @@ def plan_shards(
         head: of the store.
         version: of the code and the settings that are not the head's.
         recordings: sorted.
-        stamps_of: tells one state of each recording's file from another.
+        stamps: what tells one state of each recording's file from another.
     """
     shared = new_sha256(json.dumps([VERSION, version, describe(head)]).encode())
-    shards = []
+    shards, rest = [], iter(stamps)
     size = min(SHARD_CLIPS, max(_FEW_CLIPS, -(-len(recordings) // _SHARDS)))
     for number, start in enumerate(range(0, len(recordings), size)):
         chunk, digest = recordings[start : start + size], shared.copy()
-        for one, stamp in zip(chunk, stamps_of(chunk), strict=True):
+        for one, stamp in zip(chunk, islice(rest, len(chunk)), strict=True):
             digest.update(f"{one.name!r} {one.label} {one.parts} {stamp}\n".encode())
         shards.append(Shard(f"shard-{number:05d}-{digest.hexdigest()[:16]}", chunk))
     return shards
@@ -232,26 +232,25 @@ class ShardDirectory:
 
 @contextmanager
 def shard_directory(final: Path) -> Iterator[ShardDirectory]:
-    """The place where the store `final` is built, by one run at a time.
+    """The place where the store `final` is built, by the one run that holds its lock (`locks.sole_run`).
 
     Half-written shards of killed runs go, which nobody completes any more, and so does the place if it is empty.
 
     Raises:
-        ValueError: another run works there, or something else has the store's name.
+        ValueError: something else has the store's name.
     """
     directory = ShardDirectory(final)
-    with sole_run(final, final.parent):
-        restore_folder(final)
-        if final.exists() and not (final.is_dir() and ((final / STORE).is_file() or not any(final.iterdir()))):
-            raise ValueError(f"{final}: is something else than a packed store: move it away")
-        directory.finished.mkdir(parents=True, exist_ok=True)
-        try:
-            _remove_parts(directory.finished)
-            yield directory
-        finally:
-            _remove_parts(directory.finished)
-            with suppress(OSError):  # finished shards stay, or it has the store's name
-                directory.finished.rmdir()
+    restore_folder(final)
+    if final.exists() and not (final.is_dir() and ((final / STORE).is_file() or not any(final.iterdir()))):
+        raise ValueError(f"{final}: is something else than a packed store: move it away")
+    directory.finished.mkdir(parents=True, exist_ok=True)
+    try:
+        _remove_parts(directory.finished)
+        yield directory
+    finally:
+        _remove_parts(directory.finished)
+        with suppress(OSError):  # finished shards stay, or it has the store's name
+            directory.finished.rmdir()
 
 
 def _remove_parts(folder: Path) -> None:

@@ -101,6 +101,10 @@ WORDS = {
     "train both": (BOTH, ["joint  best 93.75 %", "bone   best 93.75 %, last 93.00 %", "cli.py export-trt"]),
     "test": (TESTED, ["bone     50.00 % of 9 clips, mean class 40.00 %, loss", "w/s.pkl", "warning  odd", "fuse-eval"]),
     "fuse-eval": (FUSED, ["joint  82.51 %", "fused  87.26 % of 463 clips, mean class 86.00 % (alpha 1)", "bench"]),
+    "fuse-eval of more": (
+        {**FUSED, "streams": {"joint_motion": {"weight": 0.5, "top1": 0.75}}},
+        ["joint_motion  75.00 % (weight 0.5)", "(alpha 1)"],
+    ),
     "export-trt": (EXPORT, ["met: 1.8e-07 of the largest score", "onnx, is gone", "fuse-eval --engine gone"]),
     "predict": (PREDICTED, [" 98.77 %  drink water", "  1.00 %  eat meal/snack", "nobody is in it", "onnxruntime on"]),
     "predict live": (LIVE, ["frames         9", "dropped: late  1", "0.1235"]),
@@ -166,6 +170,8 @@ def test_the_next_command_is_for_the_same_data() -> None:
     out = io.StringIO()
     show("train", BOTH, " --dataset kinetics", Console(file=out, width=100))
     show("fuse-eval", FUSED, " --dataset kinetics", Console(file=out, width=100))
+    show("fuse-eval", FUSED, "", Console(file=out, width=100), "two-stream-agcn")
+    assert "next" in out.getvalue() and "  two-stream-agcn bench" in out.getvalue()
     assert "python cli.py export-trt --dataset kinetics" in out.getvalue() and "bench --dataset" not in out.getvalue()
     assert "train --amp --dataset kinetics" in shown("prep", {**PREP, "dataset": "kinetics"})
 

@@ -172,7 +172,7 @@ def test_a_run_that_goes_on_says_what_is_to_come(work: Path) -> None:
 
 @pytest.mark.parametrize("out", ["", "x.txt", "work_dir/nw-ucla/agcn_joint/best.pt", "data"])
 def test_only_pages_are_written_over(work: Path, out: str) -> None:
-    with pytest.raises(ValueError, match=r"give a file whose name ends in \.html"):
+    with pytest.raises(ValueError, match=r"give a name that ends in \.html|data: is a folder: name a file"):
         report(out=out)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from native_prep.datasets.recordings import BadClip
+from native_prep.poses.files import first_kind, kind_of_clip
 from native_prep.poses.labels import read_classes, read_label_file
 
 
@@ -90,3 +92,23 @@ def test_bad_names_of_classes(tmp_path: Path, content: bytes, words: str) -> Non
         read_classes(path)
     path.write_bytes(b"wave\n fall \n\n\n")
     assert read_classes(path) == ["wave", "fall"]
+
+
+YOLO = "0 " + "0.5 " * 55
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "mine.csv"])
+@pytest.mark.parametrize(
+    ("file", "content", "source"),
+    [("a.json", "[]", ""), ("a_0.txt", "", ""), ("a_0.txt", YOLO, "ultralytics"), ("a.mp4", "", "video")],
+)
+def test_a_label_file_is_no_clip(tmp_path: Path, name: str, file: str, content: str, source: str) -> None:
+    (tmp_path / file).write_text(content)
+    (tmp_path / name).write_text("\ufeffName, label,split\na,0,train\n", encoding="utf-8")
+    found = first_kind(sorted(tmp_path.iterdir()))
+    assert (found.source if found else "") == source
+    if not source:
+        assert kind_of_clip(tmp_path) is None
+    (tmp_path / file).unlink()
+    with pytest.raises(BadClip, match="holds no file of poses"):
+        kind_of_clip(tmp_path)

@@ -17,6 +17,7 @@ from agcn.model.network import build_model
 from agcn.training.train import train
 from export.raw_clips import ClipForm, RawClips
 from native_prep.datasets.catalog import class_names
+from native_prep.io.locks import sole_run
 from native_prep.poses.custom import custom_metadata, prepare_custom
 from native_prep.poses.write_clips import Clip, write_clips
 from native_prep.skeletons.layouts import NTU, layout_as_dict
@@ -103,6 +104,9 @@ def test_sides_that_are_prepared_one_after_the_other(tmp_path: Path) -> None:
     assert write("val", [0, 1]) == ["0", "1", "2", "3", "4"]  # not what this split alone would say
     with pytest.raises(ValueError, match="its train clips were prepared with another image size"):
         write("val", [0], image_size="800x600")
+    # What is there may be another run's, half done.
+    with sole_run(tmp_path / "out/packed"), pytest.raises(ValueError, match="another run writes there"):
+        write("val", ["wave"])
     with pytest.raises(ValueError, match="its train clips have other classes: give both runs the same --class-list"):
         write("val", ["wave"])
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ pytest.importorskip("av", exc_type=ImportError)
 from stick_figures import HEIGHT, WIDTH, figure, write_detector, write_models, write_video
 
 from native_prep.io.pickles import load_pickle
+from native_prep.pipeline.cluster import Cluster
 from native_prep.poses.custom import custom_metadata, prepare_custom
 from native_prep.poses.video import people, pose_cache
+from native_prep.poses.video.estimator import Estimator
 from native_prep.poses.video.media import VideoFrame
 
 TIMES = np.arange(20) / 30
@@ -67,6 +70,28 @@ def test_clips_are_what_the_videos_show(tmp_path: Path, videos: Path, models: st
     metadata = custom_metadata(tmp_path / "out/train_data_joint.npy")
     assert metadata["fps"] == 30 and metadata["pose_model"] == "yolox_tiny.onnx,rtmpose.onnx"
     assert metadata["layout"]["name"] == "coco17"
+
+
+def test_networks_of_several_processes_share_the_processors(
+    tmp_path: Path, videos: Path, models: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Machines(Cluster):
+        def run(self, job, pieces, gpu=False):  # type: ignore[no-untyped-def]
+            work = job.open()
+            return ((piece, work(piece)) for piece in pieces)
+
+    threads = []
+    estimate = Estimator.__call__
+
+    def spy(self: Estimator, images: list) -> list:
+        threads.extend(one._session.get_session_options().intra_op_num_threads for one in (self._detector, self._pose))
+        return estimate(self, images)
+
+    monkeypatch.setattr(Estimator, "__call__", spy)
+    monkeypatch.setattr(pose_cache, "cluster", lambda address: nullcontext(Machines(None, threads=3)))
+    cache = pose_cache.PoseCache(tmp_path / "poses", models, 30)
+    cache.estimate([("a", str(videos / "train/wave/a.mp4"))], "local:2")
+    assert cache.estimated == 1 and set(threads) == {3}
 
 
 def test_a_second_prep_estimates_what_changed(

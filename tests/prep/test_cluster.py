@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import cluster_jobs
 import numpy as np
@@ -112,6 +113,21 @@ def test_a_bad_file_in_every_shard(joined: None, tmp_path: Path, capsys: pytest.
     ]
     assert [(result["clips"], result["bad_files"]) for result in results] == [(10, 10)] * 2
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_what_was_joined_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ray = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **given: None, shutdown=lambda: None,
+        get_runtime_context=lambda: SimpleNamespace(gcs_address="10.0.0.7:6379"),
+        cluster_resources=lambda: {"CPU": 12.0, "node:10.0.0.7": 1.0},
+    )  # fmt: skip
+    monkeypatch.setattr("native_prep.pipeline.cluster._import_ray", lambda: ray)
+    with cluster("auto"):
+        pass
+    assert capsys.readouterr().err == "--cluster auto: joined Ray at 10.0.0.7:6379, with 12 CPUs and 0 GPUs\n"
+    with cluster("local:2"):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

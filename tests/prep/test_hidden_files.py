@@ -14,7 +14,7 @@ from bench.prep.recordings import kinetics_files
 from export.comparison import _raw_files
 from native_prep.datasets.catalog import DATASETS
 from native_prep.datasets.recordings import find_recordings
-from native_prep.io.folders import LocalFolder
+from native_prep.io.folders import LocalFolder, local_copy, open_folder
 from native_prep.poses.files import read_as
 from native_prep.poses.published.pku_mmd import open_pku_mmd
 from native_prep.poses.published.uav_human import open_uav_human
@@ -35,6 +35,20 @@ def _own(layout: str, folder: Path) -> object:
 
 def _of_published(found: object) -> object:
     return found.clips, found.bad, found.notes
+
+
+def _in_archive(kind: str, folder: Path) -> object:
+    """The names in an archive of a folder, which lies one below its top."""
+    packed = shutil.make_archive(str(folder.with_name("packed")), kind, folder.parent, folder.name)
+    with open_folder(packed, folder.parent / "out") as opened:
+        return {path: sorted(names) for path, names in opened._listing.items()}
+
+
+def _unpacked(folder: Path) -> object:
+    packed = shutil.make_archive(str(folder.with_name("packed")), "zip", folder)
+    with local_copy(packed, folder.parent / "out") as copy:
+        clips, *others = _own("coco17", copy.path)
+        return [clip.name for clip in clips], *others
 
 
 def _ntu_inside(folder: Path) -> None:
@@ -75,6 +89,9 @@ def _prepared(folder: Path) -> None:
 READERS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
     "ntu": (write_ntu_folder, lambda folder: _raw("ntu60", folder)),
     "ntu inside": (_ntu_inside, lambda folder: _raw("ntu60", folder)),
+    "zip": (write_ntu_folder, lambda folder: _in_archive("zip", folder)),
+    "tar": (write_ntu_folder, lambda folder: _in_archive("tar", folder)),
+    "unpacked": (_class_folders, _unpacked),
     "kinetics": (write_kinetics_folder, lambda folder: _raw("kinetics", folder)),
     "nw-ucla": (write_nw_ucla_folder, lambda folder: _raw("nw-ucla", folder)),
     "arrays": (write_array_folder, lambda folder: _own("coco17", folder)),

@@ -101,7 +101,7 @@ print(sorted(os.waitpid(pid, 0)[1] >> 8 for pid in pids))
 
 def test_one_run_at_a_time(tmp_path):
     raw = write_raw(tmp_path / "raw", 40)
-    hold = "held = shards.sole_run(out / 'packed', out)\nheld.__enter__()\n"
+    hold = "from native_prep.io.locks import sole_run\nheld = sole_run(out / 'packed', out)\nheld.__enter__()\n"
     done = run_python("pack(out.with_name('whole'))\n" + hold + MANY, raw, tmp_path / "out")
     assert done.stdout.splitlines()[-1] == "[2, 2, 2, 2]", done.stderr
     assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,7 +20,7 @@ from prep_files import AWKWARD, NAMES, write_ntu, write_ntu_folder
 from native_prep.command import prep
 from native_prep.datasets.catalog import get_dataset
 from native_prep.datasets.recordings import find_recordings
-from native_prep.io import archives
+from native_prep.io import archives, folders
 from native_prep.io.folders import open_folder, stamps
 from native_prep.io.remote import copy_url, open_url
 from native_prep.pipeline.prepare import prepare
@@ -132,15 +133,31 @@ def test_stamps(tmp_path, server):
     listed = len(server.requests)
     server.tag = '"2"'
     for places in found.values():
-        before = stamps(places)
-        assert len(before) == 4 and all(before)
+        before = list(stamps(places))
+        assert len(before) == 4 and all(stamp for stamp, _ in before)
         server.tag = '"3"'
-        assert (stamps(places) != before) == (places[0][0].startswith("http"))
+        assert (list(stamps(places)) != before) == (places[0][0].startswith("http"))
     assert len(server.requests) == listed  # no file was fetched for it
     os.utime(tmp_path / "a.tar", (1, 1))  # another one of files of the same size and time
     with open_folder(tmp_path / "a.tar", tmp_path / "out") as folder:
         now = stamps([(folder.path(name), folder.member(name)) for name in folder.names(".skeleton")])
     assert not set(now) & set(stamps(found[str(tmp_path / "a.tar")]))
+
+
+def test_states_of_files_on_disk_are_asked_side_by_side(tmp_path, monkeypatch):
+    for number in range(5):
+        (tmp_path / f"{number}").write_bytes(bytes(number))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "0").write_bytes(bytes(7))
+    names = ["4", "2", "3", "folder", "1", "absent"]
+    ask, together = folders._stamp, threading.Barrier(3, timeout=60)
+    monkeypatch.setattr(folders, "_STAMPED", 1)
+    monkeypatch.setattr(folders, "_stamp", lambda path: (together.wait(), ask(path))[1])
+    found = list(stamps((str(tmp_path / name), None) for name in names))
+    assert [size for _, size in found] == [4, 2, 3, 7, 1, 0]
+    assert found == [ask(str(tmp_path / name)) for name in names]
+    (tmp_path / "folder" / "0").write_bytes(bytes(8))
+    assert ask(str(tmp_path / "folder"))[0] != found[3][0]
 
 
 def test_errors_that_are_not_the_storages(tmp_path):
@@ -206,6 +223,32 @@ def test_own_poses_are_copied(tmp_path, server, capsys, kind):
     prep("custom", **given)
     (tmp_path / "out/packed").rename(tmp_path / "out/.packed.shards")  # as a run leaves it that was killed at its end
     assert prep("custom", **given)["resumed"] > 0
+
+
+@pytest.mark.parametrize("ranges", [{}, {"Accept-Ranges": "none"}, {"Accept-Ranges": "bytes"}])
+@pytest.mark.parametrize("kind", ["zip by http", "tar by http", "tgz", "http"])
+def test_a_server_that_sends_files_whole(tmp_path, server, capsys, kind, ranges):
+    raw = write_ntu_folder(tmp_path / "raw")
+    (raw / "large").write_bytes(os.urandom(6 << 20))  # more than fsspec fetches at a time
+    source = make_source(kind, raw, tmp_path, server.url)
+    server.whole, server.described = True, lambda: ranges
+    prepare("ntu60", raw, tmp_path / "expected")
+    assert prepare("ntu60", f"{server.url}/a.tgz" if kind == "tgz" else source, tmp_path / "out")["clips"] == 4
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+    assert capsys.readouterr().err.count("sends no parts of files: copied to") == (kind != "http")
+    assert not list((tmp_path / "out").glob(".*.copy"))
+
+
+def test_own_poses_of_a_server_that_sends_files_whole(tmp_path, server):
+    raw = write_array_folder(tmp_path / "raw")
+    (raw / "large").write_bytes(os.urandom(6 << 20))
+    given = {"layout": "coco17", "image_size": "640x480"}
+    prep("custom", data_path=raw, out_folder=tmp_path / "expected", **given)
+    server.whole = True
+    prep(
+        "custom", data_path=make_source("zip by http", raw, tmp_path, server.url), out_folder=tmp_path / "out", **given
+    )
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
 
 
 def test_zip64_and_no_library_for_inflating(tmp_path, monkeypatch):

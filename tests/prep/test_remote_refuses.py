@@ -6,8 +6,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from file_server import serve
+from pose_files import walker
 from prep_checks import nothing_in
 from prep_files import NAMES, write_ntu_folder
 
@@ -107,7 +109,7 @@ def test_a_listing_without_sizes(tmp_path, monkeypatch):
         UrlFolder(server.url).read(NAMES[0], 10)
 
 
-def test_errors_of_own_poses_name_the_archive(tmp_path):
+def test_errors_of_own_poses_name_the_archive(tmp_path, capsys):
     raw = tmp_path / "raw" / "one"
     raw.mkdir(parents=True)
     (raw / "bad.npy").write_bytes(b"no array")
@@ -116,6 +118,25 @@ def test_errors_of_own_poses_name_the_archive(tmp_path):
     with pytest.raises(ValueError) as caught:
         prep("custom", data_path=archive, out_folder=tmp_path / "out", layout="coco17")
     assert f"{archive}/one" in str(caught.value) and ".copy" not in str(caught.value)
+    # Those of finished shards, too, which are taken up from another copy.
+    good = raw.with_name("two")
+    good.mkdir()
+    for name in ("a", "b"):
+        np.save(good / f"{name}.npy", walker(6))
+    (good / "c.json").write_text("{}")
+    shutil.make_archive(str(tmp_path / "clips"), "zip", tmp_path, "raw")
+    given = {"data_path": tmp_path / "clips.zip", "out_folder": tmp_path / "out", "layout": "coco17"}
+    given |= {"on_bad_file": "skip", "formats": ("packed",), "image_size": "1000x1000"}
+    for resumed in (0, 1):
+        capsys.readouterr()
+        result = prep("custom", **given)
+        assert (result["clips"], result["bad_files"], result["resumed"]) == (2, 2, resumed)
+        listed = (tmp_path / "out/bad_files.csv").read_text()
+        for name in ("one/bad.npy", "two/c.json"):
+            assert f"\n{tmp_path}/clips.zip/raw/{name}," in listed
+        told = capsys.readouterr().err
+        assert ".copy" not in listed + told + str(result["warnings"])
+        (tmp_path / "out/packed").rename(tmp_path / "out/.packed.shards")  # as a killed run leaves it
 
 
 @pytest.fixture(scope="module")
@@ -173,17 +194,16 @@ def test_messages(place, tmp_path, source, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_server_that_sends_files_whole(place, tmp_path):
-    server = place[1]
-    server.whole = True
-    try:
+def test_zips_in_a_folder_of_a_server_that_sends_files_whole(tmp_path):
+    raw = write_ntu_folder(tmp_path / "raw")
+    zip_of(raw, tmp_path / "nturgbd_skeletons_s001_to_s017.zip")
+    shutil.rmtree(raw)
+    with serve(tmp_path) as server:
+        server.whole = True
         with pytest.raises(
             ValueError, match=r"the server sends no parts of files: fetch the archive and give its path$"
         ):
-            prepare("ntu60", f"{server.url}/good.zip", tmp_path / "out")
-        assert prepare("ntu60", f"{server.url}/raw", tmp_path / "out")["clips"] == 4
-    finally:
-        server.whole = False
+            prepare("ntu60", server.url, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

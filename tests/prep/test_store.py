@@ -20,6 +20,7 @@ from export import fusion
 from native_prep.datasets.catalog import get_dataset, missing_samples
 from native_prep.datasets.names import check_benchmarks, is_training
 from native_prep.datasets.recordings import Recording, Recordings
+from native_prep.io.locks import sole_run
 from native_prep.io.pickles import load_pickle, save_pickle
 from native_prep.pipeline.pose_shards import MadeClip, write_poses
 from native_prep.pipeline.prepare import prepare
@@ -163,7 +164,8 @@ def write_made(folder: Path, head: StoreHead, clips: list) -> dict:
         for n, one in enumerate(clips)
     ]
     run = StoreRun("custom", folder, folder, head, head.parts, STREAMS, True, False, 1)
-    return write_poses(run, made, Recordings(found, [], head.parts))
+    with sole_run(run.final):
+        return write_poses(run, made, Recordings(found, [], head.parts))
 
 
 def np_bytes(array: np.ndarray) -> bytes:

@@ -100,6 +100,16 @@ def test_extras_that_are_named_exist() -> None:
     extras = set(PROJECT["project"]["optional-dependencies"])
     named = re.findall(r"EXTRAS=([\w,-]+)", DOCS) + re.findall(r"\*,([\w-]+),\*\)", DOCKERFILE) + ["gpu"]
     assert {extra for names in named for extra in names.split(",")} <= extras
+    (row,) = re.findall(r"^\| `EXTRAS` .*$", DOCS, re.MULTILINE)
+    assert set(re.findall(r"`([\w-]+)`", row)) - {"EXTRAS"} == extras - {"gpu", "docs", "test"}
+
+
+def test_libraries_of_cuda_are_those_of_pytorch() -> None:
+    """Numba's, of the extra `gpu`, are of the CUDA that the image's PyTorch is built for, and no newer than it."""
+    (release,) = re.findall(r"pytorch/pytorch:\S+-cuda(\d+\.\d+)-", DOCKERFILE)
+    (numba_cuda,) = (name for name in PROJECT["project"]["optional-dependencies"]["gpu"] if "numba-cuda" in name)
+    assert numba_cuda.startswith(f"numba-cuda[cu{release.split('.')[0]}]")
+    assert f"'cuda-toolkit=={release}.*'" in DOCKERFILE
 
 
 def test_compose_serves_what_is_exported() -> None:

@@ -48,6 +48,17 @@ def test_one_version_number(site: Path, tmp_path: Path) -> None:
         assert done.stdout == f"{version}\n", done.stderr
 
 
+def test_help_names_what_was_typed(site: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for command, name in (((ROOT / "cli.py",), "cli.py"), ((site / "bin" / _NAME,), _NAME)):
+        for arguments in ((), ("weights",)):
+            done = subprocess.run(
+                (sys.executable, *command, *arguments, "--help"),
+                capture_output=True, text=True, cwd=tmp_path, env=environment,
+            )  # fmt: skip
+            assert done.stdout.startswith(f"Usage: {' '.join((name, *arguments))} [OPTIONS] "), done.stderr
+
+
 def test_the_five_commands_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "2"}
 

@@ -191,7 +191,11 @@ def test_a_test_of_other_clips_replaces_no_scores_of_a_run(config: Config, tmp_p
     fewer = replace(config, test_feeder_args=clips(tmp_path / "fewer", "val", 5))
     with pytest.raises(ValueError, match="holds scores of other clips"):
         score(fewer, best, device="cpu")
+    Path(config.work_dir, SCORE_FILE).unlink()
+    with pytest.raises(ValueError, match=r"is for the scores of .*data/ntu/xsub/val_data_joint\.npy, these are of"):
+        score(others, best, device="cpu")
     assert score(others, best, device="cpu", work_dir=tmp_path / "apart")["clips"] == 7
+    assert score(config, best, device="cpu")["clips"] == 7
     assert score(fewer, best, device="cpu", overwrite=True)["clips"] == 5
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from native_prep.datasets.catalog import LISTS
-from native_prep.pipeline.outputs import check_room, default_folder, output_folder
-from native_prep.poses.custom import OUT_FOLDER, PoseOutput, parse_size, write_source
+from native_prep.io.folders import local_copy
+from native_prep.pipeline.outputs import check_room, output_folder
+from native_prep.pipeline.reading import raw_place
+from native_prep.poses.custom import OUT_FOLDER, PoseOutput, copied, parse_size, write_source
 from native_prep.poses.labels import read_classes
 from native_prep.poses.published import pku_mmd, uav_human
 from native_prep.poses.sources import PoseSource
@@ -56,7 +58,8 @@ def prepare_published(
 
     Args:
         dataset: one of `PUBLISHED`.
-        data_path, out_folder: the folder of its files; where the arrays go, None for `data/custom`.
+        data_path, out_folder: the folder of its files, an archive or URL of it; where the arrays go, None for
+            `data/custom`.
         benchmarks: one of the data set's; () for its first.
         streams, formats, max_frames, max_bodies, image_size, align, track, keep_empty, min_quality, on_bad_file,
             workers, cluster: as `custom.prepare_custom`'s.
@@ -73,17 +76,19 @@ def prepare_published(
     if others or benchmark not in found.benchmarks:
         known = " or ".join(found.benchmarks)
         raise ValueError(f"--benchmark {' '.join(benchmarks)}: prep {dataset} is for one at a time, {known}: give it")
-    path = default_folder(data_path, found.data_path, "--data-path")
+    given = str(raw_place(data_path, found.data_path))
     folder = output_folder(out_folder, OUT_FOLDER)
     output = PoseOutput(folder, streams, formats, max_frames, on_bad_file, workers, cluster)
-    if not path.is_dir():
-        raise ValueError(f"{path}: no such folder: give --data-path the data set's")
     settings = PoseSettings(
         max_bodies or 2, parse_size(image_size), align, track, keep_empty=keep_empty, min_quality=min_quality
     )
     settings.check(found.layout)
     check_room(max_frames, found.layout, settings.max_bodies, output.streams)
-    source = found.open(path, benchmark, read_classes(LISTS / found.class_list))
-    if not source.clips and not source.bad:
-        raise ValueError(f"{path}: no clip is left to prepare: check --data-path")
-    return write_source(source, path, found.layout, settings, output)
+    with local_copy(given, folder) as local:
+        path = local.path
+        if not path.is_dir():
+            raise ValueError(f"{path}: no such folder: give --data-path the data set's")
+        source = found.open(path, benchmark, read_classes(LISTS / found.class_list))
+        if not source.clips and not source.bad:
+            raise ValueError(f"{path}: no clip is left to prepare: check --data-path")
+        return write_source(copied(source, local), local.source, found.layout, settings, output)

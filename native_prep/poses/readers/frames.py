@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from native_prep.datasets.recordings import BadClip, EmptyClip, hidden
+from native_prep.datasets.recordings import BadClip, EmptyClip
+from native_prep.io.archives import is_hidden
 from native_prep.io.whole import MIB, size_fault
 from native_prep.poses.to_clip import Poses, check_joints, checked_points, frame_span
 from native_prep.skeletons.layouts import Layout
@@ -150,7 +151,7 @@ def numbered_files(folder: str, suffix: str) -> dict[int, Path]:
         OSError: the folder cannot be read.
     """
     numbered: dict[int, Path] = {}
-    for file in sorted(file for file in Path(folder).glob(f"*{suffix}") if not hidden(file.name)):
+    for file in sorted(file for file in Path(folder).glob(f"*{suffix}") if not is_hidden(file.name)):
         digits = re.search(r"(\d{1,15})$", file.name.removesuffix(suffix))
         if digits is None:
             raise BadClip(str(file), f"its name has no number of a frame: it should look like x_000000000012{suffix}")

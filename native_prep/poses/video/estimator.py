@@ -52,16 +52,17 @@ class Estimator:
 
     Args:
         model: a name of `MODELS`, downloaded once; or files, `DETECTOR.onnx,POSE.onnx`, or one of RTMO alone.
+        threads: that ONNX Runtime may use; None for one a core.
 
     Raises:
         ValueError: no such name or file, no network, files of something else, rtmlib is missing.
     """
 
-    def __init__(self, model: str = DEFAULT_MODEL) -> None:
+    def __init__(self, model: str = DEFAULT_MODEL, threads: int | None = None) -> None:
         rtmlib = load("rtmlib")
         files = _download(model, rtmlib) if model in MODELS else model_files(model)
         self._names = ",".join(files)
-        networks = [_Network(file, rtmlib) for file in files]
+        networks = [_Network(file, rtmlib, threads) for file in files]
         if [one.kind for one in networks] not in (["detector", "pose"], ["one-stage"]):
             kinds = ", ".join(f"{one.path} {_DOES[one.kind]}" for one in networks)
             raise ValueError(f"--pose-model: {kinds}: give DETECTOR.onnx,POSE.onnx, or a file of RTMO alone")
@@ -183,9 +184,9 @@ class _Network:
         rtmlib_model: its object there.
     """
 
-    def __init__(self, path: str, rtmlib: Any) -> None:
+    def __init__(self, path: str, rtmlib: Any, threads: int | None) -> None:
         import onnx
-        from onnxruntime import get_available_providers, set_default_logger_severity
+        from onnxruntime import InferenceSession, SessionOptions, get_available_providers, set_default_logger_severity
 
         self.path = path
         try:
@@ -209,6 +210,10 @@ class _Network:
         except Exception as error:
             raise ValueError(f"{path}: ONNX Runtime does not run it ({error}): give another --pose-model") from error
         self._session = self.rtmlib_model.session
+        if threads is not None:  # rtmlib has no way to say so
+            options = SessionOptions()
+            options.intra_op_num_threads = threads
+            self._session = InferenceSession(path, options, self._session.get_providers())
         self._input = self._session.get_inputs()[0].name
 
     def _open(self, rtmlib: Any, path: str, sides: list[int], device: str) -> Any:

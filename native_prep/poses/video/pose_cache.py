@@ -34,6 +34,7 @@ class PoseCache:
         folder: where they are kept.
         model: see `Estimator`, which is opened only where nothing is kept that says what is asked.
         fps: frames a second.
+        threads: see `Estimator`.
 
     Attributes:
         estimated, reused: how many videos were, after `estimate`.
@@ -42,9 +43,9 @@ class PoseCache:
         ValueError: there are no such networks.
     """
 
-    def __init__(self, folder: Path, model: str, fps: float) -> None:
+    def __init__(self, folder: Path, model: str, fps: float, threads: int | None = None) -> None:
         self.folder, self.estimated, self.reused = folder, 0, 0
-        self._model, self._fps = model, fps
+        self._model, self._fps, self._threads = model, fps, threads
         self._estimator: Estimator | None = None
         self._bad: dict[str, BadClip | OSError] = {}
         self._files = [] if model in MODELS else model_files(model)
@@ -67,7 +68,7 @@ class PoseCache:
         return None
 
     def _opened(self) -> Estimator:
-        self._estimator = self._estimator or Estimator(self._model)
+        self._estimator = self._estimator or Estimator(self._model, self._threads)
         return self._estimator
 
     def metadata(self) -> dict[str, Any]:
@@ -100,7 +101,8 @@ class PoseCache:
                     self._note(path, self.estimate_one(name, path, progress.update))
                 return
             with cluster(address) as machines:
-                for (_, path), bad in machines.run(EstimateJob(self.folder, self._model, self._fps), missing, gpu=True):
+                job = EstimateJob(self.folder, self._model, self._fps, machines.threads)
+                for (_, path), bad in machines.run(job, missing, gpu=True):
                     self._note(path, bad)
                     progress.update(lengths[path])
 
@@ -186,10 +188,11 @@ class EstimateJob:
     folder: Path
     model: str
     fps: float
+    threads: int
 
     def open(self) -> Callable[[tuple[str, str]], BadClip | OSError | None]:
         """What estimates one video."""
-        cache = PoseCache(self.folder, self.model, self.fps)
+        cache = PoseCache(self.folder, self.model, self.fps, self.threads)
         return lambda video: cache.estimate_one(*video, lambda count: None)
 
 
