@@ -86,12 +86,7 @@ def _normalise_world(x: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     # Joints at the origin are none: they stay there.
     seen = (x != 0).any(dim=1, keepdim=True)
     x = (x - x[:, :, :1, layout.centre, None, :1]) * seen
-    assert layout.spine is not None and layout.shoulders is not None, "check_layout has looked"
-    bottom, top = layout.spine
-    x = rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
-    right, left = layout.shoulders
-    x = rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
-    return x, length.clamp(min=1)
+    return turn_body(x, layout), length.clamp(min=1)
 
 
 def _body_present(x: Tensor) -> Tensor:
@@ -99,10 +94,22 @@ def _body_present(x: Tensor) -> Tensor:
     return (x.abs() > _ABSENT).any(dim=3).any(dim=1)
 
 
-def rotate_to_axis(x: Tensor, vector: Tensor, axis: int) -> Tensor:
-    """Clips (B, 3, T, V, M), each turned the shortest way so that its vector (B, 3) points along an axis.
+def turn_body(x: Tensor, layout: Layout) -> Tensor:
+    """Clips (B, 3, T, V, M), each turned so that body 0 begins with its spine along z and its shoulders along x."""
+    assert layout.spine is not None and layout.shoulders is not None, "check_layout has looked"
+    bottom, top = layout.spine
+    upright = _turn_to_axis(x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
+    right, left = layout.shoulders
+    across = torch.matmul(upright, (x[:, :, 0, right, 0] - x[:, :, 0, left, 0])[:, :, None])[:, :, 0]
+    # Clips are turned once, not twice, as each turn rounds.
+    turn = torch.matmul(_turn_to_axis(across, 0), upright)
+    return torch.matmul(turn, x.flatten(2)).view(x.shape)
 
-    Clips stay as they are whose vector is nearly zero, or lies along the axis.
+
+def _turn_to_axis(vector: Tensor, axis: int) -> Tensor:
+    """The shortest turn of each vector (B, 3) onto an axis, (B, 3, 3).
+
+    It is none where a vector is nearly zero, or lies along the axis.
     """
     length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)  # (B, 1)
     unit = vector / length.clamp(min=1e-30)
@@ -116,11 +123,10 @@ def rotate_to_axis(x: Tensor, vector: Tensor, axis: int) -> Tensor:
     i, j, k = (around / sine.clamp(min=1e-30)).unbind(dim=1)
     none = torch.zeros_like(i)
     cross = torch.stack([none, -k, j, k, none, -i, -j, i, none], dim=1).view(-1, 3, 3)  # (B, 3, 3)
-    eye = torch.eye(3, dtype=x.dtype, device=x.device)
+    eye = torch.eye(3, dtype=vector.dtype, device=vector.device)
     matrix = eye + sine[:, :, None] * cross + (1 - cosine) * torch.matmul(cross, cross)
     still = (vector.abs().sum(dim=1) < _SHORTEST) | ((sine * length)[:, 0] < _SHORTEST)
-    matrix = torch.where(still[:, None, None], eye, matrix)
-    return torch.matmul(matrix, x.flatten(2)).view(x.shape)
+    return torch.where(still[:, None, None], eye, matrix)
 
 
 def _gather_frames(x: Tensor, index: Tensor) -> Tensor:

@@ -64,19 +64,15 @@ class NtuPreprocess(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        assert layout.spine is not None and layout.shoulders is not None
-        self.centre, self.spine, self.shoulders = layout.centre, layout.spine, layout.shoulders
+        self.layout = layout
 
     def forward(self, raw: Tensor) -> Tensor:
         """Raw (N, 3, T, V, M) -> prepared, the same shape."""
         x = _filled(raw.permute(0, 4, 2, 3, 1))  # (N, M, T, V, C)
         # Joints at the origin are none: they stay there.
-        x = (x - x[:, :1, :, self.centre, None]) * (x.sum(dim=4, keepdim=True) != 0)
+        x = (x - x[:, :1, :, self.layout.centre, None]) * (x.sum(dim=4, keepdim=True) != 0)
         x = x.permute(0, 4, 2, 3, 1)  # (N, C, T, V, M)
-        bottom, top = self.spine
-        x = pyskl.rotate_to_axis(x, x[:, :, 0, top, 0] - x[:, :, 0, bottom, 0], 2)
-        right, left = self.shoulders
-        return pyskl.rotate_to_axis(x, x[:, :, 0, right, 0] - x[:, :, 0, left, 0], 0)
+        return pyskl.turn_body(x, self.layout)
 
 
 class KineticsPreprocess(nn.Module):

@@ -15,7 +15,7 @@ from trained_runs import BENCH, CLASSES, train_runs
 
 import cli
 from agcn.score_files import SCORE_FILE
-from bench.pages import charts
+from bench.pages import charts, section
 from bench.pages.outcome import outcome_of
 from bench.pages.report import report
 from native_prep.io.pickles import load_pickle, save_pickle
@@ -364,21 +364,21 @@ def test_another_stream_has_another_confusion(page_file: Path, open_page: Callab
     assert {round(sum(row)) for row in page.evaluate(f"{trace}.z")} <= {0, 100}
 
 
-def test_confused_clips_move_together(page_file: Path, open_page: Callable[..., Any]) -> None:
-    page = open_page(page_file)
-    button = page.get_by_role("button", name="Play both").first
-    button.scroll_into_view_if_needed()
-    pair = page.locator(".pair").first
-    pair.locator("canvas").first.wait_for()
+def test_confused_clips_move_together(
+    work: Path, monkeypatch: pytest.MonkeyPatch, open_page: Callable[..., Any]
+) -> None:
+    # What two epochs have taught differs between processors, and a class of which nothing is recognised has no clip.
+    monkeypatch.setattr(section, "examples_of", lambda *_: (0, 1))
+    report()
+    pair = open_page(work / "report.html").locator(".pair").first
+    pair.scroll_into_view_if_needed()
+    pair.locator("canvas").nth(1).wait_for()
     before = pair.locator(".frame-number").all_inner_texts()
-    button.click()
-    page.wait_for_function(
-        "(before) => [...document.querySelector('.pair').querySelectorAll('.frame-number')]"
-        ".every((one, place) => one.innerText !== before[place])",
-        arg=before,
-    )
     assert len(before) == 2
-    page.get_by_role("button", name="Pause both").click()
+    pair.get_by_role("button", name="Play both").click()
+    for place, text in enumerate(before):
+        pair.locator(".frame-number").nth(place).filter(has_not_text=text).wait_for()
+    pair.get_by_role("button", name="Pause both").click()
 
 
 def test_each_layer_has_graphs_of_its_own(page_file: Path, open_page: Callable[..., Any]) -> None:

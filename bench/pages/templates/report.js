@@ -141,7 +141,7 @@ for (const pair of document.querySelectorAll(".pair")) {
   places.forEach((place) => drawWhenNear(place, open));
   const show = () => {
     const playing = players.some((player) => player.playing);
-    button.textContent = playing ? "Pause both" : "Play both";
+    button.textContent = (playing ? "Pause" : "Play") + (places.length > 1 ? " both" : "");
   };
   button.addEventListener("click", () => {
     open();
