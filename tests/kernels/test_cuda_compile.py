@@ -55,7 +55,7 @@ def test_every_kernel_has_a_signature():
     assert set(KERNELS) == set(SIGNATURES)
 
 
-@pytest.mark.parametrize("capability", ((7, 5), (9, 0)))
+@pytest.mark.parametrize("capability", ((7, 5), (9, 0), (12, 0)))
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_compiles(name, capability, monkeypatch):
     # Functions that a kernel calls are compiled for the machine's own GPU, whatever the kernel is compiled for.
