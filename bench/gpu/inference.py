@@ -29,16 +29,20 @@ from native_prep.skeletons.layouts import NTU
 class Network:
     """Both streams in half precision on the device, the bodies that are there picked outside of what is compiled."""
 
-    def __init__(self, pair: tuple[Model, Model], frames: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, pair: tuple[Model, Model], frames: int, dtype: torch.dtype, device: torch.device, fused: bool = False
+    ) -> None:
         joint, bone = (copy.deepcopy(model).cpu() for model in pair)
         folded = TwoStream(joint, bone, NTU.bone_parents, frames=frames, dtype=dtype)
+        if fused:
+            folded.fuse_graph_conv()
+        self.fused = fused
         self.rows = RowNetwork(folded).to(device)
         self.answer: Callable[..., tuple[Tensor, ...]] = self.rows
         self.dynamic = False
 
     def compile(self, dynamic: bool) -> None:
         """Compiles for any number of bodies, or anew for each."""
-        torch._dynamo.reset()
         self.answer = torch.compile(self.rows, dynamic=None if dynamic else False)
         self.dynamic = dynamic
 
@@ -46,6 +50,8 @@ class Network:
         """Joints (N, C, T, V, M) -> the logits of both streams and their sum."""
         gather_index, body_index, inverse_index = present_rows(joints)
         rows = joints.permute(0, 4, 1, 2, 3).flatten(0, 1).index_select(0, gather_index)
+        if self.fused:
+            rows = rows.contiguous(memory_format=torch.channels_last)
         if self.dynamic:
             for tensor in (rows, body_index, inverse_index):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
@@ -69,13 +75,19 @@ def compile_infer(bench: Bench) -> None:
 
 
 @torch.inference_mode()
+def compile_fused_infer(bench: Bench) -> None:
+    """The same with the graph convolution in kernels of its own, which are compiled too."""
+    _compile_infer(bench, 64 if bench.on_gpu else 2, dynamic=True, fused=True)
+
+
+@torch.inference_mode()
 def compile_one(bench: Bench) -> None:
     """Compiles what `infer` will time for one clip."""
     _compile_infer(bench, 1, dynamic=False)
 
 
-def _compile_infer(bench: Bench, batch: int, dynamic: bool) -> None:
-    network = Network(_pair(bench), bench.frames, _half(bench), bench.device)
+def _compile_infer(bench: Bench, batch: int, dynamic: bool, fused: bool = False) -> None:
+    network = Network(_pair(bench), bench.frames, _half(bench), bench.device, fused)
     network.compile(dynamic)
     start = time.perf_counter()
     network(_clips(bench, batch))
@@ -117,14 +129,19 @@ def infer(bench: Bench) -> None:
     }
     package, engines = _open_package(bench), open_engines(bench)
     bench.part.notes.append(f"networks, package and engines at hand after {time.monotonic() - bench.begun:.1f} s")
-    compiled = Network(pair, bench.frames, _half(bench), bench.device)
+    compiled, fused = (Network(pair, bench.frames, _half(bench), bench.device, fused) for fused in (False, True))
     for batch in (1, 64, 256) if bench.on_gpu else (1, 2):
         trial = Trial(bench, pair, batch)
         with full_float32():
             trial.time("eager fp32", TwoModels(*pair), "fp32")
         if batch <= 64:  # what is compiled for 64 takes any number
+            torch._dynamo.reset()
             compiled.compile(dynamic=batch > 1)
         trial.time(f"compiled {half}", compiled, half, profiled=batch == 64)
+        if batch > 1:
+            if batch <= 64:
+                fused.compile(dynamic=True)
+            trial.time(f"compiled {half}, fused graph convolution", fused, half, profiled=batch == 64)
         if batch == 1 and bench.on_gpu:
             _time_graph(trial, compiled, half)
         if package is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from bench.gpu.context import Bench, rehearsal
 from bench.gpu.convolution import graph_convolution
 from bench.gpu.data import feed, nw_ucla
-from bench.gpu.inference import compile_infer, compile_one, compile_package, export_all, infer
+from bench.gpu.inference import compile_fused_infer, compile_infer, compile_one, compile_package, export_all, infer
 from bench.gpu.kernels import kernels, machine, prep
 from bench.gpu.training import compile_fused_train, compile_train, train
 
@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "compile train": compile_train,
     "compile fused train": compile_fused_train,
     "compile infer": compile_infer,
+    "compile fused infer": compile_fused_infer,
     "compile one clip": compile_one,
     "compile package": compile_package,
     "engines": export_all,

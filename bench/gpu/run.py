@@ -47,6 +47,7 @@ ROWS: tuple[tuple[Section, ...], ...] = (
         Section("compile train", 150),
         Section("compile fused train", 150),
         Section("compile infer", 150),
+        Section("compile fused infer", 150),
         Section("compile one clip", 150),
         Section("compile package", 150),
         Section("engines", 150),

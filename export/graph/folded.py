@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from agcn.model.fused_graph_conv import fused_graph_conv, fused_similarity
 from agcn.model.layers import Block, GraphConv, TemporalConv
 
 
@@ -36,9 +37,14 @@ class FoldedBlock(nn.Module):
 
 
 class FoldedGraphConv(nn.Module):
-    """A graph convolution with merged products: (B, C, T, V) -> (B, out, T, V)."""
+    """A graph convolution with merged products: (B, C, T, V) -> (B, out, T, V).
+
+    Attributes:
+        fused: whether it is computed by `agcn.model.fused_graph_conv`, for GPUs without a runtime of their own.
+    """
 
     graph: Tensor
+    fused = False
 
     def __init__(self, conv: GraphConv, frames: int) -> None:
         super().__init__()
@@ -56,21 +62,35 @@ class FoldedGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, out, T, V)."""
-        flat = x.flatten(1, 2).unsqueeze(1)  # (B, 1, C*T, V)
-        mixed = torch.matmul(flat, self.graph_of(x) if self.adaptive else self.graph)  # (B, K, C*T, V)
-        y = self.mix(mixed.reshape(-1, self.subsets * x.shape[1], x.shape[2], self.joints))
+        graph = self.graph_of(x) if self.adaptive else self.graph
+        if self.fused:
+            weight = self.mix.weight.view(-1, self.subsets, x.shape[1]).transpose(0, 1)  # (K, out, C)
+            y = fused_graph_conv(x, graph.expand(x.shape[0], -1, -1, -1), weight)
+            y = y if self.mix.bias is None else y + self.mix.bias[:, None, None]
+        else:
+            flat = x.flatten(1, 2).unsqueeze(1)  # (B, 1, C*T, V)
+            mixed = torch.matmul(flat, graph)  # (B, K, C*T, V)
+            y = self.mix(mixed.reshape(-1, self.subsets * x.shape[1], x.shape[2], self.joints))
         y = torch.relu(y + (x if self.down is None else self.down(x)))  # (B, out, T, V)
         return y if self.attention is None else self.attention(y)
 
     def graph_of(self, x: Tensor) -> Tensor:
         """The K graphs of each clip: (B, C, T, V) -> (B, K, V, V)."""
-        pair = self.embed(x)  # (B, 2 * K * E, T, V)
-        size = pair.shape[1] // (2 * self.subsets) * pair.shape[2]  # E * T
-        pair = pair.reshape(-1, 2, self.subsets, size, self.joints)
-        similar = torch.matmul(pair[:, 0].transpose(-1, -2), pair[:, 1])  # (B, K, V, V)
+        similar = self._similarity(x)
         if self.softmax:
             return torch.softmax(similar, dim=-2) + self.graph
         return torch.tanh(similar) * self.gain + self.graph
+
+    def _similarity(self, x: Tensor) -> Tensor:
+        """Theta' phi of each subset: (B, C, T, V) -> (B, K, V, V)."""
+        if self.fused:
+            shape = (2, self.subsets, self.embed.out_channels // (2 * self.subsets))
+            assert self.embed.bias is not None
+            return fused_similarity(x, self.embed.weight.view(*shape, -1), self.embed.bias.view(shape))
+        pair = self.embed(x)  # (B, 2 * K * E, T, V)
+        size = pair.shape[1] // (2 * self.subsets) * pair.shape[2]  # E * T
+        pair = pair.reshape(-1, 2, self.subsets, size, self.joints)
+        return torch.matmul(pair[:, 0].transpose(-1, -2), pair[:, 1])
 
 
 class FoldedAttention(nn.Module):

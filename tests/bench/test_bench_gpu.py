@@ -175,7 +175,7 @@ def test_a_graph_convolution_that_is_timed_was_compared(tmp_path: Path, monkeypa
 
 def test_inference_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", unchanged)
-    for name in ("compile one clip", "compile infer"):
+    for name in ("compile one clip", "compile infer", "compile fused infer"):
         assert "s to compile" in measure(name, tmp_path)["notes"][0]
 
     def build(network: torch.nn.Module, shape: tuple[int, ...], path: Path, device: str, max_batch: int) -> None:
@@ -193,6 +193,7 @@ def test_inference_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytes
     timed = {rate["name"] for rate in part["rates"]}
     variants = ("eager fp32", "compiled fp32", "AOTInductor", "onnxruntime fp32", "onnxruntime fp32, host to host")
     assert {f"{variant}, batch {batch}" for variant in variants for batch in (1, 2)} <= timed
+    assert "compiled fp32, fused graph convolution, batch 2" in timed
     assert part["left_out"] == dict.fromkeys(("onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"), "needs a GPU")
     assert timed <= {check["name"] for check in part["checks"]}
     assert all(("p99" in rate["note"]) == rate["name"].endswith("batch 1") for rate in part["rates"])

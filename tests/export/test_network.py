@@ -14,6 +14,7 @@ from export.graph.parity import FACTOR
 from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
 
 
+@pytest.mark.parametrize("own_kernels", [False, True])
 @pytest.mark.parametrize(
     ("variant", "layout", "persons", "options"),
     [
@@ -24,10 +25,12 @@ from native_prep.skeletons.layouts import KINETICS, NTU, NW_UCLA, Layout
         ("aagcn", KINETICS, 1, {"attention": False}),
     ],
 )
-def test_equals_the_two_models(variant: str, layout: Layout, persons: int, options: dict) -> None:
+def test_equals_the_two_models(variant: str, layout: Layout, persons: int, options: dict, own_kernels: bool) -> None:
     joint = trained_looking(variant, layout, 1, persons, **options)
     bone = trained_looking(variant, layout, 2, persons, **options)
     fused = TwoStream(joint, bone, layout.bone_parents, 0.7, frames=13)
+    if own_kernels:
+        fused.fuse_graph_conv()
     joints = torch.randn(3, 3, 13, layout.num_joints, persons, generator=torch.Generator().manual_seed(3))
     bones = joints - joints[:, :, :, list(layout.bone_parents)]
     with torch.no_grad():
