@@ -42,7 +42,8 @@ RUN case ",${EXTRAS}," in *,video,*) \
         && apt-get install -y --no-install-recommends libgl1 libglib2.0-0t64 \
         && rm -rf /var/lib/apt/lists/* ;; \
     esac
-# On a GPU: Numba's NVVM must be of PyTorch's release of CUDA, no newer one, TensorRT comes from NVIDIA's index, and of onnxruntime and
+# On a GPU: Numba's NVVM must be of PyTorch's release of CUDA, no newer one, TensorRT comes from NVIDIA's index, and of
+# onnxruntime and
 # onnxruntime-gpu, which write to one folder, only the second may be there.
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     wheel="$(echo /wheels/*.whl)" \

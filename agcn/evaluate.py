@@ -212,7 +212,7 @@ def _check_scores_in_the_way(path: Path, clips: Clips, data_hash: str) -> None:
         same = note["data"].get("sha256") == data_hash if note else _names_in(path) == set(clips.names)
         if not same:
             raise ValueError(f"{path}: holds scores of other clips: name another --work-dir, or give --overwrite")
-    elif (own := _tested_on(path.parent)) and Path(own).resolve() != Path(clips.path).resolve():
+    elif (own := _tested_on(path.parent)) and Path(own).exists() and Path(own).resolve() != Path(clips.path).resolve():
         text = f"is for the scores of {own}, these are of {clips.path}"
         raise ValueError(f"{path}: {text}: name another --work-dir, or give --overwrite")
 

@@ -172,7 +172,7 @@ class Config:
             the step follows the sum of their gradients, batch statistics are each part's own.
         share_absent: computes absent bodies, which are all zero, as one (`agcn.model.absent_bodies`); the results are
             the same.
-        fused_graph_conv: kernels of its own for the graph convolution (`agcn.model.fused_graph_conv`), on a GPU with
+        fused_graph_conv: custom Triton kernels for the graph convolution (`agcn.model.fused_graph_conv`), on a GPU with
             `--amp`; elsewhere the run says so and does without.
         stream: what the network is shown.
         classes: the data set whose actions the classes are, for clips of `convention: pyskl`: then weights name actions

@@ -51,7 +51,7 @@ def long_work_unmeasured() -> Iterator[None]:
 def children_unmeasured() -> Iterator[None]:
     """Processes that start meanwhile run without coverage: what they run of ours, other tests measure."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COVERAGE_PROCESS_CONFIG", "")
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         yield
 
 

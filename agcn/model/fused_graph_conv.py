@@ -2,12 +2,15 @@
 
 PyTorch's operations write the products with the weights to memory and read them again for the products with the graphs,
 whose inner length of V joints cuBLAS gives to slow kernels. Triton's kernels (`agcn.model.graph_conv_kernels`) keep
-them within the multiprocessor: x is read and y written once, and the backward pass makes anew what it needs. On a CPU
+them within the multiprocessor: x is read and y written once, and the backward pass recomputes what it needs. On a CPU
 the same is computed by formulas that are easy to read, for comparison.
 
 Letters: N rows, C channels, T frames, V joints, K = 3 subsets, E channels that joints are compared in. Features lie
 with their channels last.
 """
+
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +18,13 @@ from torch import Tensor
 NAMESPACE = "two_stream_agcn"
 # Two frames of more would not fit into a tile.
 MAX_JOINTS = 64
+
+
+def can_fuse(device: torch.device, joints: int) -> bool:
+    """Whether the kernels run on `device`: an NVIDIA GPU whose tiles have enough shared memory, and Triton."""
+    if device.type != "cuda" or torch.version.cuda is None or find_spec("triton") is None:
+        return False
+    return joints <= MAX_JOINTS and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def fused_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor) -> Tensor:
@@ -45,14 +55,14 @@ def fused_similarity(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @torch.library.custom_op(f"{NAMESPACE}::graph_conv", mutates_args=())
-def _convolve(x: Tensor, graphs: Tensor, weight: Tensor, turned: bool) -> Tensor:
-    """(N, T, V, C), (N, K, V, V), (K, D, C) -> (N, T, V, D); `turned`: from joint w to joint v instead."""
+def _convolve(x: Tensor, graphs: Tensor, weight: Tensor, transposed: bool) -> Tensor:
+    """(N, T, V, C), (N, K, V, V), (K, D, C) -> (N, T, V, D); with the graphs transposed, or not."""
     graphs, weight = graphs.to(x.dtype), weight.to(x.dtype)
     if x.is_cuda:
         from agcn.model import graph_conv_kernels
 
-        return graph_conv_kernels.convolve(x.contiguous(), graphs.contiguous(), weight.contiguous(), turned)
-    return torch.einsum("ntvc,nkwv,kdc->ntwd" if turned else "ntvc,nkvw,kdc->ntwd", x, graphs, weight).contiguous()
+        return graph_conv_kernels.convolve(x.contiguous(), graphs.contiguous(), weight.contiguous(), transposed)
+    return torch.einsum("ntvc,nkwv,kdc->ntwd" if transposed else "ntvc,nkvw,kdc->ntwd", x, graphs, weight).contiguous()
 
 
 @torch.library.custom_op(f"{NAMESPACE}::graph_conv_graph_gradients", mutates_args=())
@@ -63,7 +73,7 @@ def _graph_gradients(x: Tensor, weight: Tensor, dy: Tensor) -> Tensor:
         from agcn.model import graph_conv_kernels
 
         return graph_conv_kernels.graph_gradients(x.contiguous(), weight.contiguous(), dy.contiguous())
-    return torch.einsum("ntvc,kdc,ntwd->nkvw", x, weight, dy).to(_sums(x)).contiguous()
+    return torch.einsum("ntvc,kdc,ntwd->nkvw", x, weight, dy).to(_sum_dtype(x)).contiguous()
 
 
 @torch.library.custom_op(f"{NAMESPACE}::graph_conv_weight_gradients", mutates_args=())
@@ -74,7 +84,7 @@ def _weight_gradients(x: Tensor, graphs: Tensor, dy: Tensor) -> Tensor:
         from agcn.model import graph_conv_kernels
 
         return graph_conv_kernels.weight_gradients(x.contiguous(), graphs.contiguous(), dy.contiguous())
-    return torch.einsum("ntvc,nkvw,ntwd->kdc", x, graphs, dy).to(_sums(x)).contiguous()
+    return torch.einsum("ntvc,nkvw,ntwd->kdc", x, graphs, dy).to(_sum_dtype(x)).contiguous()
 
 
 @torch.library.custom_op(f"{NAMESPACE}::similarity", mutates_args=())
@@ -86,7 +96,7 @@ def _similarity(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
         return graph_conv_kernels.similarities(x.contiguous(), weight.contiguous(), bias.contiguous())
     theta, phi = _embed(x, weight, bias)
-    return torch.einsum("nktve,nktwe->nkvw", theta, phi).to(_sums(x)).contiguous()
+    return torch.einsum("nktve,nktwe->nkvw", theta, phi).to(_sum_dtype(x)).contiguous()
 
 
 @torch.library.custom_op(f"{NAMESPACE}::embedding_gradients", mutates_args=())
@@ -110,28 +120,28 @@ def _embed(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     return theta + bias[0][:, None, None], phi + bias[1][:, None, None]
 
 
-def _sums(x: Tensor) -> torch.dtype:
+def _sum_dtype(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 @_convolve.register_fake
-def _(x: Tensor, graphs: Tensor, weight: Tensor, turned: bool) -> Tensor:
+def _(x: Tensor, graphs: Tensor, weight: Tensor, transposed: bool) -> Tensor:
     return x.new_empty(*x.shape[:3], weight.shape[1])
 
 
 @_graph_gradients.register_fake
 def _(x: Tensor, weight: Tensor, dy: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], weight.shape[0], x.shape[2], x.shape[2], dtype=_sums(x))
+    return x.new_empty(x.shape[0], weight.shape[0], x.shape[2], x.shape[2], dtype=_sum_dtype(x))
 
 
 @_weight_gradients.register_fake
 def _(x: Tensor, graphs: Tensor, dy: Tensor) -> Tensor:
-    return x.new_empty(graphs.shape[1], dy.shape[3], x.shape[3], dtype=_sums(x))
+    return x.new_empty(graphs.shape[1], dy.shape[3], x.shape[3], dtype=_sum_dtype(x))
 
 
 @_similarity.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return x.new_empty(x.shape[0], weight.shape[1], x.shape[2], x.shape[2], dtype=_sums(x))
+    return x.new_empty(x.shape[0], weight.shape[1], x.shape[2], x.shape[2], dtype=_sum_dtype(x))
 
 
 @_embedding_gradients.register_fake
@@ -139,26 +149,26 @@ def _(x: Tensor, weight: Tensor, bias: Tensor, dgraphs: Tensor) -> Tensor:
     return x.new_empty(*x.shape[:3], weight[..., 0].numel())
 
 
-def _keep(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+def _save_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:3])
 
 
-def _backward_of_convolve(ctx: torch.autograd.function.FunctionCtx, dy: Tensor) -> tuple[Tensor | None, ...]:
-    x, graphs, weight = ctx.saved_tensors  # type: ignore[attr-defined]
+def _backward_of_convolve(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    x, graphs, weight = ctx.saved_tensors
     dx = _convolve(dy, graphs, weight.transpose(1, 2), True)
-    dgraphs = _graph_gradients(x, weight, dy).to(graphs.dtype)
+    dgraphs = _graph_gradients(x, weight, dy).to(graphs.dtype) if ctx.needs_input_grad[1] else None
     return dx, dgraphs, _weight_gradients(x, graphs, dy).to(weight.dtype), None
 
 
-_convolve.register_autograd(_backward_of_convolve, setup_context=_keep)
+_convolve.register_autograd(_backward_of_convolve, setup_context=_save_inputs)
 
 
-def _backward_of_similarity(ctx: torch.autograd.function.FunctionCtx, dgraphs: Tensor) -> tuple[Tensor, ...]:
-    x, weight, bias = ctx.saved_tensors  # type: ignore[attr-defined]
+def _backward_of_similarity(ctx: Any, dgraphs: Tensor) -> tuple[Tensor, ...]:
+    x, weight, bias = ctx.saved_tensors
     dy = _embedding_gradients(x, weight, bias, dgraphs)
     dx = dy @ weight.to(x.dtype).flatten(0, 2)
     dweight = dy.flatten(0, 2).t() @ x.flatten(0, 2)  # (2*K*E, C)
     return dx, dweight.view_as(weight).to(weight.dtype), dy.sum(dim=(0, 1, 2)).view_as(bias).to(bias.dtype)
 
 
-_similarity.register_autograd(_backward_of_similarity, setup_context=_keep)
+_similarity.register_autograd(_backward_of_similarity, setup_context=_save_inputs)

@@ -32,17 +32,17 @@ def _tile(
 
 
 @triton.jit
-def _graph(base, joints: tl.constexpr, BV: tl.constexpr, turned: tl.constexpr):
-    """(BV, BV) of one graph: from joint v (row) to joint w (column), or turned; zeros outside."""
+def _graph(base, joints: tl.constexpr, BV: tl.constexpr, transposed: tl.constexpr):
+    """(BV, BV) of one graph: from joint v (row) to joint w (column), or transposed; zeros outside."""
     row, column = tl.arange(0, BV)[:, None], tl.arange(0, BV)[None, :]
-    at = column * joints + row if turned else row * joints + column
+    at = column * joints + row if transposed else row * joints + column
     return tl.load(base + at, mask=(row < joints) & (column < joints), other=0.0)
 
 
 @triton.jit
-def _mixed(
+def _weighted(
     x, weight, frame, frames, out, channels: tl.constexpr, out_channels: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """One row of x times the weights of each subset: three of (BV * BT, BD)."""
     first = tl.zeros((BV * BT, BD), tl.float32)
@@ -55,9 +55,9 @@ def _mixed(
         at = weight + out[None, :] * channels + channel[:, None]  # (BC, BD) of weight (3, D, C)
         inside = (channel < channels)[:, None] & (out < out_channels)[None, :]
         subset = out_channels * channels
-        first = tl.dot(tile, tl.load(at, mask=inside, other=0.0), first, input_precision=precision)
-        second = tl.dot(tile, tl.load(at + subset, mask=inside, other=0.0), second, input_precision=precision)
-        third = tl.dot(tile, tl.load(at + 2 * subset, mask=inside, other=0.0), third, input_precision=precision)
+        first = tl.dot(tile, tl.load(at, mask=inside, other=0.0), first, input_precision="ieee")
+        second = tl.dot(tile, tl.load(at + subset, mask=inside, other=0.0), second, input_precision="ieee")
+        third = tl.dot(tile, tl.load(at + 2 * subset, mask=inside, other=0.0), third, input_precision="ieee")
     return first, second, third
 
 
@@ -72,24 +72,24 @@ def _place(frames, tiles, BT: tl.constexpr, BD: tl.constexpr):
 @triton.jit(do_not_specialize=["frames"])
 def _convolve(
     x, graphs, weight, y, frames,
-    channels: tl.constexpr, out_channels: tl.constexpr, joints: tl.constexpr, turned: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    channels: tl.constexpr, out_channels: tl.constexpr, joints: tl.constexpr, transposed: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Into y the sum over subsets of graph times x times weight."""
     row, frame, out = _place(frames, tl.cdiv(out_channels, BD), BT, BD)
-    first, second, third = _mixed(
+    first, second, third = _weighted(
         x + row * frames * joints * channels, weight, frame, frames, out, channels, out_channels, joints,
-        BV, BT, BC, BD, precision,
+        BV, BT, BC, BD,
     )  # fmt: skip
     dtype = y.dtype.element_ty
     graph = graphs + row * 3 * joints * joints
     total = tl.zeros((BV, BT * BD), tl.float32)
     part = first.to(dtype).reshape(BV, BT * BD)
-    total = tl.dot(_graph(graph, joints, BV, not turned), part, total, input_precision=precision)
+    total = tl.dot(_graph(graph, joints, BV, not transposed), part, total, input_precision="ieee")
     part = second.to(dtype).reshape(BV, BT * BD)
-    total = tl.dot(_graph(graph + joints * joints, joints, BV, not turned), part, total, input_precision=precision)
+    total = tl.dot(_graph(graph + joints * joints, joints, BV, not transposed), part, total, input_precision="ieee")
     part = third.to(dtype).reshape(BV, BT * BD)
-    total = tl.dot(_graph(graph + 2 * joints * joints, joints, BV, not turned), part, total, input_precision=precision)
+    total = tl.dot(_graph(graph + 2 * joints * joints, joints, BV, not transposed), part, total, input_precision="ieee")
     y += row * frames * joints * out_channels
     pointers, mask = _tile(y, frame, frames, out, out_channels, joints, BV, BT)
     tl.store(pointers, total.reshape(BV * BT, BD).to(dtype), mask=mask)
@@ -112,7 +112,7 @@ def _store_graphs(parts, row, share, first, second, third, joints: tl.constexpr,
 def _graph_gradients(
     x, weight, dy, parts, frames, blocks_each,
     channels: tl.constexpr, out_channels: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Into parts, for each tile of channels and share of the frames, the gradient of every row's three graphs."""
     out = tl.program_id(0) * BD + tl.arange(0, BD)
@@ -124,16 +124,16 @@ def _graph_gradients(
     third = tl.zeros((BV, BV), tl.float32)
     for block in range(share * blocks_each, min((share + 1) * blocks_each, tl.cdiv(frames, BT))):
         frame = block * BT
-        from_first, from_second, from_third = _mixed(
-            x, weight, frame, frames, out, channels, out_channels, joints, BV, BT, BC, BD, precision
+        from_first, from_second, from_third = _weighted(
+            x, weight, frame, frames, out, channels, out_channels, joints, BV, BT, BC, BD
         )
         pointers, mask = _tile(dy, frame, frames, out, out_channels, joints, BV, BT)
         gradient = tl.load(pointers, mask=mask, other=0.0)
         to = tl.trans(gradient.reshape(BV, BT * BD))
         dtype = gradient.dtype
-        first = tl.dot(from_first.to(dtype).reshape(BV, BT * BD), to, first, input_precision=precision)
-        second = tl.dot(from_second.to(dtype).reshape(BV, BT * BD), to, second, input_precision=precision)
-        third = tl.dot(from_third.to(dtype).reshape(BV, BT * BD), to, third, input_precision=precision)
+        first = tl.dot(from_first.to(dtype).reshape(BV, BT * BD), to, first, input_precision="ieee")
+        second = tl.dot(from_second.to(dtype).reshape(BV, BT * BD), to, second, input_precision="ieee")
+        third = tl.dot(from_third.to(dtype).reshape(BV, BT * BD), to, third, input_precision="ieee")
     _store_graphs(parts, row, share, first, second, third, joints, BV)
 
 
@@ -141,7 +141,7 @@ def _graph_gradients(
 def _weight_gradients(
     x, graphs, dy, parts, frames, tiles, tiles_each,
     channels: tl.constexpr, out_channels: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Into parts, for each share of the tiles of all rows, the gradient of the weights (3, D, C)."""
     columns = tl.cdiv(channels, BC)
@@ -164,13 +164,13 @@ def _weight_gradients(
         pointers, mask = _tile(x + row * frames * joints * channels, frame, frames, channel, channels, joints, BV, BT)
         given = tl.trans(tl.load(pointers, mask=mask, other=0.0))
         graph = graphs + row * 3 * joints * joints
-        part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        first = tl.dot(given, part.reshape(BV * BT, BD), first, input_precision=precision)
-        part = tl.dot(_graph(graph + joints * joints, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        second = tl.dot(given, part.reshape(BV * BT, BD), second, input_precision=precision)
+        part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision="ieee").to(dtype)
+        first = tl.dot(given, part.reshape(BV * BT, BD), first, input_precision="ieee")
+        part = tl.dot(_graph(graph + joints * joints, joints, BV, False), gradient, input_precision="ieee").to(dtype)
+        second = tl.dot(given, part.reshape(BV * BT, BD), second, input_precision="ieee")
         graph += 2 * joints * joints
-        part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision=precision).to(dtype)
-        third = tl.dot(given, part.reshape(BV * BT, BD), third, input_precision=precision)
+        part = tl.dot(_graph(graph, joints, BV, False), gradient, input_precision="ieee").to(dtype)
+        third = tl.dot(given, part.reshape(BV * BT, BD), third, input_precision="ieee")
     size = out_channels * channels
     parts += share.to(tl.int64) * 3 * size + out[None, :] * channels + channel[:, None]
     mask = (out < out_channels)[None, :] & (channel < channels)[:, None]
@@ -182,12 +182,10 @@ def _weight_gradients(
 @triton.jit
 def _embedding(
     x, weight, bias, frame, frames, embedded, channels: tl.constexpr, embedding: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """One row of x times weights plus bias of each subset: three of (BV * BT, BD), as precise as x, zeros outside."""
-    first, second, third = _mixed(
-        x, weight, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD, precision
-    )
+    first, second, third = _weighted(x, weight, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD)
     _, mask = _tile(x, frame, frames, embedded, embedding, joints, BV, BT)
     inside = embedded < embedding
     dtype = x.dtype.element_ty
@@ -203,7 +201,7 @@ def _embedding(
 def _similarities(
     x, weight, bias, parts, frames, blocks_each,
     channels: tl.constexpr, embedding: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Into parts, for each tile of the embedding and share of the frames, theta' phi of every row's three subsets."""
     embedded = tl.program_id(0) * BD + tl.arange(0, BD)
@@ -215,18 +213,18 @@ def _similarities(
     for block in range(share * blocks_each, min((share + 1) * blocks_each, tl.cdiv(frames, BT))):
         frame = block * BT
         theta_first, theta_second, theta_third = _embedding(
-            x, weight, bias, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD, precision
+            x, weight, bias, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD
         )
         phi_first, phi_second, phi_third = _embedding(
             x, weight + 3 * embedding * channels, bias + 3 * embedding, frame, frames, embedded,
-            channels, embedding, joints, BV, BT, BC, BD, precision,
+            channels, embedding, joints, BV, BT, BC, BD,
         )  # fmt: skip
         to = tl.trans(phi_first.reshape(BV, BT * BD))
-        first = tl.dot(theta_first.reshape(BV, BT * BD), to, first, input_precision=precision)
+        first = tl.dot(theta_first.reshape(BV, BT * BD), to, first, input_precision="ieee")
         to = tl.trans(phi_second.reshape(BV, BT * BD))
-        second = tl.dot(theta_second.reshape(BV, BT * BD), to, second, input_precision=precision)
+        second = tl.dot(theta_second.reshape(BV, BT * BD), to, second, input_precision="ieee")
         to = tl.trans(phi_third.reshape(BV, BT * BD))
-        third = tl.dot(theta_third.reshape(BV, BT * BD), to, third, input_precision=precision)
+        third = tl.dot(theta_third.reshape(BV, BT * BD), to, third, input_precision="ieee")
     _store_graphs(parts, row, share, first, second, third, joints, BV)
 
 
@@ -234,7 +232,7 @@ def _similarities(
 def _embedding_gradients(
     x, weight, bias, dgraphs, dy, frames,
     channels: tl.constexpr, embedding: tl.constexpr, joints: tl.constexpr,
-    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    BV: tl.constexpr, BT: tl.constexpr, BC: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Into dy (N, T, V, 6 * E) the gradients of theta and phi, from those of theta' phi."""
     row, frame, embedded = _place(frames, tl.cdiv(embedding, BD), BT, BD)
@@ -243,48 +241,46 @@ def _embedding_gradients(
     dy += row * frames * joints * 6 * embedding
     first, second, third = _embedding(
         x, weight + 3 * embedding * channels, bias + 3 * embedding, frame, frames, embedded,
-        channels, embedding, joints, BV, BT, BC, BD, precision,
+        channels, embedding, joints, BV, BT, BC, BD,
     )  # fmt: skip
-    _store_turned(
-        dy, dgraphs, first, second, third, frame, frames, embedded, embedding, joints, False, BV, BT, BD, precision
-    )
+    _store_products(dy, dgraphs, first, second, third, frame, frames, embedded, embedding, joints, False, BV, BT, BD)
     first, second, third = _embedding(
-        x, weight, bias, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD, precision
+        x, weight, bias, frame, frames, embedded, channels, embedding, joints, BV, BT, BC, BD
     )
     dy += 3 * embedding
-    _store_turned(
-        dy, dgraphs, first, second, third, frame, frames, embedded, embedding, joints, True, BV, BT, BD, precision
-    )
+    _store_products(dy, dgraphs, first, second, third, frame, frames, embedded, embedding, joints, True, BV, BT, BD)
 
 
 @triton.jit
-def _store_turned(
+def _store_products(
     dy, dgraphs, first, second, third, frame, frames, embedded, embedding: tl.constexpr, joints: tl.constexpr,
-    turned: tl.constexpr, BV: tl.constexpr, BT: tl.constexpr, BD: tl.constexpr, precision: tl.constexpr,
+    transposed: tl.constexpr, BV: tl.constexpr, BT: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
-    """Stores the product of each subset's graph, turned or not, with its (BV * BT, BD)."""
+    """Stores the product of each subset's graph, transposed or not, with its (BV * BT, BD)."""
     pointers, mask = _tile(dy, frame, frames, embedded, 6 * embedding, joints, BV, BT)
     mask = mask & (embedded < embedding)[None, :]
     dtype = dy.dtype.element_ty
-    graph = _graph(dgraphs, joints, BV, turned)
-    y = tl.dot(graph, first.reshape(BV, BT * BD), input_precision=precision)
+    graph = _graph(dgraphs, joints, BV, transposed)
+    y = tl.dot(graph, first.reshape(BV, BT * BD), input_precision="ieee")
     tl.store(pointers, y.reshape(BV * BT, BD).to(dtype), mask=mask)
-    graph = _graph(dgraphs + joints * joints, joints, BV, turned)
-    y = tl.dot(graph, second.reshape(BV, BT * BD), input_precision=precision)
+    graph = _graph(dgraphs + joints * joints, joints, BV, transposed)
+    y = tl.dot(graph, second.reshape(BV, BT * BD), input_precision="ieee")
     tl.store(pointers + embedding, y.reshape(BV * BT, BD).to(dtype), mask=mask)
-    graph = _graph(dgraphs + 2 * joints * joints, joints, BV, turned)
-    y = tl.dot(graph, third.reshape(BV, BT * BD), input_precision=precision)
+    graph = _graph(dgraphs + 2 * joints * joints, joints, BV, transposed)
+    y = tl.dot(graph, third.reshape(BV, BT * BD), input_precision="ieee")
     tl.store(pointers + 2 * embedding, y.reshape(BV * BT, BD).to(dtype), mask=mask)
 
 
-def convolve(x: Tensor, graphs: Tensor, weight: Tensor, turned: bool) -> Tensor:
-    """(N, T, V, C), (N, 3, V, V), (3, D, C) -> (N, T, V, D); with the graphs turned where that is asked for."""
+def convolve(x: Tensor, graphs: Tensor, weight: Tensor, transposed: bool) -> Tensor:
+    """(N, T, V, C), (N, 3, V, V), (3, D, C) -> (N, T, V, D); with the graphs transposed where that is asked for."""
     rows, frames, joints, channels = x.shape
     out_channels = weight.shape[1]
     y = x.new_empty(rows, frames, joints, out_channels)
     sizes = _sizes(joints, channels, out_channels, widest=64)
     programs = triton.cdiv(out_channels, sizes["BD"]) * rows * triton.cdiv(frames, sizes["BT"])
-    _convolve[programs,](x, graphs, weight, y, frames, channels, out_channels, joints, turned, **sizes, **_how(x))
+    _convolve[programs,](
+        x, graphs, weight, y, frames, channels, out_channels, joints, transposed, **sizes, num_warps=num_warps
+    )
     return y
 
 
@@ -295,7 +291,7 @@ def graph_gradients(x: Tensor, weight: Tensor, dy: Tensor) -> Tensor:
     sizes = _sizes(joints, channels, out_channels, widest=32)
     parts, each = _graph_parts(x, triton.cdiv(out_channels, sizes["BD"]), sizes["BT"])
     _graph_gradients[parts.shape[1], rows, parts.shape[0]](
-        x, weight, dy, parts, frames, each, channels, out_channels, joints, **sizes, **_how(x)
+        x, weight, dy, parts, frames, each, channels, out_channels, joints, **sizes, num_warps=num_warps
     )
     return parts.sum(dim=(0, 1))
 
@@ -311,7 +307,7 @@ def weight_gradients(x: Tensor, graphs: Tensor, dy: Tensor) -> Tensor:
     shares = triton.cdiv(tiles, each)
     parts = x.new_empty(shares, 3, out_channels, channels, dtype=torch.float32)
     _weight_gradients[squares, shares](
-        x, graphs, dy, parts, frames, tiles, each, channels, out_channels, joints, **sizes, **_how(x)
+        x, graphs, dy, parts, frames, tiles, each, channels, out_channels, joints, **sizes, num_warps=num_warps
     )
     return parts.sum(dim=0)
 
@@ -323,7 +319,7 @@ def similarities(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     sizes = _sizes(joints, channels, embedding, widest=32)
     parts, each = _graph_parts(x, triton.cdiv(embedding, sizes["BD"]), sizes["BT"])
     _similarities[parts.shape[1], rows, parts.shape[0]](
-        x, weight, bias, parts, frames, each, channels, embedding, joints, **sizes, **_how(x)
+        x, weight, bias, parts, frames, each, channels, embedding, joints, **sizes, num_warps=num_warps
     )
     return parts.sum(dim=(0, 1))
 
@@ -336,7 +332,7 @@ def embedding_gradients(x: Tensor, weight: Tensor, bias: Tensor, dgraphs: Tensor
     dy = x.new_empty(rows, frames, joints, 6 * embedding)
     programs = triton.cdiv(embedding, sizes["BD"]) * rows * triton.cdiv(frames, sizes["BT"])
     _embedding_gradients[programs,](
-        x, weight, bias, dgraphs, dy, frames, channels, embedding, joints, **sizes, **_how(x)
+        x, weight, bias, dgraphs, dy, frames, channels, embedding, joints, **sizes, num_warps=num_warps
     )
     return dy
 
@@ -358,7 +354,3 @@ def _sizes(joints: int, channels: int, out_channels: int, widest: int) -> dict[s
         "BC": min(64, max(16, triton.next_power_of_2(channels))),
         "BD": min(widest, max(16, triton.next_power_of_2(out_channels))),
     }
-
-
-def _how(x: Tensor) -> dict[str, object]:
-    return {"precision": "ieee" if x.dtype == torch.float32 else "tf32", "num_warps": num_warps}

@@ -124,32 +124,32 @@ class GraphConv(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """The sum over subsets: (N, C, T, V) -> (N, out, T, V)."""
         clips, channels, frames, joints = x.shape
-        graphs = self.graphs(x)  # K of (N, V, V)
+        graphs = self.graphs(x)  # (N, K, V, V)
         weight, biases = _joined(self.conv_d)  # (K*out, C), (K*out,)
         bias = biases.view(NUM_SUBSETS, -1).sum(dim=0)  # (out,)
         out_channels = len(bias)
         if self.fused:
             x = _as_autocast(x)
-            y = fused_graph_conv(x, torch.stack(graphs, dim=1), weight.view(NUM_SUBSETS, out_channels, channels))
+            y = fused_graph_conv(x, graphs, weight.view(NUM_SUBSETS, out_channels, channels))
             return y + bias.to(y.dtype)[:, None, None]
         if channels < out_channels // 2:
             # Few channels (the first layer): cheaper to mix them before there are more.
             flat = x.reshape(clips, channels * frames, joints)
-            mixed = torch.cat([torch.bmm(flat, graph) for graph in graphs], dim=1)  # (N, K*C*T, V)
+            mixed = torch.cat([torch.bmm(flat, graph) for graph in graphs.unbind(1)], dim=1)  # (N, K*C*T, V)
             weight = torch.cat(weight.chunk(NUM_SUBSETS), dim=1)  # (out, K*C)
             return _product(weight, bias, mixed.view(clips, NUM_SUBSETS * channels, frames, joints))
         parts = torch.bmm(weight.expand(clips, -1, -1), x.reshape(clips, channels, frames * joints))  # (N, K*out, T*V)
         total = bias[:, None].expand(-1, frames).reshape(1, out_channels * frames, 1)
-        for part, graph in zip(parts.view(clips, NUM_SUBSETS, -1, joints).unbind(1), graphs, strict=True):
+        for part, graph in zip(parts.view(clips, NUM_SUBSETS, -1, joints).unbind(1), graphs.unbind(1), strict=True):
             total = torch.baddbmm(total, part, graph)  # (N, out*T, V)
         return total.view(clips, out_channels, frames, joints)
 
-    def graphs(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The graph of each subset for each clip: (N, C, T, V) -> K of (N, V, V)."""
+    def graphs(self, x: Tensor) -> Tensor:
+        """The graph of each subset for each clip: (N, C, T, V) -> (N, K, V, V)."""
         if not self.adaptive:
-            return self.A.expand(x.shape[0], *self.A.shape).unbind(1)
+            return self.A.expand(x.shape[0], *self.A.shape)
         shared = self.PA if self.variant == "aagcn" else self.A + self.PA
-        return (self.data_dependent_graphs(x) + shared).unbind(1)
+        return self.data_dependent_graphs(x) + shared
 
     def data_dependent_graphs(self, x: Tensor) -> Tensor:
         """The part that each clip makes for itself, the paper's C: (N, C, T, V) -> (N, K, V, V)."""

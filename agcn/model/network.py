@@ -108,7 +108,7 @@ class Model(nn.Module):
         return (self.l1, self.l2, self.l3, self.l4, self.l5, self.l6, self.l7, self.l8, self.l9, self.l10)
 
     def fuse_graph_conv(self) -> None:
-        """Convolves by kernels of its own (`agcn.model.fused_graph_conv`): for GPUs, in half precision."""
+        """Convolves by custom Triton kernels (`agcn.model.fused_graph_conv`): for GPUs, in half precision."""
         self.fused = True
         for block in self.blocks:
             block.gcn1.fused = True

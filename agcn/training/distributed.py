@@ -126,7 +126,10 @@ def distributed_context(device: str = "auto", index: int = 0) -> Iterator[Distri
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield DistributedContext(pick_device(device, index))
+        chosen = pick_device(device, index)
+        if chosen.type == "cuda":  # Triton's kernels start on the current device, whatever their tensors are on
+            torch.cuda.set_device(chosen)
+        yield DistributedContext(chosen)
         return
     rank, joined = int(os.environ["RANK"]), dist.is_initialized()
     try:

@@ -17,7 +17,7 @@ from agcn.data.loader import BatchIndices, BatchLoader, check_batch, training_ba
 from agcn.device import has_half
 from agcn.evaluate import open_test_clips
 from agcn.model.absent_bodies import BodyRows
-from agcn.model.fused_graph_conv import MAX_JOINTS
+from agcn.model.fused_graph_conv import MAX_JOINTS, can_fuse
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from agcn.training.distributed import DistributedContext
@@ -29,9 +29,6 @@ from agcn.training.run_folder import remove_leftovers
 from agcn.training.run_log import RunLog
 from native_prep.io.atomic import atomic_file
 from native_prep.io.hashes import hash_value
-
-# Writes the kernels of GPUs; PyTorch for Windows comes without it.
-_HAS_TRITON = find_spec("triton") is not None
 
 
 @dataclasses.dataclass
@@ -107,13 +104,12 @@ def set_up_run(
     _check_same_clips(context, train_data, test_data)
     weights = context.together(lambda: class_weights(config, train_data.clips, model.num_class))
     steps = len(epoch_batches(config, context, train_data, 0))
+    used = amp_dtype if amp_dtype and has_half(context.device, amp_dtype) else None
+    if config.fused_graph_conv and used is not None and can_fuse(context.device, model.num_point):
+        model.fuse_graph_conv()
     ema = ModelEma(model, config.ema) if config.ema else None
     network: Callable[[Tensor, BodyRows | None], Tensor] = context.wrap(model)
     optimizer = make_optimizer(config, model)
-    used = amp_dtype if amp_dtype and has_half(context.device, amp_dtype) else None
-    on_gpu = context.device.type == "cuda"
-    if config.fused_graph_conv and used and on_gpu and _HAS_TRITON and model.num_point <= MAX_JOINTS:
-        model.fuse_graph_conv()
     scaler = torch.amp.GradScaler(context.device.type, enabled=used == "fp16")
     state = TrainState(epoch=config.start_epoch, step=config.start_epoch * steps)
     if saved is not None:
@@ -124,8 +120,9 @@ def set_up_run(
         if saved["scaler"] and scaler.is_enabled():  # where the run began there may have been no fp16
             scaler.load_state_dict(saved["scaler"])
         state = TrainState.from_dict(saved["at"])
-    # Not of several processes by default: the sums over them within batch norms break the graph.
-    pays = on_gpu and context.world_size == 1 and _HAS_TRITON
+    # Not of several processes by default: the sums over them within batch norms break the graph. Triton writes the
+    # kernels of GPUs; PyTorch for Windows comes without it.
+    pays = context.device.type == "cuda" and context.world_size == 1 and find_spec("triton") is not None
     compiles = pays if compile is None else compile
     if compiles:
         network = torch.compile(network)
@@ -209,9 +206,8 @@ def _announce(run: Run, resume: bool, removed: str) -> None:
     if run.class_weights is not None:
         log.line(f"class weights from {run.class_weights.min():.3g} to {run.class_weights.max():.3g}")
     if config.fused_graph_conv and not run.model.fused:
-        log.line(
-            f"fused_graph_conv: needs an NVIDIA GPU, --amp, Triton and at most {MAX_JOINTS} joints: training without it"
-        )
+        need = f"needs --amp, Triton, an NVIDIA GPU of compute capability 8.0 or more and at most {MAX_JOINTS} joints"
+        log.line(f"fused_graph_conv: {need}: training without it")
     if run.amp_asked and run.amp_dtype is None:
         log.line(f"--amp: this device has no {run.amp_asked} instructions and would only emulate them: using fp32")
     if len(config.device) > 1 and context.world_size == 1:

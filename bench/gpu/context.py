@@ -26,7 +26,7 @@ PACKAGE_FILE = "two_stream.pt2"
 
 @contextmanager
 def rehearsal() -> Iterator[None]:
-    """Models run three of their ten blocks, one of every kind, and what is compiled stays as fast as it was.
+    """Models run three of their ten blocks, one of every kind; torch.compile traces, but generates no code.
 
     Otherwise a processor compiles for minutes what is never timed on it.
     """
@@ -45,7 +45,7 @@ class Bench:
 
     Attributes:
         peaks: what the part `machine` has measured, name -> rate.
-        eaten: the same of the training steps of the part `train` that gave the original's answers, in clips/s.
+        training_rates: the same of the training steps of the part `train` that gave the original's answers, in clips/s.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
@@ -55,7 +55,7 @@ class Bench:
         self.on_gpu = self.device.type == "cuda"
         self.out, self.work = Path(options["out"]), Path(options["work"])
         self.peaks: dict[str, float] = options["peaks"]
-        self.eaten: dict[str, float] = options["eaten"]
+        self.training_rates: dict[str, float] = options["training_rates"]
         self.nw_ucla: str | None = options["nw_ucla"]
         self.frames = 300 if self.on_gpu else 16
         self.part = Part(f"gpu {name}", {"device": str(self.device)})

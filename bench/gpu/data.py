@@ -59,15 +59,14 @@ def feed(bench: Bench) -> None:
             rate = bench.add(title, taken, batch * len(chunks), "clips/s", base, group=group)
             base = base or rate
         bench.add_group(group, "clips/s", f"feeder from the host, {name}", [{f"feeder resident, {name}": None}])
-    if not bench.eaten:
+    if not bench.training_rates:
         bench.part.left_out["what training eats"] = "the part train has not run, or gave other answers"
         return
-    fastest = max(bench.eaten, key=bench.eaten.__getitem__)
+    fastest = max(bench.training_rates, key=bench.training_rates.__getitem__)
     for rate in bench.part.rates:
-        share = rate.rate / bench.eaten[fastest]
-        told = (
-            f"{share:.3g} times what the fastest training step takes in ({fastest}: {bench.eaten[fastest]:.4g} clips/s)"
-        )
+        share = rate.rate / bench.training_rates[fastest]
+        step = f"{fastest}: {bench.training_rates[fastest]:.4g} clips/s"
+        told = f"{share:.3g} times what the fastest training step takes in ({step})"
         bench.part.notes.append(f"{rate.name}: {told}")
 
 
@@ -79,7 +78,9 @@ def nw_ucla(bench: Bench) -> None:
     work, start = bench.work / "nw", time.perf_counter()
     work.mkdir()
     prepare = (*_CLI, "prep", "nw-ucla", "--data-path", bench.nw_ucla, "--out-folder", "data/nw-ucla")
-    subprocess.run((*prepare, "--format", "npy"), cwd=work, check=True, capture_output=True)
+    done = subprocess.run((*prepare, "--format", "npy"), cwd=work, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"prep nw-ucla: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
     prepared = time.perf_counter() - start
     bench.part.notes.append(f"prep: {prepared:.1f} s; training: the best of the tests of each run, as 2s-AGCN has it")
     found: list[float] = []
@@ -92,7 +93,8 @@ def nw_ucla(bench: Bench) -> None:
         found.append(top1)
     if found:
         mean = sum(found) / len(found)
-        told = f"{len(found)} seeds, joint + bone: mean {mean:.2%}, {min(found):.2%} to {max(found):.2%}"
+        seeds = f"{len(found)} seed{'s' if len(found) > 1 else ''}"
+        told = f"{seeds}, joint + bone: mean {mean:.2%}, {min(found):.2%} to {max(found):.2%}"
         bench.part.notes.append(told)
 
 
@@ -122,13 +124,13 @@ def _train_seed(bench: Bench, work: Path, seed: int, prepared: float) -> float |
             seen = written
             if reached is None and fused["top1"] >= ASKED:
                 reached = prepared + time.perf_counter() - begun
-    for stream, process in running.items():
-        if process.poll() is None:
-            process.kill()
-        elif process.returncode:
-            last = (folder / f"{stream}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
-            raise RuntimeError(f"seed {seed}, {stream}: {last}")
+    failed = [stream for stream, process in running.items() if process.poll()]
+    for process in running.values():
+        process.kill()
         process.wait()
+    for stream in failed:
+        lines = (folder / f"{stream}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise RuntimeError(f"seed {seed}, {stream}: {lines[-1] if lines else 'it said nothing'}")
     took = prepared + time.perf_counter() - begun
     until = f"{ASKED:.0%} of joint + bone " + (f"after {reached:.0f} s" if reached else "was not reached")
     told = f"joint {fused['joint_top1']:.2%}, bone {fused['bone_top1']:.2%}, joint + bone {fused['top1']:.2%}; {until}"

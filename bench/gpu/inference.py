@@ -25,6 +25,8 @@ from export.graph.parity import Logits, compare, eager_logits
 from export.runtime.base import Engine
 from native_prep.skeletons.layouts import NTU
 
+BASELINE = "eager fp32"
+
 
 class Network:
     """Both streams in half precision on the device, the bodies that are there picked outside of what is compiled."""
@@ -133,7 +135,7 @@ def infer(bench: Bench) -> None:
     for batch in (1, 64, 256) if bench.on_gpu else (1, 2):
         trial = Trial(bench, pair, batch)
         with full_float32():
-            trial.time("eager fp32", TwoModels(*pair), "fp32")
+            trial.time(BASELINE, TwoModels(*pair), "fp32")
         if batch <= 64:  # what is compiled for 64 takes any number
             torch._dynamo.reset()
             compiled.compile(dynamic=batch > 1)
@@ -151,7 +153,7 @@ def infer(bench: Bench) -> None:
             trial.time(f"{name} {half}, host to host", partial(_from_host, engine), half, trial.clips.cpu())
         for name, (network, precision) in folded.items():
             trial.time(name, network, precision)
-        bench.add_group(trial.group, "clips/s", f"eager fp32, batch {batch}", trial.contenders)
+        bench.add_group(trial.group, "clips/s", f"{BASELINE}, batch {batch}", trial.contenders)
 
 
 def _precision(bench: Bench) -> str:
@@ -162,10 +164,10 @@ def _time_graph(trial: "Trial", compiled: Network, half: str) -> None:
     try:
         graph = CudaGraph(compiled, trial.clips)
     except Exception as failure:  # what cannot be recorded leaves the rest to be timed
-        trial.bench.part.left_out["CUDA graph fp16"] = " ".join(str(failure).split())[:300]
+        trial.bench.part.left_out[f"CUDA graph {half}"] = " ".join(str(failure).split())[:300]
         return
-    trial.time("CUDA graph fp16", graph, half, profiled=True)
-    trial.time("CUDA graph fp16, host to host", graph.from_host, half, trial.clips.cpu())
+    trial.time(f"CUDA graph {half}", graph, half, profiled=True)
+    trial.time(f"CUDA graph {half}, host to host", graph.from_host, half, trial.clips.cpu())
 
 
 def _from_host(engine: Engine, joints: Tensor) -> Logits:
@@ -216,7 +218,7 @@ class CudaGraph:
 
 
 class Trial:
-    """Variants to answer for one batch: each is compared with float64, then timed. The first is the baseline."""
+    """Variants to answer for one batch: each is compared with float64, then timed."""
 
     def __init__(self, bench: Bench, pair: tuple[Model, Model], batch: int) -> None:
         self.bench, self.clips = bench, _clips(bench, batch)
@@ -275,9 +277,10 @@ class Trial:
         if len(clips) == 1:
             note += f", p99 {1000 * taken.p99:.3g} ms"
         rate = bench.add(name, taken, len(clips), "clips/s", self.base, note, self.group)
-        if self.base is not None:
+        if name.startswith(BASELINE):
+            self.base = rate
+        else:
             self.contenders[precision != "fp32"][name] = None
-        self.base = self.base or rate
         if profiled:
             note_kernels(bench, name, lambda: network(clips))
 

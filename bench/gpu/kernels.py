@@ -13,6 +13,7 @@ from bench.gpu.context import BF16, ROOT, Bench
 from bench.part import Check
 
 _KERNEL_TESTS = ROOT / "tests" / "kernels" / "test_cuda.py"
+_TRITON_TESTS = ROOT / "tests" / "agcn" / "test_fused_graph_conv.py"
 
 
 def machine(bench: Bench) -> None:
@@ -48,10 +49,11 @@ def kernels(bench: Bench) -> None:
     if not _KERNEL_TESTS.is_file():
         bench.part.left_out["tests of the kernels"] = f"{_KERNEL_TESTS} is not here: run it from the source tree"
         return
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider", str(_KERNEL_TESTS)]
-    if not bench.on_gpu:
-        command += ["-k", "without_a_gpu"]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider"]
+    command = [*pytest, str(_KERNEL_TESTS), *(() if bench.on_gpu else ("-k", "without_a_gpu"))]
     _run(bench, "tests of the kernels", command)
+    if bench.on_gpu:
+        _run(bench, "tests of Triton's kernels", [*pytest, str(_TRITON_TESTS), "-m", "gpu"])
     sanitizer = shutil.which("compute-sanitizer")
     for tool in ("memcheck", "racecheck"):
         name = f"compute-sanitizer, {tool}"

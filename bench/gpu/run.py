@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agcn.device import pick_device
-from bench.gpu.asked import agreeing_rates, asked
+from bench.gpu.targets import agreeing_rates, targets
 from bench.machine import describe
 from bench.part import Part
 from bench.report import failures, read_results, summary, write_report
@@ -56,7 +56,7 @@ ROWS: tuple[tuple[Section, ...], ...] = (
     (Section("train", 170, kept=110),),
     (Section("infer", 130, kept=80),),
     (Section("feed", 40, kept=20),),
-    (Section("graph convolution", 45),),
+    (Section("graph convolution", 45, kept=20),),
     (Section("nw-ucla", 540, kept=100),),
 )
 SECTIONS = tuple(section.name for row in ROWS for section in row)
@@ -99,13 +99,21 @@ def run_gpu(
     with tempfile.TemporaryDirectory(prefix="bench_gpu_") as work:
         for place, row in enumerate(rows):
             machine = describe()  # before the processes, whose own load is no other work
-            measured = {"peaks": _agreeing(parts, "gpu machine"), "eaten": _agreeing(parts, "gpu train")}
+            measured = {"peaks": _agreeing(parts, "gpu machine"), "training_rates": _agreeing(parts, "gpu train")}
             kept = share * sum(section.kept for later in rows[place + 1 :] for section in later)
-            running = [_Child(section, work, {**options, **measured}, stop - kept, share) for section in row]
-            for child in running:
-                parts[child.key] = child.finish() | {"machine": machine}
-                parts[child.key]["notes"] += asked(child.key, parts[child.key])
-                names.append(child.key)
+            running: list[_Child] = []
+            try:
+                running += (_Child(section, work, {**options, **measured}, stop - kept, share) for section in row)
+                for child in running:
+                    parts[child.key] = child.finish() | {"machine": machine}
+                    if options["device"] == "cuda":
+                        parts[child.key]["notes"] += targets(child.key, parts[child.key])
+                    names.append(child.key)
+                    if child.interrupted:
+                        break
+            finally:
+                for child in running:
+                    child.stop()
             outputs = write_report(out, parts, plots=False)
             if any(child.interrupted for child in running):
                 raise KeyboardInterrupt
@@ -165,8 +173,10 @@ class _Child:
         print(f"bench gpu: {section.name}, {self.limit:.0f} s at most", file=sys.stderr, flush=True)
         given = json.dumps(options | {"out": str(self.file), "work": work, "seconds": self.limit})
         environment = dict(os.environ)
-        # PyTorch keeps what it traced of our autograd functions too: one part compiles for another, by the same code.
+        # PyTorch keeps what it traced of our autograd functions too: one part compiles for another. It would not see
+        # that their code has changed, so nothing is kept for the next run.
         environment["TORCHINDUCTOR_AUTOGRAD_CACHE_ALLOW_CUSTOM_AUTOGRAD"] = "1"
+        environment["TORCHINDUCTOR_CACHE_DIR"] = str(Path(work) / "inductor")
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH", ""))))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -187,7 +197,7 @@ class _Child:
         except KeyboardInterrupt:
             self.interrupted, error = True, "interrupted"
         finally:
-            self._kill()
+            self.stop()
         try:
             found = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -197,9 +207,10 @@ class _Child:
             found |= {"error": found["error"] or error, "passed": False}
         return found
 
-    def _kill(self) -> None:
-        """Ends the process and what it has started."""
-        assert self.process is not None
+    def stop(self) -> None:
+        """Ends the process and what it has started, if it runs."""
+        if self.process is None:
+            return
         if not hasattr(os, "killpg"):  # what it started ends by itself
             self.process.kill()
         else:

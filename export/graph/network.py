@@ -83,7 +83,7 @@ class TwoStream(nn.Module):
         self.eval().requires_grad_(False)
 
     def fuse_graph_conv(self) -> None:
-        """Convolves by kernels of its own (`agcn.model.fused_graph_conv`): for GPUs, in half precision."""
+        """Convolves by custom Triton kernels (`agcn.model.fused_graph_conv`): for GPUs, in half precision."""
         for module in self.modules():
             if isinstance(module, FoldedGraphConv):
                 module.fused = True

@@ -46,7 +46,7 @@ class AotEngine(Engine):
         """See `Engine.run_on_device`."""
         with torch.inference_mode(), full_float32():
             run = self._one_clip if self._one_clip is not None and len(joints) == 1 else self._package
-            return tuple(run(joints))
+            return tuple(run(joints.contiguous()))
 
 
 def _check_instructions(metadata: Mapping[str, str], path: Path) -> None:

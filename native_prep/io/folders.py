@@ -422,7 +422,10 @@ def local_copy(place: str | os.PathLike[str], beside: Path) -> Iterator[Local]:
                     set_time(one, stamp)
         try:
             yield Local(path, text.rstrip("/"), str(shown))
-        except ValueError as error:  # the copy is gone when it is read
+        except (ValueError, OSError) as error:
+            if str(shown) not in str(error):
+                raise
+            # The copy is gone when this is read.
             raise ValueError(str(error).replace(str(shown), text.rstrip("/"))) from error
 
 

@@ -126,13 +126,10 @@ def open_url(url: str, anywhere: bool = True) -> Iterator[IO[bytes]]:
     """
     with _told(url):
         system, path = _filesystem(url)
-        file = system.open(path, "rb")
-        if not _has_parts(file):
-            file.close()
-            if anywhere:
+        stream = {"block_size": 0} if "http" in system.protocol and not anywhere else {}
+        with system.open(path, "rb", **stream) as file:
+            if anywhere and not _has_parts(file):
                 raise WholeOnly(url)
-            file = system.open(path, "rb", **({"block_size": 0} if "http" in system.protocol else {}))  # as a stream
-        with file:
             yield file
 
 

@@ -23,6 +23,7 @@ from native_prep.poses.labels import (
     SPLIT_NAMES,
     Label,
     Labels,
+    is_label_file,
     number_classes,
     read_label_file,
     split_of,
@@ -439,12 +440,20 @@ def _clip_files(kind: Kind, folder: Path, label_file: Path | None = None) -> dic
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in kind.suffixes or is_hidden(file.name):
             continue
-        if label_file is not None and file.resolve() == label_file.resolve():
+        if _holds_labels(file) or (label_file is not None and file.resolve() == label_file.resolve()):
             continue
         if file.stem in files:
             raise ValueError(f"{file}: is the same clip as {files[file.stem].name}: keep one of them")
         files[file.stem] = file
     return files
+
+
+def _holds_labels(file: Path) -> bool:
+    """Whether a file is one of labels, whatever its name; that it cannot be read is said when it is read as a clip."""
+    try:
+        return file.suffix.lower() == ".csv" and is_label_file(file)
+    except OSError:
+        return False
 
 
 def _stem(kind: Kind, name: str) -> str:

@@ -14,9 +14,9 @@ from agcn.model import layers
 from agcn.model.fused_graph_conv import fused_graph_conv
 from bench.gpu import data, engines, inference, kernels, process
 from bench.gpu import run as gpu
-from bench.gpu.asked import asked
 from bench.gpu.context import BF16, COMPILED, FUSED, Bench
 from bench.gpu.run import Section, run_gpu
+from bench.gpu.targets import targets
 from bench.machine import describe
 from bench.part import Check, Part, Rate
 from bench.prep.on_gpu import TEXT
@@ -26,7 +26,7 @@ from bench.terminal import show
 
 def options(folder: Path, **more: object) -> dict[str, object]:
     given = {"seconds": 600.0, "device": "cpu", "out": str(folder / "part.json"), "work": str(folder), "peaks": {}}
-    return given | {"eaten": {}, "nw_ucla": None} | more
+    return given | {"training_rates": {}, "nw_ucla": None} | more
 
 
 def measure(name: str, folder: Path, **more: object) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_a_part_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest
     assert not found["passed"] and found["rates"]["gpu prep"]["CUDA reader, clips/s"] > 0
     (failed,) = found["failed"]
     assert "ended with exit status 1" in failed and "no such part" in failed
-    assert "asked: text from pinned memory to clips, GB/s, at least 10: " in (tmp_path / "report.md").read_text()
+    assert "target: text from pinned memory to clips, GB/s, at least 10: " in (tmp_path / "report.md").read_text()
 
 
 def test_a_part_that_hangs_is_stopped_and_keeps_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +335,7 @@ def test_accuracy_of_a_seed_and_when_it_was_reached(tmp_path: Path, monkeypatch:
     assert first.startswith("prep: ")
     assert told.startswith("seed 1: joint 97.50%, bone 87.50%, joint + bone 97.50%; 95% of joint + bone after ")
     assert told.endswith(" s, from the raw files on") and "all epochs" in told
-    assert mean == "1 seeds, joint + bone: mean 97.50%, 97.50% to 97.50%"
+    assert mean == "1 seed, joint + bone: mean 97.50%, 97.50% to 97.50%"
 
 
 def test_a_seed_without_time_says_how_far_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,28 +360,28 @@ def test_a_training_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_feeding_beside_what_training_eats(tmp_path: Path) -> None:
     eaten = {"amp bf16, batch 64": 500.0, "eager fp32, batch 64": 100.0}
-    part = measure("feed", tmp_path, eaten=eaten)
+    part = measure("feed", tmp_path, training_rates=eaten)
     told = [note for note in part["notes"] if "amp bf16, batch 64: 500 clips/s" in note]
     assert len(told) == len(part["rates"]) == 4
     ratio = part["rates"][0]["rate"] / 500
     assert told[0].startswith(f"feeder from the host, as they are: {ratio:.3g} times")
 
 
-def test_numbers_that_are_asked() -> None:
+def test_numbers_that_are_targets() -> None:
     def lines(name: str, *rates: Rate, failed: str = "") -> list[str]:
         checks = [Check(failed, 1.0, 0.0, "")] if failed else []
-        return asked(name, Part(name, {}, checks, list(rates)).as_dict())
+        return targets(name, Part(name, {}, checks, list(rates)).as_dict())
 
     def rate(name: str, found: float, seconds: float = 1.0, ratio: float | None = None, group: str = "") -> Rate:
         return Rate(name, found, "clips/s", seconds, 1, 0.0, ratio, "p99 2 ms", group)
 
     text = Rate(TEXT, 11.2, "GB/s", 1.0, 1, 0.0)
     assert lines("gpu prep", text) == [
-        f"asked: text from pinned memory to clips, GB/s, at least 10: 11.2, met ({TEXT})"
+        f"target: text from pinned memory to clips, GB/s, at least 10: 11.2, met ({TEXT})"
     ]
     steps = rate("original fp32", 1.0), rate("original, TF32", 9.0, ratio=9.0), rate("ours", 7.0, ratio=7.0)
     (told,) = lines("gpu train", *steps)
-    assert told.endswith("at least 8: 7, fell short (ours; p99 2 ms)")
+    assert told.endswith("at least 8: 7, missed (ours; p99 2 ms)")
     (told,) = lines("gpu train", *steps, rate("wrong", 20.0, ratio=20.0), failed="wrong")
     assert "(ours" in told
     batch = "Two-stream inference, a batch of 64 clips"
@@ -390,9 +390,9 @@ def test_numbers_that_are_asked() -> None:
         rate("compiled", 6100.0, ratio=12.2, group=batch),
     )  # fmt: skip
     assert found == [
-        "asked: inference, times eager float32, at least 10: 12.2, met (compiled; p99 2 ms)",
-        "asked: two-stream clips a second, at least 6000: 6100, met (compiled; p99 2 ms)",
-        "asked: one clip, median seconds, at most 0.0015: 0.0011, met (graph; p99 2 ms)",
+        "target: inference, times eager float32, at least 10: 12.2, met (compiled; p99 2 ms)",
+        "target: two-stream clips a second, at least 6000: 6100, met (compiled; p99 2 ms)",
+        "target: one clip, median seconds, at most 0.0015: 0.0011, met (graph; p99 2 ms)",
     ]
     assert [told.rpartition(": ")[2] for told in lines("gpu infer")] == ["not measured"] * 3
     assert not lines("gpu machine")

@@ -33,22 +33,20 @@ def test_same_as_the_formulas() -> None:
         assert len(distances) == 6 and max(distances.values()) < allowed, f"{case}: {distances}"
 
 
-@pytest.mark.parametrize("capability", SHARED_MEMORY)
+@pytest.mark.parametrize(("capability", "joints", "dtype"), [(86, 25, "bf16"), (90, 25, "bf16"), (86, 64, "fp16")])
 @pytest.mark.parametrize(
     "name", ["_convolve", "_graph_gradients", "_weight_gradients", "_similarities", "_embedding_gradients"]
 )
-def test_compiles(name: str, capability: int) -> None:
-    """For 128 and 256 channels of 25 joints in bfloat16, and takes no more shared memory than there is."""
+def test_compiles(name: str, capability: int, joints: int, dtype: str) -> None:
+    """For 128 and 256 channels, and takes no more shared memory than there is."""
     kernel = getattr(kernels, name)
     widest = 64 if name == "_convolve" else 32
-    constants = {"channels": 128, "joints": 25, "precision": "tf32", **kernels._sizes(25, 128, 64, widest=widest)}
-    constants |= {"out_channels": 256, "embedding": 64, "turned": True}
+    constants = {"channels": 128, "joints": joints, **kernels._sizes(joints, 128, 64, widest=widest)}
+    constants |= {"out_channels": 256, "embedding": 64, "transposed": True}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     tensors = ("x", "graphs", "weight", "bias", "y", "dy", "dgraphs")
-    signature = {
-        key: "constexpr" if key in constants else "*bf16" if key in tensors else "*fp32" if key == "parts" else "i32"
-        for key in kernel.arg_names
-    }
+    kinds = dict.fromkeys(tensors, f"*{dtype}") | {"parts": "*fp32"} | dict.fromkeys(constants, "constexpr")
+    signature = {key: kinds.get(key, "i32") for key in kernel.arg_names}
     aligned = {(place,): [["tt.divisibility", 16]] for place, key in enumerate(signature) if signature[key][0] == "*"}
     source = ASTSource(kernel, signature, constants, aligned)
     compiled = triton.compile(source, GPUTarget("cuda", capability, 32), {"num_warps": kernels.num_warps})

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from native_prep.datasets.recordings import BadClip
-from native_prep.poses.files import first_kind, kind_of_clip
+from native_prep.poses.files import MEDIAPIPE, first_kind, kind_of_clip
 from native_prep.poses.labels import read_classes, read_label_file
+from native_prep.poses.sources import _clip_files
 
 
 @pytest.mark.parametrize("slip", ["-1", "", "1.5", "1e3"])
@@ -109,6 +110,7 @@ def test_a_label_file_is_no_clip(tmp_path: Path, name: str, file: str, content: 
     assert (found.source if found else "") == source
     if not source:
         assert kind_of_clip(tmp_path) is None
+    assert name.removesuffix(".csv") not in _clip_files(MEDIAPIPE, tmp_path)
     (tmp_path / file).unlink()
     with pytest.raises(BadClip, match="holds no file of poses"):
         kind_of_clip(tmp_path)

@@ -207,13 +207,14 @@ class _Network:
         try:
             with redirect_stdout(StringIO()):  # it prints what it loads
                 self.rtmlib_model = self._open(rtmlib, path, sides, device)
+            if threads is not None:  # rtmlib has no way to say so
+                options = SessionOptions()
+                options.intra_op_num_threads = threads
+                providers = self.rtmlib_model.session.get_providers()
+                self.rtmlib_model.session = InferenceSession(path, options, providers)
         except Exception as error:
             raise ValueError(f"{path}: ONNX Runtime does not run it ({error}): give another --pose-model") from error
         self._session = self.rtmlib_model.session
-        if threads is not None:  # rtmlib has no way to say so
-            options = SessionOptions()
-            options.intra_op_num_threads = threads
-            self._session = InferenceSession(path, options, self._session.get_providers())
         self._input = self._session.get_inputs()[0].name
 
     def _open(self, rtmlib: Any, path: str, sides: list[int], device: str) -> Any:

@@ -1,4 +1,4 @@
-"""`bench gpu`: the numbers that are asked of a GPU, beside what was measured."""
+"""`bench gpu`: the numbers that the project aims at on a GPU, beside what was measured."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +12,8 @@ def agreeing_rates(part: dict[str, Any]) -> list[Rate]:
     return [rate for rate in part["rates"] if rate["name"] not in failed]
 
 
-def asked(name: str, part: dict[str, Any]) -> list[str]:
-    """A line for each number that is asked of the part `name` (as `Part.as_dict` has it): met, or fell short."""
+def targets(name: str, part: dict[str, Any]) -> list[str]:
+    """A line for each target of the part `name` (as `Part.as_dict` has it): met or missed."""
     rates = agreeing_rates(part)
     ours = [rate for rate in rates if rate["ratio"] is not None and not rate["name"].startswith("original")]
     if name == "gpu prep":
@@ -44,6 +44,6 @@ def _at_most(what: str, wanted: float, rates: Sequence[Rate]) -> str:
 
 def _line(what: str, best: Rate | None, key: str, met: bool) -> str:
     if best is None:
-        return f"asked: {what}: not measured"
+        return f"target: {what}: not measured"
     note = f"; {best['note']}" if best["note"] else ""
-    return f"asked: {what}: {best[key]:.4g}, {'met' if met else 'fell short'} ({best['name']}{note})"
+    return f"target: {what}: {best[key]:.4g}, {'met' if met else 'missed'} ({best['name']}{note})"
