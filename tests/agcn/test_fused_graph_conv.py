@@ -51,10 +51,12 @@ def test_a_block_in_half_precision_with_channels_last(variant: str) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-6), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
 @pytest.mark.parametrize("sizes", [(5, 3, 30, 25, 64), (3, 64, 7, 17, 128), (2, 128, 75, 25, 256)])
 def test_kernels_on_a_gpu(sizes: tuple[int, ...], dtype: torch.dtype, allowed: float) -> None:
     """Answers and gradients are those of the formulas in float64 on a CPU, of the same rounded numbers."""
+    if dtype == torch.float32 and torch.cuda.get_device_properties(0).shared_memory_per_block_optin < 163_840:
+        pytest.skip("tiles of float32 need more shared memory")
     rows, channels, frames, joints, out = sizes
     convolved = (random(rows, channels, frames, joints), random(rows, 3, joints, joints), random(3, out, channels))
     compared = (convolved[0], random(2, 3, out // 4, channels), random(2, 3, out // 4))
