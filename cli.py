@@ -453,7 +453,7 @@ def _pack_weights(**options: Any) -> dict[str, Any]:
 @click.option("--minutes", type=float, help="gpu: For everything; what finds no time is listed.  [default: 9]")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), help="gpu: cpu rehearses on tiny sizes.")
 @click.option("--nw-ucla", metavar="DIR", help="gpu: Trains on NW-UCLA's raw files too, seed after seed.")
-@click.option("--only", multiple=True, metavar="PART", help="gpu: Some of its parts.")
+@click.option("--only", multiple=True, metavar="PART", help="gpu: One of its parts; may be repeated.")
 @reports
 def bench(what: str, folders: tuple[str, ...], out: str | None, **given: Any) -> dict[str, Any]:
     """Check parity, then measure speed. Fast variants must give the baseline's answers before any is timed.
@@ -463,7 +463,7 @@ def bench(what: str, folders: tuple[str, ...], out: str | None, **given: Any) ->
     20 % of a single round.
     """
     own = {name: given.pop(name) for name in ("ntu_data", "kinetics_data")}
-    gpu = {name: value for name, value in given.items() if value}
+    gpu = {name: value for name, value in given.items() if value not in (None, ())}
     if what == "compare":
         return _compare_benches(folders, [name for name, value in {"out": out, **own, **gpu}.items() if value])
     if folders:

@@ -20,7 +20,15 @@ TITLES = {
     "gpu train": "Training on a GPU",
     "gpu infer": "Two-stream inference on a GPU",
     "gpu feed": "Feeding clips to the model",
+    "gpu graph convolution": "The graph convolution alone",
     "gpu nw-ucla": "NW-UCLA from raw files to accuracy",
+    "gpu compile train": "Compiling a training step",
+    "gpu compile fused train": "Compiling a training step, fused graph convolution",
+    "gpu compile infer": "Compiling inference",
+    "gpu compile fused infer": "Compiling inference, fused graph convolution",
+    "gpu compile one clip": "Compiling inference of one clip",
+    "gpu compile package": "Building AOTInductor's package",
+    "gpu engines": "Exporting for ONNX Runtime and TensorRT",
 }
 
 

@@ -20,11 +20,15 @@ NAMESPACE = "two_stream_agcn"
 MAX_JOINTS = 64
 
 
-def can_fuse(device: torch.device, joints: int) -> bool:
-    """Whether the kernels run on `device`: an NVIDIA GPU whose tiles have enough shared memory, and Triton."""
-    if device.type != "cuda" or torch.version.cuda is None or find_spec("triton") is None:
-        return False
-    return joints <= MAX_JOINTS and torch.cuda.get_device_capability(device) >= (8, 0)
+def missing_for_kernels(device: torch.device, joints: int) -> str:
+    """What the kernels need and do not have on `device`; "" where they run."""
+    if device.type != "cuda" or torch.version.cuda is None:
+        return "an NVIDIA GPU"
+    if find_spec("triton") is None:
+        return "Triton"
+    if torch.cuda.get_device_capability(device) < (8, 0):  # whose tiles have too little shared memory
+        return "a GPU of compute capability 8.0 or more"
+    return "" if joints <= MAX_JOINTS else f"at most {MAX_JOINTS} joints"
 
 
 def fused_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from agcn.data.loader import BatchIndices, BatchLoader, check_batch, training_ba
 from agcn.device import has_half
 from agcn.evaluate import open_test_clips
 from agcn.model.absent_bodies import BodyRows
-from agcn.model.fused_graph_conv import MAX_JOINTS, can_fuse
+from agcn.model.fused_graph_conv import missing_for_kernels
 from agcn.model.network import Model, build_model
 from agcn.settings import Config
 from agcn.training.distributed import DistributedContext
@@ -105,7 +105,7 @@ def set_up_run(
     weights = context.together(lambda: class_weights(config, train_data.clips, model.num_class))
     steps = len(epoch_batches(config, context, train_data, 0))
     used = amp_dtype if amp_dtype and has_half(context.device, amp_dtype) else None
-    if config.fused_graph_conv and used is not None and can_fuse(context.device, model.num_point):
+    if config.fused_graph_conv and used is not None and not missing_for_kernels(context.device, model.num_point):
         model.fuse_graph_conv()
     ema = ModelEma(model, config.ema) if config.ema else None
     network: Callable[[Tensor, BodyRows | None], Tensor] = context.wrap(model)
@@ -206,8 +206,8 @@ def _announce(run: Run, resume: bool, removed: str) -> None:
     if run.class_weights is not None:
         log.line(f"class weights from {run.class_weights.min():.3g} to {run.class_weights.max():.3g}")
     if config.fused_graph_conv and not run.model.fused:
-        need = f"needs --amp, Triton, an NVIDIA GPU of compute capability 8.0 or more and at most {MAX_JOINTS} joints"
-        log.line(f"fused_graph_conv: {need}: training without it")
+        missing = missing_for_kernels(context.device, run.model.num_point) or "--amp in half precision"
+        log.line(f"fused_graph_conv: needs {missing}: training without it")
     if run.amp_asked and run.amp_dtype is None:
         log.line(f"--amp: this device has no {run.amp_asked} instructions and would only emulate them: using fp32")
     if len(config.device) > 1 and context.world_size == 1:

@@ -10,7 +10,7 @@ from agcn.device import autocast
 from agcn.model.graph import adjacency
 from agcn.model.layers import GraphConv
 from bench.gpu.context import Bench
-from bench.gpu.training import note_kernels
+from bench.gpu.training import note_formulas, note_kernels
 from bench.part import Check, Limit, Rate
 from bench.random_models import relative
 from native_prep.skeletons.layouts import NTU
@@ -26,6 +26,7 @@ _ALLOWED = 0.05
 def graph_convolution(bench: Bench) -> None:
     """Each way's gradients are compared with float32's, then it is timed; rows are the bodies of 64 clips."""
     rows = 78 if bench.on_gpu else 2
+    note_formulas(bench)
     bench.part.sizes |= {"rows": rows, "joints": NTU.num_joints}
     for channels, frames in LAYERS if bench.on_gpu else ((8, 4),):
         _layer(bench, rows, channels, frames)
@@ -50,7 +51,8 @@ def _layer(bench: Bench, rows: int, channels: int, frames: int) -> None:
             from agcn.model import graph_conv_kernels
 
             graph_conv_kernels.tile_rows, graph_conv_kernels.num_warps = tile_rows, warps
-        trial.time(f"kernels, {tile_rows} rows, {warps} warps, {channels} channels", step)
+        kind = f"kernels, {tile_rows} rows, {warps} warps" if bench.on_gpu else "formulas in place of the kernels"
+        trial.time(f"{kind}, {channels} channels", step)
     bench.add_group(trial.group, "rows/s", baseline, [trial.ours])
 
 

@@ -15,7 +15,7 @@ from agcn.device import AMP_DTYPES, full_float32, to_host
 from agcn.model.network import Model
 from bench.gpu.context import PACKAGE_FILE, Bench
 from bench.gpu.engines import build_engines, open_engines
-from bench.gpu.training import note_kernels
+from bench.gpu.training import note_formulas, note_kernels
 from bench.infer import TwoModels
 from bench.part import Check, Limit, Rate
 from bench.random_models import made_clips, random_model
@@ -123,6 +123,7 @@ def _clips(bench: Bench, batch: int, alone: bool = False) -> Tensor:
 def infer(bench: Bench) -> None:
     """Both streams at several batch sizes, each variant after its answers were compared with float64's."""
     bench.part.sizes |= {"frames": bench.frames, "one_body": 0.8}
+    note_formulas(bench)
     pair, half = _pair(bench), _precision(bench)
     folded = {
         f"folded {name}": (Network(pair, bench.frames, dtype, bench.device), name)

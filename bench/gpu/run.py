@@ -6,6 +6,7 @@ was found is written after each. `bench/gpu/process.py` is what such a process r
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -79,23 +80,29 @@ def run_gpu(
         only: names of `SECTIONS`; all where none is given.
 
     Returns:
-        passed, failed, device, rates and ratios (part -> variant -> number), summary, left_out, outputs, seconds.
+        passed (something ran, and all that did passed), failed, device, rates and ratios (part -> variant -> number),
+        summary, left_out, outputs, seconds.
 
     Raises:
-        ValueError: no such part, or too little time.
+        ValueError: no such part, no time, or no such folder.
     """
     unknown = [name for name in only if name not in SECTIONS]
     if unknown:
         raise ValueError(f"bench gpu has no part {unknown[0]!r}: use some of {', '.join(SECTIONS)}")
-    if minutes <= 0:
-        raise ValueError(f"--minutes {minutes}: give more than 0")
+    if not 0 < minutes < math.inf:
+        raise ValueError(f"--minutes {minutes:g}: give a number above 0")
+    if nw_ucla is not None and not Path(nw_ucla).is_dir():
+        raise ValueError(f"--nw-ucla {nw_ucla}: no such folder: name that of NW-UCLA's raw files")
     start, stop = time.monotonic(), time.monotonic() + 60 * minutes
     options = {"device": pick_device(device).type, "nw_ucla": nw_ucla and str(Path(nw_ucla).resolve())}
     rows = _rows(only, options["device"] == "cuda", trains=nw_ucla is not None)
-    share = minutes / _WHOLE
+    # Few parts may take longer than their share of nine minutes.
+    together = sum(max(section.seconds for section in row) for row in rows)
+    share = max(minutes / _WHOLE, 60 * minutes / together)
     parts = read_results(out)
     outputs: list[str] = []
     names: list[str] = []
+    measured_any = False
     with tempfile.TemporaryDirectory(prefix="bench_gpu_") as work:
         for place, row in enumerate(rows):
             machine = describe()  # before the processes, whose own load is no other work
@@ -109,6 +116,7 @@ def run_gpu(
                     if options["device"] == "cuda":
                         parts[child.key]["notes"] += targets(child.key, parts[child.key])
                     names.append(child.key)
+                    measured_any = measured_any or child.process is not None
                     if child.interrupted:
                         break
             finally:
@@ -118,9 +126,12 @@ def run_gpu(
             if any(child.interrupted for child in running):
                 raise KeyboardInterrupt
     found = {name: parts[name] for name in names}
+    failed = [line for name, part in found.items() for line in failures(name, part)]
+    if not measured_any:
+        failed.append(f"nothing ran in {minutes:g} minutes: give more --minutes")
     return {
-        "passed": all(part["passed"] for part in found.values()),
-        "failed": [line for name, part in found.items() for line in failures(name, part)],
+        "passed": measured_any and all(part["passed"] for part in found.values()),
+        "failed": failed,
         "device": options["device"],
         "rates": _by_variant(found, "rate"),
         "ratios": _by_variant(found, "ratio"),

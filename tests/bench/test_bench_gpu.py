@@ -47,6 +47,7 @@ def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
     assert "--nw-ucla" in found["left_out"]["gpu nw-ucla"]["NW-UCLA"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "results.json"]
     again = run_gpu(tmp_path / "out", 0.01, device="cpu", only=("train",))
+    assert not again["passed"] and again["failed"] == ["nothing ran in 0.01 minutes: give more --minutes"]
     assert again["left_out"] == {"gpu train": {"train": "too little time was left"}}
     parts = json.loads((tmp_path / "out" / "results.json").read_text())["parts"]
     assert set(parts) == {"gpu machine", "gpu feed", "gpu nw-ucla", "gpu train"}
@@ -119,7 +120,10 @@ def test_the_machine_is_described_before_a_part_loads_it(tmp_path: Path, monkeyp
     assert line in (tmp_path / "report.md").read_text()
 
 
-@pytest.mark.parametrize("only, minutes, message", ((("trian",), 9, "no part 'trian'"), ((), 0, "--minutes 0")))
+@pytest.mark.parametrize(
+    "only, minutes, message",
+    ((("trian",), 9, "no part 'trian'"), ((), 0, "--minutes 0"), ((), float("nan"), "--minutes nan")),
+)
 def test_wrong_wishes(tmp_path: Path, only: tuple[str, ...], minutes: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         run_gpu(tmp_path, minutes, device="cpu", only=only)
@@ -157,7 +161,10 @@ def test_a_training_step_that_is_timed_was_compared(tmp_path: Path, monkeypatch:
 def test_a_graph_convolution_that_is_timed_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = measure("graph convolution", tmp_path)
     timed = [rate["name"] for rate in part["rates"]]
-    assert part["passed"] and timed == ["PyTorch's operations, 8 channels", "kernels, 128 rows, 8 warps, 8 channels"]
+    assert part["passed"] and timed == [
+        "PyTorch's operations, 8 channels",
+        "formulas in place of the kernels, 8 channels",
+    ]
     assert timed == [check["name"] for check in part["checks"]] and 0 < part["checks"][1]["error"] < 0.05
     (group,) = part["groups"]
     assert group["baseline"] == timed[0] and list(group["best"]) == timed[1:]
