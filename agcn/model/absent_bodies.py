@@ -108,17 +108,9 @@ class _CountedNorm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance, share = ctx.saved_tensors
         inverse = torch.rsqrt(variance + ctx.eps)  # (C,)
+        dy = grads[0].contiguous(memory_format=_memory_format(x))
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
-            grads[0].contiguous(memory_format=memory_format(x)),
-            x,
-            weight,
-            mean,
-            variance,
-            mean,
-            inverse,
-            False,
-            ctx.eps,
-            [True, True, True],
+            dy, x, weight, mean, variance, mean, inverse, False, ctx.eps, [True, True, True]
         )
         # Through the statistics: -w weight / s (dbias + n dweight), written as w (by_value x + by_one).
         both = _total(torch.stack([dweight, dbias]), ctx.shared)
@@ -130,7 +122,7 @@ class _CountedNorm(torch.autograd.Function):
         return dx, dweight, dbias, None, None, None
 
 
-def memory_format(x: Tensor) -> torch.memory_format:
+def _memory_format(x: Tensor) -> torch.memory_format:
     """How (N, C, T, V) lies in memory."""
     return torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
 
