@@ -40,6 +40,11 @@ def rehearsal() -> Iterator[None]:
         Model.blocks, torch.compile = ten, compile_fully  # type: ignore[method-assign]
 
 
+def one_line(error: Exception, longest: int = 300) -> str:
+    """What an error says, in one line, cut off where compilers say pages."""
+    return " ".join(str(error).split())[:longest]
+
+
 class Bench:
     """One part at work: what it was asked for, and what it has found so far.
 

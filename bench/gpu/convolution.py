@@ -9,7 +9,7 @@ from torch import Tensor
 from agcn.device import autocast
 from agcn.model.graph import adjacency
 from agcn.model.layers import GraphConv
-from bench.gpu.context import Bench
+from bench.gpu.context import Bench, one_line
 from bench.gpu.training import note_formulas, note_kernels
 from bench.part import Check, Limit, Rate
 from bench.random_models import relative
@@ -73,7 +73,7 @@ class _Trial:
         try:
             found = step.results()
         except Exception as error:  # whatever a compiler raises
-            bench.part.left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            bench.part.left_out[name] = f"{type(error).__name__}: {one_line(error)}"
             return
         note = f"first run {time.perf_counter() - start:.1f} s"
         furthest = max(relative(found[what], right) for what, right in self.right.items())

@@ -3,7 +3,7 @@
 import time
 
 from agcn.model.network import Model
-from bench.gpu.context import Bench
+from bench.gpu.context import Bench, one_line
 from bench.infer import exporter
 from bench.random_models import made_clips
 from export.engines.flavors import is_installed, load_flavor, pick_targets, present_target
@@ -29,7 +29,7 @@ def build_engines(bench: Bench, pair: tuple[Model, Model], precision: str) -> No
             # ONNX Runtime's TensorRT is told of its batches where the graph computes all bodies.
             _, result = export(runtime, precision=precision, max_batch=256, dense=runtime == ONNX_TENSORRT, **given)
         except Exception as error:  # a runtime's own are of no common kind
-            bench.part.left_out[runtime] = " ".join(str(error).split())[:300]
+            bench.part.left_out[runtime] = one_line(error)
             continue
         told = "; ".join(result["notes"]) if not result["passed"] else f"{time.perf_counter() - start:.0f} s"
         bench.part.notes.append(f"{runtime}: {told} to export beside other work")
@@ -46,7 +46,7 @@ def open_engines(bench: Bench) -> dict[str, Engine]:
             try:
                 engines[runtime] = open_engine(folder, runtime)
             except Exception as error:  # ONNX Runtime's are of no common kind
-                reason = " ".join(str(error).split())[:300]
+                reason = one_line(error)
         if runtime in engines and engines[runtime].device != bench.device.type:
             reason = f"computes on the {engines.pop(runtime).device}: its CUDA provider does not load, see doctor"
         if reason:

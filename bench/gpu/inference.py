@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agcn.device import AMP_DTYPES, full_float32, to_host
 from agcn.model.network import Model
-from bench.gpu.context import PACKAGE_FILE, Bench
+from bench.gpu.context import PACKAGE_FILE, Bench, one_line
 from bench.gpu.engines import build_engines, open_engines
 from bench.gpu.training import note_formulas, note_kernels
 from bench.infer import TwoModels
@@ -165,7 +165,7 @@ def _time_graph(trial: "Trial", compiled: Network, half: str) -> None:
     try:
         graph = CudaGraph(compiled, trial.clips)
     except Exception as failure:  # what cannot be recorded leaves the rest to be timed
-        trial.bench.part.left_out[f"CUDA graph {half}"] = " ".join(str(failure).split())[:300]
+        trial.bench.part.left_out[f"CUDA graph {half}"] = one_line(failure)
         return
     trial.time(f"CUDA graph {half}", graph, half, profiled=True)
     trial.time(f"CUDA graph {half}, host to host", graph.from_host, half, trial.clips.cpu())
@@ -263,7 +263,7 @@ class Trial:
         try:
             answers = self._answers(network, clips)
         except Exception as failure:  # whatever one of them raises, the others are still to be timed
-            bench.part.left_out[name] = " ".join(str(failure).split())[:300]
+            bench.part.left_out[name] = one_line(failure)
             return
         note = f"first run {time.perf_counter() - start:.1f} s"
         found = compare(answers, self.exact, precision, self.plain[precision])

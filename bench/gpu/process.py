@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
-from bench.gpu.context import Bench, rehearsal
+from bench.gpu.context import Bench, one_line, rehearsal
 from bench.gpu.convolution import graph_convolution
 from bench.gpu.data import feed, nw_ucla
 from bench.gpu.inference import compile_fused_infer, compile_infer, compile_one, compile_package, export_all, infer
@@ -44,7 +44,7 @@ def main(name: str, options: Mapping[str, Any]) -> None:
         with nullcontext() if bench.on_gpu else rehearsal():
             PARTS[name](bench)
     except (ValueError, OSError, RuntimeError, MemoryError, ImportError, AttributeError) as error:
-        bench.part.error = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        bench.part.error = f"{type(error).__name__}: {one_line(error, 500)}"
         raise
     finally:
         bench.save()

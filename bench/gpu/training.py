@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from agcn.device import full_float32
 from agcn.model.absent_bodies import deduplicate_absent_bodies
 from agcn.model.network import Model
-from bench.gpu.context import BF16, COMPILED, FUSED, Bench
+from bench.gpu.context import BF16, COMPILED, FUSED, Bench, one_line
 from bench.part import Check, Limit, Rate
 from bench.random_models import CLASSES, made_clips, random_model, relative
 from bench.timer import Timing
@@ -90,7 +90,7 @@ def _train_batch(bench: Bench, batch: int, variants: list[Variant]) -> None:
             with full_float32():
                 found = step.differentiate()
         except Exception as error:  # whatever a compiler raises
-            part.left_out[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            part.left_out[name] = f"{type(error).__name__}: {one_line(error)}"
             continue
         bench.wait()
         note = f"first step {time.perf_counter() - start:.1f} s"
