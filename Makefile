@@ -1,14 +1,15 @@
 # make test   installs into .venv, then lints, checks types and tests
 # make demo   installs into .venv, then goes from made recordings to a fused answer and an engine
 # make docs   builds the documentation into site/; make docs-serve shows it
+# make coverage   tests, and says which lines and branches they do not reach
 # make test-lowest   tests with the lowest versions that pyproject.toml allows, in .venv-lowest (gigabytes: torch with CUDA)
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= test,docs,tensorrt-rtx,video
 BIN := $(VENV)/bin
-TEST ?= $(BIN)/python -m pytest
+PYTEST := -m pytest -n auto --dist worksteal
 
-.PHONY: install test test-lowest lint demo docs docs-serve bench clean
+.PHONY: install test coverage test-lowest lint demo docs docs-serve bench clean
 
 install: $(BIN)/.installed
 
@@ -24,13 +25,18 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
-	$(TEST) -n auto --dist worksteal
+	$(BIN)/python $(PYTEST)
+
+coverage: install
+	$(BIN)/coverage run $(PYTEST)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=miss
 
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --python .venv-lowest/bin/python --resolution lowest-direct -e '.[$(EXTRAS)]'
-	.venv-lowest/bin/python -m pytest -n auto --dist worksteal
+	.venv-lowest/bin/python $(PYTEST)
 
 demo: install
 	rm -rf demo_out

@@ -1,13 +1,7 @@
 """What the tests share: where known answers lie when they are at hand."""
 
-import functools
 import os
-import pkgutil
-import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,43 +10,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Long work in Python, which takes half as long again, or more, where coverage follows every instruction: tracing of
-# networks, and kernels in the simulator, which coverage leaves out of its report.
-UNMEASURED = ("torch.onnx.export", "torch.export.export", "torch._inductor.aoti_compile_and_package")
-if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
-    UNMEASURED = ("numba.cuda.simulator.kernel.FakeCUDAKernel.__call__",)
-
-
-def _unmeasured(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        here, threads = sys.gettrace(), threading.gettrace()
-        sys.settrace(None)
-        threading.settrace(None)
-        try:
-            return function(*args, **options)
-        finally:
-            threading.settrace(threads)
-            sys.settrace(here)
-
-    return call
-
-
-@pytest.fixture(scope="session", autouse=True)
-def long_work_unmeasured() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in UNMEASURED if sys.gettrace() else ():
-            patch.setattr(name, _unmeasured(pkgutil.resolve_name(name)))
-        yield
-
-
-@pytest.fixture(scope="module")
-def children_unmeasured() -> Iterator[None]:
-    """Processes that start meanwhile run without coverage: what they run of ours, other tests measure."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

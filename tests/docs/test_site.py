@@ -11,7 +11,6 @@ from doc_blocks import ROOT
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("mkdocstrings")
-pytestmark = pytest.mark.usefixtures("children_unmeasured")
 
 
 @pytest.fixture(scope="module")

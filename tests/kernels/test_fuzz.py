@@ -14,7 +14,6 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 from mutations import mutated, seeds
 
 from native_prep.cpu.reader import CODE, Reader, reason
@@ -22,7 +21,6 @@ from native_prep.datasets.catalog import get_dataset
 from native_prep.kernels.jit import njit
 from native_prep.kernels.swar import SLACK, classify_wide
 
-pytestmark = pytest.mark.usefixtures("children_unmeasured")
 CASES = int(os.environ.get("AGCN_FUZZ", "1000"))
 
 

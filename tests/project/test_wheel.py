@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("children_unmeasured")
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = "two-stream-agcn"
 # What runs leave at the top; folders of these names inside packages belong to them.
