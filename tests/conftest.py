@@ -12,6 +12,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def _seconds(item: pytest.Item) -> int:
+    long = item.get_closest_marker("long")
+    return long.args[0] if long else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: at the end no process waits for another's last test."""
+    items.sort(key=_seconds, reverse=True)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch

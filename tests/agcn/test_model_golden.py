@@ -60,6 +60,7 @@ def test_logits(golden, recipe, variant: str, data: str, stream: str, seed: int)
     assert np.abs(features.numpy() - expected_features).max() / np.abs(expected_features).max() < 2e-5
 
 
+@pytest.mark.long(10)
 @pytest.mark.parametrize("shares", [False, True], ids=["one by one", "absent bodies shared"])
 @pytest.mark.parametrize(("variant", "data"), CASES)
 def test_training(golden, recipe, variant: str, data: str, shares: bool) -> None:

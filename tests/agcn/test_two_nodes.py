@@ -73,6 +73,7 @@ def two_agents(folder: Path, *args: str, kill_at: int = -1) -> list[tuple[int, s
     return [(agent.returncode, *texts) for agent, texts in zip(agents, said, strict=True)]
 
 
+@pytest.mark.long(20)
 def test_two_machines_are_one_and_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agcn.training.setup.build_model", build_double)
     config = Config(

@@ -218,6 +218,7 @@ def test_what_gives_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     assert not part.passed and part.rates == []
 
 
+@pytest.mark.long(20)
 def test_inference_variants_agree_and_are_timed() -> None:
     with three_blocks():
         part = run_infer(frames=8, batch=2, runs=1, seconds=0.0, without=("compiled fp32",))
@@ -250,6 +251,7 @@ def test_an_answer_that_changes_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
     assert any(rate.name == "onnxruntime fp32" for rate in part.rates)
 
 
+@pytest.mark.long(20)
 def test_prep_kernels_agree_with_the_reference_and_are_timed() -> None:
     part = bench_prep.run_prep(**SMALL_PREP, sample=3)
     assert part.passed, part.checks

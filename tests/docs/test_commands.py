@@ -11,6 +11,7 @@ from doc_worlds import Result, run_page
 
 from export.manifest import read_manifest
 
+pytestmark = pytest.mark.long(60)
 Ran = list[tuple[str, Result]]
 # Pages whose commands run elsewhere, as they need more than files.
 ELSEWHERE = {"pretrained.md": "tests/pretrained/test_docs.py"}

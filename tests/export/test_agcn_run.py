@@ -31,6 +31,7 @@ from native_prep.reference import prepare_raw_clip
 from native_prep.skeletons.layouts import NTU
 from native_prep.synth.make import joint_batch, write_ntu
 
+pytestmark = pytest.mark.long(50)
 ROOT = Path(__file__).resolve().parents[2]
 CASES = int(os.environ.get("AGCN_FUZZ", "3000"))
 # Programs that pip installed lie beside Python, which need not be in PATH.

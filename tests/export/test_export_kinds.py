@@ -25,12 +25,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(job: Path) -> Path:
-    assert export_job(job, job / "plain", targets=[])["passed"]
+    assert export_job(job, job / "plain", targets=["none"])["passed"]
     return job / "plain"
 
 
 def test_preparation_inside_the_graph(job: Path, plain: Path, tmp_path: Path) -> None:
-    result = export_job(job, tmp_path / "raw", with_prep=True, targets=[])
+    result = export_job(job, tmp_path / "raw", with_prep=True, targets=["none"])
     assert result["passed"], result["parity"]
     assert read_manifest(tmp_path / "raw").with_prep
     synth("ntu60", tmp_path / "clips", clips=4, frames=8)
@@ -51,18 +51,18 @@ def test_preparation_inside_the_graph(job: Path, plain: Path, tmp_path: Path) ->
 def test_preparation_of_other_clips_is_refused(tmp_path: Path) -> None:
     write_job(tmp_path / "moved", centre=True)
     with pytest.raises(ValueError, match=r"test_feeder_args\.centre changes clips after their preparation"):
-        export_job(tmp_path / "moved", tmp_path / "out", with_prep=True, targets=[])
+        export_job(tmp_path / "moved", tmp_path / "out", with_prep=True, targets=["none"])
     write_job(tmp_path / "short", window_size=32)
     with pytest.raises(ValueError, match="the test data has T=16, padded to the 32"):
-        export_job(tmp_path / "short", tmp_path / "out", with_prep=True, targets=[])
+        export_job(tmp_path / "short", tmp_path / "out", with_prep=True, targets=["none"])
     write_job(tmp_path / "alone", persons=1)
     with pytest.raises(ValueError, match="have up to 300 frames and 2 bodies, the model takes 16 and 1"):
-        export_job(tmp_path / "alone", tmp_path / "out", with_prep=True, targets=[])
+        export_job(tmp_path / "alone", tmp_path / "out", with_prep=True, targets=["none"])
 
 
 def test_four_streams(job: Path, plain: Path, tmp_path: Path) -> None:
     motions = {"joint_motion_weights": job / "bone.pt", "bone_motion_weights": job / "joint.pt"}
-    result = export_job(job, tmp_path / "four", motion_alpha=0.25, targets=[], **motions)
+    result = export_job(job, tmp_path / "four", motion_alpha=0.25, targets=["none"], **motions)
     assert result["passed"], result["parity"]
     names = [output.name for output in onnx.load(tmp_path / "four" / "two_stream.onnx").graph.output]
     assert names == ["joint_logits", "bone_logits", "joint_motion_logits", "bone_motion_logits", "scores"]
@@ -104,7 +104,7 @@ def test_contradictions(job: Path, tmp_path: Path, options: dict, message: str, 
 
 
 def test_every_body(job: Path, plain: Path, tmp_path: Path) -> None:
-    assert export_job(job, tmp_path / "dense", dense=True, targets=[])["passed"]
+    assert export_job(job, tmp_path / "dense", dense=True, targets=["none"])["passed"]
     operations = [
         {node.op_type for node in onnx.load(folder / "two_stream.onnx").graph.node}
         for folder in (tmp_path / "dense", plain)

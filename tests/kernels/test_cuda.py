@@ -71,6 +71,7 @@ def check(plain, ours, paths: list[str]) -> np.ndarray:
     return reports
 
 
+@pytest.mark.long(30)
 @pytest.mark.skipif(SIMULATED or GPU, reason="the others run themselves")
 def test_in_the_simulator():
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}

@@ -14,6 +14,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mutations import mutated, seeds
 
 from native_prep.cpu.reader import CODE, Reader, reason
@@ -86,6 +87,7 @@ def character(text: np.ndarray, at: int) -> int:
     return text[at]
 
 
+@pytest.mark.long(50)
 def test_mutations_with_bounds_checks(tmp_path):
     done = child(f"fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds())", tmp_path, NUMBA_BOUNDSCHECK="1")
     assert done.returncode == 0, done.stderr[-2000:]

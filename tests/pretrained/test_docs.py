@@ -45,6 +45,7 @@ def published(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     known.cache_clear()
 
 
+@pytest.mark.long(60)
 def test_the_commands_run(
     published: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def test_help_names_what_was_typed(site: Path, tmp_path: Path) -> None:
             assert done.stdout.startswith(f"Usage: {' '.join((name, *arguments))} [OPTIONS] "), done.stderr
 
 
+@pytest.mark.long(50)
 def test_the_five_commands_from_an_empty_folder(site: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "2"}
 

@@ -52,7 +52,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
                              "label_path": str(folder / "data/val_label.pkl")},
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    assert export_job(folder, folder / "engine", targets=[])["passed"]
+    assert export_job(folder, folder / "engine", targets=["none"])["passed"]
     return folder
 
 
