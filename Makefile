@@ -9,7 +9,7 @@ EXTRAS ?= test,docs,tensorrt-rtx,video
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n auto --dist worksteal
 
-.PHONY: install test coverage test-lowest lint demo docs docs-serve bench clean
+.PHONY: install test coverage test-lowest lint kernels demo docs docs-serve bench clean
 
 install: $(BIN)/.installed
 
@@ -24,10 +24,15 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+# Compiled in one process before several want them, which takes a third of the time.
+kernels: install
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python tests/helpers/compile_kernels.py
+
+test: install
+	$(MAKE) -j 2 lint kernels
 	$(BIN)/python $(PYTEST)
 
-coverage: install
+coverage: kernels
 	$(BIN)/coverage run $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=miss
