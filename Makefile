@@ -8,8 +8,9 @@ VENV ?= .venv
 EXTRAS ?= test,docs,tensorrt-rtx,video
 BIN := $(VENV)/bin
 PYTEST := -m pytest -n auto --dist worksteal
+KERNELS := kernels-ntu60 kernels-kinetics kernels-nw-ucla
 
-.PHONY: install test coverage test-lowest lint kernels demo docs docs-serve bench clean
+.PHONY: install test coverage test-lowest lint $(KERNELS) demo docs docs-serve bench clean
 
 install: $(BIN)/.installed
 
@@ -25,14 +26,14 @@ lint: install
 	$(BIN)/mypy
 
 # Compiled in one process before several want them, which takes a third of the time.
-kernels: install
-	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python tests/helpers/compile_kernels.py
+$(KERNELS): kernels-%: install
+	NUMBA_ENABLE_CUDASIM=1 $(BIN)/python tests/helpers/compile_kernels.py $*
 
 test: install
-	$(MAKE) -j 2 lint kernels
+	$(MAKE) -j 2 lint $(KERNELS)
 	$(BIN)/python $(PYTEST)
 
-coverage: kernels
+coverage: $(KERNELS)
 	$(BIN)/coverage run $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=miss

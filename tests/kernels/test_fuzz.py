@@ -89,9 +89,10 @@ def character(text: np.ndarray, at: int) -> int:
 
 @pytest.mark.long(50)
 def test_mutations_with_bounds_checks(tmp_path):
-    done = child(f"fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds())", tmp_path, NUMBA_BOUNDSCHECK="1")
+    checked = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "1"}  # compiling takes nearly all of the time
+    done = child(f"fuzz(Path({str(tmp_path)!r}), {CASES}, 4, seeds())", tmp_path, **checked)
     assert done.returncode == 0, done.stderr[-2000:]
-    done = child("njit(character)(np.zeros(3, np.uint8), 3)", tmp_path, NUMBA_BOUNDSCHECK="1")
+    done = child("njit(character)(np.zeros(3, np.uint8), 3)", tmp_path, **checked)
     assert "IndexError" in done.stderr, "the checks are on"
 
 
