@@ -537,7 +537,10 @@ def _fail(message: str, status: int = 2) -> NoReturn:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs the command line; a user's error is one line on stderr, `AGCN_TRACEBACK=1` shows where it came from."""
-    signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
+    for name in ("SIGTERM", "SIGHUP"):  # which Windows lacks; nohup has it ignored
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda signum, _: sys.exit(128 + signum))
     try:
         cli.main(args=args, prog_name=_program(), standalone_mode=False)
     except click.ClickException as error:

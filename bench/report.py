@@ -159,7 +159,8 @@ def as_markdown(parts: dict[str, Any]) -> str:
     lines += _summary_table(summary(parts))
     for name, part in parts.items():
         title = TITLES.get(name, name)
-        lines += ["", f"## {title} (`{name}`): {'passed' if part['passed'] else 'NOT PASSED'}", ""]
+        verdict = "NOT PASSED" if not part["passed"] else "passed" if was_run(part) else "not run"
+        lines += ["", f"## {title} (`{name}`): {verdict}", ""]
         lines += [f"On {machine_line(part['machine'])}.", ""]
         lines += ["Sizes: " + ", ".join(f"{key} {value}" for key, value in part["sizes"].items()) + "."]
         if part["error"]:
@@ -175,6 +176,11 @@ def as_markdown(parts: dict[str, Any]) -> str:
         lines += [f"- {note}" for note in part.get("notes", ())]
         lines += [f"- Not run: {what}: {why}" for what, why in part["left_out"].items()]
     return "\n".join(lines) + "\n"
+
+
+def was_run(part: Mapping[str, Any]) -> bool:
+    """Whether a part has found anything, or failed: not where all that it was for is left out."""
+    return bool(part["rates"] or part["checks"] or part["notes"] or part["error"]) or not part["left_out"]
 
 
 def panels(part: Mapping[str, Any]) -> list[RatePanel]:

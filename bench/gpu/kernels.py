@@ -1,5 +1,6 @@
 """`bench gpu`: what the device can do at most, the tests of the CUDA kernels, and preparation by them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,9 @@ def _run(bench: Bench, name: str, command: Sequence[str]) -> None:
 
 def prep(bench: Bench) -> None:
     """Text to clips by the CUDA kernels, beside the CPU's reader and the copy."""
+    if not (bench.on_gpu or os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"):
+        bench.part.left_out["prep"] = "without a GPU it is simulated: set NUMBA_ENABLE_CUDASIM=1"
+        return
     if find_spec("numba.cuda") is None:
         bench.part.left_out["prep"] = "Numba has no CUDA target here: pip install 'numba-cuda[cu13]'"
         return

@@ -22,10 +22,11 @@ from agcn.device import pick_device
 from bench.gpu.targets import agreeing_rates, targets
 from bench.machine import describe
 from bench.part import Part
-from bench.report import failures, read_results, summary, write_report
+from bench.report import failures, read_results, summary, was_run, write_report
 
 # Minutes that the shares below are of.
 _WHOLE = 9.0
+_TOO_LATE = "too little time was left"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -93,46 +94,65 @@ def run_gpu(
         raise ValueError(f"--minutes {minutes:g}: give a number above 0")
     if nw_ucla is not None and not Path(nw_ucla).is_dir():
         raise ValueError(f"--nw-ucla {nw_ucla}: no such folder: name that of NW-UCLA's raw files")
+    if nw_ucla is not None and next(Path(nw_ucla).rglob("*.json"), None) is None:
+        raise ValueError(f"--nw-ucla {nw_ucla}: holds no *.json: name the folder of NW-UCLA's raw files")
+    if Path(out).is_file():
+        raise ValueError(f"--out {out}: is a file: name a folder")
     start, stop = time.monotonic(), time.monotonic() + 60 * minutes
-    options = {"device": pick_device(device).type, "nw_ucla": nw_ucla and str(Path(nw_ucla).resolve())}
-    rows = _rows(only, options["device"] == "cuda", trains=nw_ucla is not None)
+    kind = pick_device(device).type
+    options = {"device": kind, "nw_ucla": nw_ucla and str(Path(nw_ucla).resolve())}
+    rows = _rows(only, kind == "cuda", trains=nw_ucla is not None)
     # Few parts may take longer than their share of nine minutes.
     together = sum(max(section.seconds for section in row) for row in rows)
     share = max(minutes / _WHOLE, 60 * minutes / together)
+    Path(out).mkdir(parents=True, exist_ok=True)  # what cannot be written is told before anything is measured
     parts = read_results(out)
     outputs: list[str] = []
-    names: list[str] = []
-    measured_any = False
+    found: dict[str, Any] = {}
+    interruption: BaseException | None = None
     with tempfile.TemporaryDirectory(prefix="bench_gpu_") as work:
         for place, row in enumerate(rows):
             machine = describe()  # before the processes, whose own load is no other work
-            measured = {"peaks": _agreeing(parts, "gpu machine"), "training_rates": _agreeing(parts, "gpu train")}
+            measured = {
+                "peaks": _agreeing(parts, "gpu machine", kind),
+                "training_rates": _agreeing(parts, "gpu train", kind),
+            }
             kept = share * sum(section.kept for later in rows[place + 1 :] for section in later)
             running: list[_Child] = []
             try:
-                running += (_Child(section, work, {**options, **measured}, stop - kept, share) for section in row)
+                if interruption is None:
+                    running += (_Child(section, work, {**options, **measured}, stop - kept, share) for section in row)
                 for child in running:
-                    parts[child.key] = child.finish() | {"machine": machine}
-                    if options["device"] == "cuda":
-                        parts[child.key]["notes"] += targets(child.key, parts[child.key])
-                    names.append(child.key)
-                    measured_any = measured_any or child.process is not None
-                    if child.interrupted:
-                        break
+                    part = child.finish(waits=interruption is None) | {"machine": machine}
+                    if was_run(part) and kind == "cuda":
+                        part["notes"] += targets(child.key, part)
+                    elif was_run(part):
+                        part["notes"].insert(0, "a rehearsal on tiny sizes: its rates say nothing of a GPU")
+                    found[child.key] = part
+                    interruption = interruption or child.interruption
             finally:
                 for child in running:
                     child.stop()
+            if interruption is not None:
+                for section in row:
+                    part = Part(f"gpu {section.name}", {}, left_out={section.name: "interrupted before"}).as_dict()
+                    found.setdefault(f"gpu {section.name}", part | {"machine": machine})
+            # What an earlier run has measured stays where this one measures nothing.
+            parts |= {name: part for name, part in found.items() if was_run(part) or name not in parts}
             outputs = write_report(out, parts, plots=False)
-            if any(child.interrupted for child in running):
-                raise KeyboardInterrupt
-    found = {name: parts[name] for name in names}
+    if interruption is not None:
+        raise interruption
     failed = [line for name, part in found.items() for line in failures(name, part)]
+    measured_any = any(map(was_run, found.values()))
     if not measured_any:
-        failed.append(f"nothing ran in {minutes:g} minutes: give more --minutes")
+        reasons = sorted({reason for part in found.values() for reason in part["left_out"].values()})
+        if reasons == [_TOO_LATE]:
+            reasons = [f"in {minutes:g} minutes: give more --minutes"]
+        failed.append(f"nothing was measured: {'; '.join(reasons)}")
     return {
         "passed": measured_any and all(part["passed"] for part in found.values()),
         "failed": failed,
-        "device": options["device"],
+        "device": kind,
         "rates": _by_variant(found, "rate"),
         "ratios": _by_variant(found, "ratio"),
         "summary": summary(found),
@@ -162,9 +182,11 @@ def _rows(only: Sequence[str], on_gpu: bool, trains: bool) -> list[list[Section]
     return [row for row in rows if row]
 
 
-def _agreeing(parts: dict[str, Any], name: str) -> dict[str, float]:
-    """What a part has measured of what met its checks: name -> rate."""
-    part = parts.get(name, {"rates": (), "checks": ()})
+def _agreeing(parts: dict[str, Any], name: str, device: str) -> dict[str, float]:
+    """What a part has measured on such a device of what met its checks: name -> rate."""
+    part = parts.get(name)
+    if part is None or part["sizes"].get("device") != device:
+        return {}
     return {rate["name"]: rate["rate"] for rate in agreeing_rates(part)}
 
 
@@ -177,7 +199,7 @@ class _Child:
         self.until = time.monotonic() + self.limit
         self.file = Path(work) / f"{section.name}.json"
         self.log = Path(work) / f"{section.name}.log"
-        self.interrupted = False
+        self.interruption: BaseException | None = None
         self.process: subprocess.Popen[bytes] | None = None
         if self.limit < 5:
             return
@@ -195,18 +217,18 @@ class _Child:
                 stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
 
-    def finish(self) -> dict[str, Any]:
-        """Waits, at most until the limit; what the process has found, and what became of it."""
+    def finish(self, waits: bool) -> dict[str, Any]:
+        """Waits, at most until the limit, or not at all; what the process has found, and what became of it."""
         if self.process is None:
-            return Part(self.key, {}, left_out={self.section.name: "too little time was left"}).as_dict()
+            return Part(self.key, {}, left_out={self.section.name: _TOO_LATE}).as_dict()
         error = ""
         try:
-            if code := self.process.wait(max(0.0, self.until - time.monotonic())):
+            if code := self.process.wait(max(0.0, self.until - time.monotonic()) if waits else 0.0):
                 error = f"ended with exit status {code}: {self._last_words()}"
         except subprocess.TimeoutExpired:
-            error = f"stopped after {self.limit:.0f} s"
-        except KeyboardInterrupt:
-            self.interrupted, error = True, "interrupted"
+            error = f"stopped after {self.limit:.0f} s" if waits else "interrupted"
+        except (KeyboardInterrupt, SystemExit) as interruption:  # Ctrl-C, and SIGTERM or SIGHUP to the command
+            self.interruption, error = interruption, "interrupted"
         finally:
             self.stop()
         try:

@@ -48,10 +48,26 @@ def test_parts_in_processes_of_their_own(tmp_path: Path, capsys: pytest.CaptureF
     assert "--nw-ucla" in found["left_out"]["gpu nw-ucla"]["NW-UCLA"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "results.json"]
     again = run_gpu(tmp_path / "out", 0.01, device="cpu", only=("train",))
-    assert not again["passed"] and again["failed"] == ["nothing ran in 0.01 minutes: give more --minutes"]
+    assert not again["passed"] and again["failed"] == ["nothing was measured: in 0.01 minutes: give more --minutes"]
     assert again["left_out"] == {"gpu train": {"train": "too little time was left"}}
     parts = json.loads((tmp_path / "out" / "results.json").read_text())["parts"]
     assert set(parts) == {"gpu machine", "gpu feed", "gpu nw-ucla", "gpu train"}
+    run_gpu(tmp_path / "out", 0.01, device="cpu", only=("machine",))
+    assert read_results(tmp_path / "out")["gpu machine"] == parts["gpu machine"], "what was measured stays"
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "(`gpu train`): not run" in report and "(`gpu machine`): passed" in report and "- a rehearsal" in report
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(ValueError, match=r"holds no \*\.json"):
+        run_gpu(tmp_path / "out", device="cpu", nw_ucla=tmp_path / "nothing")
+    with pytest.raises(ValueError, match="is a file: name a folder"):
+        run_gpu(tmp_path / "out" / "report.md", device="cpu")
+
+
+def test_nothing_measured_is_not_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    found = run_gpu(tmp_path, device="cpu", only=("prep",))
+    assert found["failed"] == ["nothing was measured: without a GPU it is simulated: set NUMBA_ENABLE_CUDASIM=1"]
+    assert not found["passed"] and read_results(tmp_path)["gpu prep"]["passed"]
 
 
 def test_a_part_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,18 +102,22 @@ def test_a_part_that_hangs_is_stopped_and_keeps_what_it_found(tmp_path: Path, mo
     assert "begun" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_an_interruption_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("interruption", (KeyboardInterrupt, SystemExit))
+def test_an_interruption_keeps_what_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
     class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
         def wait(self, timeout: float | None = None) -> int:
             if timeout is not None:
-                raise KeyboardInterrupt
+                raise interruption
             return super().wait()
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         run_gpu(tmp_path, device="cpu", only=("machine", "feed"))
-    ((name, part),) = read_results(tmp_path).items()
-    assert (name, part["error"], part["passed"]) == ("gpu machine", "interrupted", False)
+    parts = read_results(tmp_path)
+    assert (parts["gpu machine"]["error"], parts["gpu machine"]["passed"]) == ("interrupted", False)
+    assert parts["gpu feed"]["left_out"] == {"feed": "interrupted before"}
 
 
 def test_the_machine_is_described_before_a_part_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,10 +125,10 @@ def test_the_machine_is_described_before_a_part_loads_it(tmp_path: Path, monkeyp
 
     class Child(gpu._Child):
         def __init__(self, section: Section, *_: object) -> None:
-            self.key, self.interrupted, self.process = f"gpu {section.name}", False, None
+            self.key, self.interruption, self.process = f"gpu {section.name}", None, None
             begun.append(section.name)
 
-        def finish(self) -> dict[str, object]:
+        def finish(self, waits: bool) -> dict[str, object]:
             return Part(self.key, {}).as_dict()
 
     monkeypatch.setattr(gpu, "ROWS", ((Section("a", 9), Section("b", 9)), (Section("prep", 9),)))
