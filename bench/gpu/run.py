@@ -120,8 +120,7 @@ def run_gpu(
             kept = share * sum(section.kept for later in rows[place + 1 :] for section in later)
             running: list[_Child] = []
             try:
-                if interruption is None:
-                    running += (_Child(section, work, {**options, **measured}, stop - kept, share) for section in row)
+                running += (_Child(section, work, {**options, **measured}, stop - kept, share) for section in row)
                 for child in running:
                     part = child.finish(waits=interruption is None) | {"machine": machine}
                     if was_run(part) and kind == "cuda":
@@ -134,14 +133,13 @@ def run_gpu(
                 for child in running:
                     child.stop()
             if interruption is not None:
-                for section in row:
-                    part = Part(f"gpu {section.name}", {}, left_out={section.name: "interrupted before"}).as_dict()
-                    found.setdefault(f"gpu {section.name}", part | {"machine": machine})
+                for section in (section for later in rows[place + 1 :] for section in later):
+                    found[f"gpu {section.name}"] = _not_run(section, "interrupted before") | {"machine": machine}
             # What an earlier run has measured stays where this one measures nothing.
             parts |= {name: part for name, part in found.items() if was_run(part) or name not in parts}
             outputs = write_report(out, parts, plots=False)
-    if interruption is not None:
-        raise interruption
+            if interruption is not None:
+                raise interruption
     failed = [line for name, part in found.items() for line in failures(name, part)]
     measured_any = any(map(was_run, found.values()))
     if not measured_any:
@@ -190,6 +188,10 @@ def _agreeing(parts: dict[str, Any], name: str, device: str) -> dict[str, float]
     return {rate["name"]: rate["rate"] for rate in agreeing_rates(part)}
 
 
+def _not_run(section: Section, why: str) -> dict[str, Any]:
+    return Part(f"gpu {section.name}", {}, left_out={section.name: why}).as_dict()
+
+
 class _Child:
     """One section's process, and the file that it writes what it has found to."""
 
@@ -220,7 +222,7 @@ class _Child:
     def finish(self, waits: bool) -> dict[str, Any]:
         """Waits, at most until the limit, or not at all; what the process has found, and what became of it."""
         if self.process is None:
-            return Part(self.key, {}, left_out={self.section.name: _TOO_LATE}).as_dict()
+            return _not_run(self.section, _TOO_LATE)
         error = ""
         try:
             if code := self.process.wait(max(0.0, self.until - time.monotonic()) if waits else 0.0):
